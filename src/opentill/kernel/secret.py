@@ -1,0 +1,112 @@
+"""Secrets: what cannot be printed, how it is stored, and the master key behind it.
+
+A sealed text is `v1.<key id>.<base64url of nonce and ciphertext>`: AES-256-GCM with the *context* (table,
+column and row) as associated data, so that a sealed value moved to another row does not open.
+"""
+
+import binascii
+import hashlib
+import hmac
+import os
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from typing import Final, Self
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+KEY_BYTES: Final = 32
+NONCE_BYTES: Final = 12
+VERSION: Final = "v1"
+
+
+class Secret:
+    """A text that does not appear in logs, errors or dumps. `reveal()` is the only way out."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def matches(self, other: str) -> bool:
+        """Compare in constant time."""
+        return same(self._text, other)
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self.matches(other._text)
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+class SealedError(Exception):
+    """A sealed text does not open: wrong key, wrong row, or damaged."""
+
+
+class Keyring:
+    """The master keys: the newest seals, every one of them opens.
+
+    Hashes made for look-ups (`keyed_hash`) cannot be re-made without their plain text, so they use a key of
+    their own, the *pepper*, which rotation leaves alone.
+    """
+
+    def __init__(self, keys: Mapping[str, bytes], *, current: str, pepper: bytes) -> None:
+        if any(len(key) != KEY_BYTES for key in keys.values()) or len(pepper) != KEY_BYTES:
+            raise ValueError("a master key has 32 bytes")
+        self._ciphers = {key_id: AESGCM(_derive(key, b"opentill seal")) for key_id, key in keys.items()}
+        self._pepper = _derive(pepper, b"opentill lookup")
+        self.current = current
+
+    @classmethod
+    def generate(cls) -> Self:
+        """Return a keyring with fresh keys that exists in memory only."""
+        return cls({"k1": os.urandom(KEY_BYTES)}, current="k1", pepper=os.urandom(KEY_BYTES))
+
+    def seal(self, data: bytes | Secret, context: str) -> str:
+        """Encrypt under the current key; only the same *context* opens it."""
+        plain = data.reveal().encode() if isinstance(data, Secret) else data
+        nonce = os.urandom(NONCE_BYTES)
+        body = nonce + self._ciphers[self.current].encrypt(nonce, plain, context.encode())
+        return f"{VERSION}.{self.current}.{urlsafe_b64encode(body).decode()}"
+
+    def open(self, sealed: str, context: str) -> bytes:
+        """Decrypt. Raises `SealedError`."""
+        try:
+            version, key_id, encoded = sealed.split(".")
+            body = urlsafe_b64decode(encoded)
+            if version != VERSION:
+                raise SealedError(f"unknown seal version {version}")
+            return self._ciphers[key_id].decrypt(body[:NONCE_BYTES], body[NONCE_BYTES:], context.encode())
+        except KeyError as unknown:
+            raise SealedError(f"no master key {unknown} on this machine") from None
+        except (InvalidTag, ValueError, binascii.Error):
+            raise SealedError(f"the sealed value of {context} does not open") from None
+
+    def open_secret(self, sealed: str, context: str) -> Secret:
+        """Decrypt a text as a `Secret`. Raises `SealedError`."""
+        return Secret(self.open(sealed, context).decode())
+
+    def needs_resealing(self, sealed: str) -> bool:
+        """Tell whether a sealed text is under an older key than the current one."""
+        return sealed.split(".", 2)[1] != self.current
+
+    def keyed_hash(self, text: str, purpose: str) -> str:
+        """Return 64 hex that stand for *text* in a look-up; useless without the master key."""
+        return hmac.new(self._pepper, f"{purpose}\0{text}".encode(), hashlib.sha256).hexdigest()
+
+
+def same(one: str, other: str) -> bool:
+    """Compare two texts in constant time."""
+    return hmac.compare_digest(one.encode(), other.encode())
+
+
+def _derive(key: bytes, purpose: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=purpose).derive(key)
