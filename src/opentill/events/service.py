@@ -1,0 +1,55 @@
+"""Recording: one row, in the transaction that made the fact true (webhooks.md §3.1)."""
+
+import json
+import zlib
+from typing import Any, Final
+
+from opentill.db import Tx
+from opentill.events.model import Event
+from opentill.kernel.ids import Ids
+
+PLAIN_BYTES_MAX: Final = 512  # longer documents are compressed
+COMPRESSION: Final = 1  # the fastest: documents are small
+
+
+def record(tx: Tx, event: Event, *, ids: Ids) -> str:
+    """Record a fact and return its id, `evt_…`. It becomes visible, and is sent, once *tx* commits."""
+    event_id = "evt_" + ids.timed_hex()
+    tx.run(
+        """
+        insert into event (id, merchant_id, mode, audience, type, merchant_type, pix_type,
+                           object_type, object_id, occurred_at, doc, routing)
+        values (:id, :merchant_id, :mode, :audience, :type, :merchant_type, :pix_type,
+                :object_type, :object_id, :occurred_at, :doc, :routing)
+        """,
+        id=event_id,
+        merchant_id=event.owner.merchant_id,
+        mode=int(event.owner.mode),
+        audience=int(event.audience),
+        type=event.type,
+        merchant_type=event.merchant_type,
+        pix_type=event.pix_type,
+        object_type=event.object_type,
+        object_id=event.object_id,
+        occurred_at=event.at,
+        doc=_packed(event),
+        routing=_compact(event.routing) if event.routing else "{}",
+    )
+    tx.note_event()
+    return event_id
+
+
+def document_of(doc: bytes) -> dict[str, Any]:
+    """Read a stored document back."""
+    plain = doc if doc.startswith(b"{") else zlib.decompress(doc)
+    read: dict[str, Any] = json.loads(plain)
+    return read
+
+
+def _packed(event: Event) -> bytes:
+    plain = _compact(event.document).encode()
+    return plain if len(plain) <= PLAIN_BYTES_MAX else zlib.compress(plain, COMPRESSION)
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
