@@ -1,0 +1,43 @@
+"""The database: one runner for SQLite, one for PostgreSQL, and the transaction that every store is written against.
+
+async with open_database("sqlite:///opentill.db") as db:
+    payment = await db.write(lambda tx: service.create(tx, …))
+"""
+
+from opentill.db import postgres, sqlite
+from opentill.db.database import Database, Options
+from opentill.db.errors import (
+    CheckViolation,
+    DatabaseError,
+    IntegrityViolation,
+    Overloaded,
+    Unavailable,
+    UniqueViolation,
+)
+from opentill.db.transaction import Dialect, ReadTx, Row, Tx
+from opentill.db.unit import TooManyRows
+from opentill.db.url import sqlite_path
+
+__all__ = [
+    "CheckViolation",
+    "Database",
+    "DatabaseError",
+    "Dialect",
+    "IntegrityViolation",
+    "Options",
+    "Overloaded",
+    "ReadTx",
+    "Row",
+    "TooManyRows",
+    "Tx",
+    "Unavailable",
+    "UniqueViolation",
+    "open_database",
+]
+
+
+def open_database(url: str, *, options: Options = Options()) -> Database:  # noqa: B008 - frozen
+    """Return the database at *url* (see `db/url.py`), not yet started."""
+    path = sqlite_path(url)
+    driver = postgres.driver(url, options) if path is None else sqlite.driver(path, options)
+    return Database(driver, options)

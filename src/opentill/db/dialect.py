@@ -1,0 +1,40 @@
+"""The few differences between the databases, by name."""
+
+import re
+
+from opentill.db.transaction import ReadTx
+
+
+def for_update(tx: ReadTx) -> str:
+    """Lock the selected rows until the commit. SQLite has one writer, so they are locked already."""
+    return " for update" if tx.dialect == "postgres" else ""
+
+
+def skip_locked(tx: ReadTx) -> str:
+    """Lock the selected rows and leave out those that somebody else has locked."""
+    return " for update skip locked" if tx.dialect == "postgres" else ""
+
+
+# Types and clauses of the PostgreSQL form, and what SQLite says instead. Text and comments are left alone.
+_SPARED = r"'(?:[^']|'')*'|--[^\n]*"
+_SQLITE = (
+    (r"bigint\s+generated\s+always\s+as\s+identity\s+primary\s+key", "integer primary key autoincrement"),
+    (r"bigint|smallint|integer", "integer"),
+    (r"bytea", "blob"),
+    (r"double\s+precision", "real"),
+)
+_WORDS = re.compile(f"{_SPARED}|" + "|".join(rf"\b(?P<w{i}>{form})\b" for i, (form, _) in enumerate(_SQLITE)), re.I)
+_TABLE_END = re.compile(r"\)\s*(?:with\s*\([^)]*\)\s*)?;?\s*\Z", re.I)
+_TABLE = re.compile(r"(?:\s|--[^\n]*\n)*create\s+table\b", re.I)
+
+
+def ddl(dialect: str, sql: str) -> str:
+    """Return one statement of the schema, written in PostgreSQL form, for *dialect*. SQLite tables become strict."""
+    if dialect == "postgres":
+        return sql
+
+    def word(found: re.Match[str]) -> str:
+        return found[0] if found.lastgroup is None else _SQLITE[int(found.lastgroup[1:])][1]
+
+    sql = _WORDS.sub(word, sql)
+    return _TABLE_END.sub(") strict", sql) if _TABLE.match(sql) else sql

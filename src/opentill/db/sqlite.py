@@ -1,0 +1,195 @@
+"""SQLite: one writer whose queued units of work share a commit, and readers beside it."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from opentill.db.database import Driver, Options
+from opentill.db.errors import CheckViolation, DatabaseError, IntegrityViolation, Unavailable, UniqueViolation
+from opentill.db.lane import Answer, Job, Waiter, Work
+from opentill.db.transaction import Dialect
+from opentill.db.unit import CursorTx, outcome
+
+LIBRARY_MIN = (3, 37, 0)  # strict tables
+STATEMENTS_MAX = 1024  # prepared statements kept per connection
+CACHE_KIB = 32 * 1024
+LOG_PAGES_MAX = 8000  # the log is copied into the file when idle, and during a commit beyond this size
+LOG_BYTES_MAX = 64 * 1024 * 1024  # the log is cut to this size after it was copied
+
+
+def driver(path: Path, options: Options) -> Driver:
+    """Return how sessions on the database file *path* are opened. The file is made if there is none."""
+    return Driver(
+        dialect="sqlite",
+        writers=1,
+        jobs_at_once_max=options.group_max,
+        open_writer=lambda: Writer(connect(path, options)),
+        open_reader=lambda: Reader(connect(path, options)),
+    )
+
+
+def connect(path: Path, options: Options) -> sqlite3.Connection:
+    """Open the file with the settings money needs: every commit is on disk before it is answered."""
+    if sqlite3.sqlite_version_info < LIBRARY_MIN:
+        raise Unavailable(f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or later is needed")
+    try:
+        path.touch(mode=0o600)
+        connection = sqlite3.connect(
+            path, timeout=options.lock_timeout_s, isolation_level=None, cached_statements=STATEMENTS_MAX
+        )
+        connection.row_factory = sqlite3.Row
+        for setting in (
+            "journal_mode = wal",
+            "synchronous = full",
+            "foreign_keys = on",
+            "recursive_triggers = on",  # so that `or replace` cannot slip past a guard on deletes
+            "temp_store = memory",
+            f"cache_size = -{CACHE_KIB}",
+            f"wal_autocheckpoint = {LOG_PAGES_MAX}",
+            f"journal_size_limit = {LOG_BYTES_MAX}",
+        ):
+            connection.execute(f"pragma {setting}")
+    except (sqlite3.Error, OSError) as error:
+        raise Unavailable(f"cannot open {path}: {error}") from error
+    return connection
+
+
+class Transaction(CursorTx):
+    """A `Tx` on an SQLite connection."""
+
+    dialect: Dialect = "sqlite"
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__()
+        self._cursor = connection.cursor()
+
+    def run(self, sql: str, /, **params: object) -> int:
+        changed = self._execute(sql, params).rowcount
+        # The driver does not count for statements that begin with `with`.
+        return changed if changed >= 0 else int(self._execute("select changes()", {}).fetchone()[0])
+
+    def _execute(self, sql: str, params: Mapping[str, object]) -> sqlite3.Cursor:
+        try:
+            return self._cursor.execute(sql, params)
+        except sqlite3.Error as error:
+            self.failed = translated(error)
+            raise self.failed from error
+
+    def _execute_many(self, sql: str, rows: Sequence[Mapping[str, object]]) -> sqlite3.Cursor:
+        try:
+            return self._cursor.executemany(sql, rows)
+        except sqlite3.Error as error:
+            self.failed = translated(error)
+            raise self.failed from error
+
+
+class Writer:
+    """Commits units of work together, each in a savepoint of its own."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._execute = connection.execute
+        self._tx = Transaction(connection)
+        self._recorded = 0
+        self._log_grew = False
+
+    def perform(self, jobs: Sequence[Job]) -> tuple[list[Answer], int]:
+        """Run *jobs* in one transaction and commit once. A job that fails loses its own changes only."""
+        self._recorded = 0
+        try:
+            self._execute("begin immediate")
+            answers = [self._in_savepoint(work, waiter) for work, waiter in jobs]
+            self._execute("commit")
+        except BaseException as error:  # the group is lost, and everybody in it hears why
+            if self._connection.in_transaction:
+                self._execute("rollback")
+            return [(waiter, None, as_ours(error)) for _, waiter in jobs], 0
+        self._log_grew = True
+        return answers, self._recorded
+
+    def _in_savepoint(self, work: Work, waiter: Waiter) -> Answer:
+        if waiter.cancelled():  # nobody waits any more, and nothing was begun
+            return waiter, None, None
+        self._execute("savepoint unit")
+        result, error = outcome(work, self._tx)
+        if error is not None:
+            if not self._connection.in_transaction:  # SQLite gave up all of it, as it does on a full disk
+                raise error
+            self._execute("rollback to unit")
+        elif self._tx.noted:
+            self._recorded += 1
+        self._execute("release unit")
+        return waiter, result, error
+
+    def rest(self) -> None:
+        """Copy the log into the file while nobody waits."""
+        if self._log_grew:
+            self._connection.execute("pragma wal_checkpoint(passive)")
+            self._log_grew = False
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class Reader:
+    """Runs units of work on a snapshot that no writer waits for."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        connection.execute("pragma query_only = on")
+        self._connection = connection
+        self._tx = Transaction(connection)
+
+    def perform(self, jobs: Sequence[Job]) -> tuple[list[Answer], int]:
+        return [self._perform(work, waiter) for work, waiter in jobs], 0
+
+    def _perform(self, work: Work, waiter: Waiter) -> Answer:
+        try:
+            self._connection.execute("begin")
+            result, error = outcome(work, self._tx)
+            self._connection.execute("rollback")
+        except sqlite3.Error as failure:
+            return waiter, None, as_ours(failure)
+        return waiter, result, error
+
+    def rest(self) -> None:
+        """Nothing to tidy."""
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def as_ours(error: BaseException) -> BaseException:
+    """Return *error*, translated if it is the driver's."""
+    if not isinstance(error, sqlite3.Error):
+        return error
+    ours = translated(error)
+    ours.__cause__ = error
+    return ours
+
+
+_AWAY = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+}
+
+
+def translated(error: sqlite3.Error) -> DatabaseError:
+    """Return what OpenTill calls this error of the driver."""
+    message = str(error)
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    constraint = message.partition(" constraint failed: ")[2] or message
+    if code in (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY):
+        return UniqueViolation(message, constraint)
+    if code in (sqlite3.SQLITE_CONSTRAINT_CHECK, sqlite3.SQLITE_CONSTRAINT_TRIGGER):
+        return CheckViolation(message, constraint)
+    if isinstance(error, sqlite3.IntegrityError):
+        return IntegrityViolation(message, constraint)
+    if code & 0xFF in _AWAY:
+        return Unavailable(message)
+    return DatabaseError(message)

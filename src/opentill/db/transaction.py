@@ -1,0 +1,49 @@
+"""What a unit of work sees of the database.
+
+Statements are written once for both databases, with `:name` parameters and `cast(x as text)`. The few differences
+are named fragments in `db/dialect.py`. A transaction is used on the thread it was opened on, and not after its unit.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+Dialect = Literal["sqlite", "postgres"]
+
+
+class Row(Protocol):
+    """One row of an answer; `dict(row)` gives all of it."""
+
+    def __getitem__(self, column: str, /) -> Any: ...
+
+    def keys(self) -> Iterable[str]: ...
+
+
+class ReadTx(Protocol):
+    """A read transaction: everything in it sees the same moment."""
+
+    @property
+    def dialect(self) -> Dialect: ...
+
+    def one_or_none(self, sql: str, /, **params: object) -> Row | None:
+        """Return the only row, or None. More than one row is a bug and raises `TooManyRows`."""
+        ...
+
+    def all(self, sql: str, /, **params: object) -> Sequence[Row]:
+        """Return every row."""
+        ...
+
+
+class Tx(ReadTx, Protocol):
+    """A write transaction. Only the runner that opened it may commit it."""
+
+    def run(self, sql: str, /, **params: object) -> int:
+        """Execute an insert, update or delete; return how many rows it changed."""
+        ...
+
+    def many(self, sql: str, rows: Sequence[Mapping[str, object]], /) -> int:
+        """Execute one statement for each of *rows*; return how many rows were changed in all."""
+        ...
+
+    def note_event(self) -> None:
+        """Say that this unit records an event, so that whoever waits for events wakes after the commit."""
+        ...
