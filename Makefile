@@ -20,7 +20,7 @@ RUN := $(VENV)/installed-run
 DEV := $(VENV)/installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check fmt e2e docs-check bar bars limits venv lock clean
+.PHONY: help run demo test check fmt e2e bar bars limits venv lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

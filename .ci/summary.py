@@ -1,0 +1,58 @@
+"""Add up the reports of the suites and refuse tests that were skipped.
+
+A test may be skipped in CI only if `ALLOWED_SKIPS` names it with the reason why no machine of CI can run it.
+The last line is what a reader of logs, or a script, looks for: `N passed, N failed`.
+"""
+
+import sys
+from collections import Counter
+from pathlib import Path
+from xml.etree import ElementTree
+
+ALLOWED_SKIPS: dict[str, str] = {}  # test id without parameters: reason
+DATABASES = ("sqlite", "postgres")
+
+
+def main(reports: Path, *broken: str) -> int:
+    """Print one line a suite and the totals; return 1 if anything failed or was skipped without leave.
+
+    *broken* are the names of the commands that ended badly, whether or not they left a report.
+    """
+    totals: Counter[str] = Counter()
+    refused: list[str] = []
+    for report in sorted(reports.glob("*.xml")):
+        counts: Counter[str] = Counter()
+        for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314 - our own reports
+            name = f"{case.get('classname')}.{case.get('name')}"
+            outcome = _outcome(case)
+            counts[outcome] += 1
+            counts.update(database for database in DATABASES if database in name.partition("[")[2])
+            if outcome == "skipped" and name.partition("[")[0] not in ALLOWED_SKIPS:
+                refused.append(f"{name}: {_reason(case)}")
+        print(f"{report.stem}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
+        totals += counts
+    for name in refused:
+        print(f"skipped without leave: {name}")
+    for name in broken:
+        print(f"failed: {name}")
+    failures = max(totals["failed"], len(broken)) + len(refused)
+    print(f"{totals['passed']} passed, {failures} failed")
+    return 1 if failures or not totals["passed"] else 0
+
+
+def _outcome(case: ElementTree.Element) -> str:
+    if case.find("failure") is not None or case.find("error") is not None:
+        return "failed"
+    skipped = case.find("skipped")
+    if skipped is None or skipped.get("type") == "pytest.xfail":
+        return "passed"
+    return "skipped"
+
+
+def _reason(case: ElementTree.Element) -> str:
+    skipped = case.find("skipped")
+    return "" if skipped is None else skipped.get("message", "")
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), *sys.argv[2:]))
