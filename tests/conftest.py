@@ -1,0 +1,100 @@
+"""A fresh database for each test, on SQLite and on PostgreSQL.
+
+A test that takes `database` runs twice. PostgreSQL is the server at OPENTILL_TEST_DATABASE_URL; where none answers,
+that half is skipped, except in CI, where it fails.
+"""
+
+import os
+import secrets
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from opentill.db import Database, Options, open_database
+from opentill.db.migrations import migrate
+
+SERVER_URL = os.environ.get("OPENTILL_TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+OPTIONS = Options(writers=4, readers=2)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A started, migrated, empty database."""
+    async with open_database(database_url, options=OPTIONS) as database:
+        yield database
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The address of a migrated, empty database of this test's own."""
+    request.node.user_properties.append(("database", request.param))
+    return request.getfixturevalue(f"{request.param}_url")
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    return f"sqlite:///{shutil.copyfile(sqlite_template, tmp_path / 'opentill.db')}"
+
+
+@pytest.fixture
+def postgres_url(postgres_template: str) -> Iterator[str]:
+    name = f"opentill_test_{secrets.token_hex(6)}"
+    on_server("create database {} template {}", name, postgres_template)
+    yield database_address(name)
+    on_server("drop database {} with (force)", name)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated file, which is copied for each test."""
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template() -> Iterator[str]:
+    """The name of a migrated database, which is copied for each test."""
+    name = f"opentill_test_{secrets.token_hex(6)}"
+    try:
+        on_server("create database {}", name)
+    except psycopg.OperationalError as error:
+        reason = f"no PostgreSQL at {SERVER_URL} (OPENTILL_TEST_DATABASE_URL): {error}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    migrate(database_address(name))
+    yield name
+    on_server("drop database {} with (force)", name)
+
+
+def on_server(statement: str, *names: str) -> None:
+    with psycopg.connect(SERVER_URL, autocommit=True, connect_timeout=3) as server:
+        server.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+def database_address(name: str) -> str:
+    return urlsplit(SERVER_URL)._replace(path=f"/{name}").geturl()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    ran = [
+        dict(report.user_properties).get("database")
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.stats.get(outcome, ())
+        if report.when == "call"
+    ]
+    if any(ran):
+        terminalreporter.write_line(
+            f"use-case suite: {ran.count('sqlite')} on sqlite, {ran.count('postgres')} on postgres"
+        )

@@ -1,0 +1,1 @@
+"""What both database runners promise, and what the schema refuses by itself."""
