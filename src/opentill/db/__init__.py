@@ -4,6 +4,8 @@ async with open_database("sqlite:///opentill.db") as db:
     payment = await db.write(lambda tx: service.create(tx, …))
 """
 
+from pathlib import Path
+
 from opentill.db import postgres, sqlite
 from opentill.db.database import Database, Options
 from opentill.db.errors import (
@@ -14,6 +16,7 @@ from opentill.db.errors import (
     Unavailable,
     UniqueViolation,
 )
+from opentill.db.trace import TracedDatabase
 from opentill.db.transaction import Dialect, ReadTx, Row, Tx
 from opentill.db.unit import TooManyRows
 from opentill.db.url import sqlite_path
@@ -36,8 +39,13 @@ __all__ = [
 ]
 
 
-def open_database(url: str, *, options: Options = Options()) -> Database:  # noqa: B008 - frozen
-    """Return the database at *url* (see `db/url.py`), not yet started."""
+def open_database(
+    url: str,
+    *,
+    options: Options = Options(),  # noqa: B008 - frozen
+    trace: str = "",
+) -> Database:
+    """Return the database at *url* (see `db/url.py`), not yet started. *trace* names a file for `db/trace.py`."""
     path = sqlite_path(url)
     driver = postgres.driver(url, options) if path is None else sqlite.driver(path, options)
-    return Database(driver, options)
+    return TracedDatabase(driver, options, Path(trace)) if trace else Database(driver, options)
