@@ -10,7 +10,6 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 ALLOWED_SKIPS: dict[str, str] = {}  # test id without parameters: reason
-DATABASES = ("sqlite", "postgres")
 
 
 def main(reports: Path, *broken: str) -> int:
@@ -26,7 +25,8 @@ def main(reports: Path, *broken: str) -> int:
             name = f"{case.get('classname')}.{case.get('name')}"
             outcome = _outcome(case)
             counts[outcome] += 1
-            counts.update(database for database in DATABASES if database in name.partition("[")[2])
+            for used in case.iterfind("properties/property[@name='database']"):
+                counts[f"on {used.get('value')}"] += 1
             if outcome == "skipped" and name.partition("[")[0] not in ALLOWED_SKIPS:
                 refused.append(f"{name}: {_reason(case)}")
         print(f"{report.stem}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
