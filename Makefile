@@ -7,6 +7,7 @@ DB   ?= both
 TIER ?= change
 BAR  ?=
 JOBS ?= 2
+QUICK := $(wildcard $(addprefix tests/,unit usecases contract security property))
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
@@ -32,7 +33,7 @@ demo: $(RUN) ## take a sandbox payment and a PIX in temporary folders, showing e
 	@$(VENV)/bin/opentill demo
 
 test: $(DEV) ## the quick tests, on SQLite and on PostgreSQL if one answers (JOBS=n)
-	$(PYTHON) -m pytest -q -n $(JOBS) tests/unit tests/usecases tests/contract tests/security tests/property
+	$(PYTHON) -m pytest -q -n $(JOBS) $(QUICK)
 
 check: $(DEV) ## lint, format, types, and the floors of the architecture
 	$(PYTHON) -m ruff check
