@@ -1,0 +1,1 @@
+"""What a merchant asks for: payments, their customers, and how money completes them."""

@@ -1,0 +1,154 @@
+"""Paying through a gateway: intend, call, confirm. Nothing is asked of a gateway before it is written down.
+
+A gateway's exception or time-out means *unknown*; `check_session` asks it until it knows.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+from opentill.db import ReadTx
+from opentill.gateways.port import Gateway, GatewaySession, UnpaidVerdict, Verdict, VerdictState
+from opentill.kernel.clock import MINUTE, after
+from opentill.kernel.errors import Conflict, Fault, Invalid, NotFound
+from opentill.kernel.owner import Owner
+from opentill.payments import pix_flow, queries, service, store
+from opentill.payments.model import Payment, Session, SessionState
+from opentill.payments.tools import Tools
+from opentill.pix.model import GATEWAY as PIX
+from opentill.pix.model import Charge
+
+CALL_S: Final = 10.0  # a gateway that takes longer is asked again later
+FIRST_CHECK: Final = MINUTE  # an opened session is asked about after this
+BATCH: Final = 100  # rows one round of a loop takes
+
+
+async def choose_gateway(tools: Tools, token: str, slug: str) -> tuple[Payment, Session, Charge | None]:
+    """Open a session with a gateway for the payer; for PIX, with its charge. Safe to repeat.
+
+    Raises NotFound, Conflict where the payment cannot be paid so now, Busy where the bank cannot be reached.
+    """
+    payment = await _by_token(tools, token)
+    now = tools.clock.now()
+    first_check_at = None if slug == PIX else after(now, FIRST_CHECK)  # a charge has looks of its own
+    payment, session = await tools.db.write(
+        lambda tx: service.open_session(
+            tx,
+            payment.id,
+            slug,
+            first_check_at=first_check_at,
+            owner=payment.owner,
+            ids=tools.ids,
+            keyring=tools.keyring,
+            now=now,
+        )
+    )
+    charge = await pix_flow.charge_for(tools, payment) if slug == PIX else None
+    return payment, session, charge
+
+
+async def submit(tools: Tools, token: str, form: Mapping[str, str]) -> Payment:
+    """Carry out what the payer submitted in the open session. Safe to repeat: the first submission stands."""
+    payment = await _by_token(tools, token)
+    session = await tools.db.read(lambda tx: queries.open_session(tx, payment))
+    if session is None:
+        raise Conflict("INVALID_STATE", "Choose how to pay first.")
+    gateway = _gateway(tools, session.gateway)
+    now = tools.clock.now()
+    detail = gateway.read_form(form, _seen(session, payment), now=now)
+    if detail is None:
+        raise Invalid([Fault("outcome", "VALIDATION_FAILED", "The form was not understood. Please try again.")])
+    noted = await tools.db.write(lambda tx: service.note_submission(tx, session, detail, now=now))
+    return await _ask(tools, gateway, noted, payment, first=True)
+
+
+async def check_session(tools: Tools, session: Session) -> Payment:
+    """Ask a session's gateway what became of it and apply the answer. Safe to repeat."""
+    payment = await tools.db.read(
+        lambda tx: store.one(tx, "p.id = :id", owner=session.owner, keyring=tools.keyring, id=session.payment_id)
+    )
+    if payment is None:
+        raise NotFound("PAYMENT_NOT_FOUND", "No such payment.")
+    return await _ask(tools, _gateway(tools, session.gateway), session, payment, first=False)
+
+
+async def cancel(tools: Tools, token: str) -> Payment:
+    """End a payment at the payer's wish; the gateway is asked first, and "paid" wins.
+
+    Raises Conflict where the payment is over or its money may be on its way.
+    """
+    payment = await _by_token(tools, token)
+    session = await tools.db.read(lambda tx: queries.open_session(tx, payment))
+    if session is not None and session.state is SessionState.UNKNOWN:
+        payment = await check_session(tools, session)
+    if await pix_flow.cancel_charge(tools, payment):
+        return await _by_token(tools, token)
+    return await tools.db.write(
+        lambda tx: service.cancel(
+            tx, payment.id, owner=payment.owner, ids=tools.ids, keyring=tools.keyring, now=tools.clock.now()
+        )
+    )
+
+
+async def check_due_sessions(tools: Tools) -> int:
+    """Ask the gateways of the sessions that are due; return how many there were."""
+    due = await tools.db.read(lambda tx: store.due_sessions(tx, now=tools.clock.now(), limit=BATCH))
+    for session in due:
+        await check_session(tools, session)
+    return len(due)
+
+
+async def expire_due(tools: Tools) -> int:
+    """End the payments whose time has passed, their gateway asked first; return how many were looked at."""
+    due = await tools.db.read(lambda tx: store.expired(tx, now=tools.clock.now(), limit=BATCH))
+    for payment_id, owner in due:
+        await _expire(tools, payment_id, owner)
+    return len(due)
+
+
+async def _expire(tools: Tools, payment_id: int, owner: Owner) -> None:
+    def load(tx: ReadTx) -> tuple[Payment | None, Session | None]:
+        payment = store.one(tx, "p.id = :id", owner=owner, keyring=tools.keyring, id=payment_id)
+        return payment, store.open_session(tx, payment_id, owner=owner)
+
+    payment, session = await tools.db.read(load)
+    if payment is None or await pix_flow.look_at_payment(tools, payment):
+        return
+    if session is not None and session.state is SessionState.UNKNOWN:
+        await check_session(tools, session)
+    await tools.db.write(
+        lambda tx: service.expire(
+            tx, payment_id, owner=owner, ids=tools.ids, keyring=tools.keyring, now=tools.clock.now()
+        )
+    )
+
+
+async def _ask(tools: Tools, gateway: Gateway, session: Session, payment: Payment, *, first: bool) -> Payment:
+    """Call the gateway and apply what it says. Only the first call may pay; the others only ask."""
+    call = gateway.pay if first else gateway.fetch_status
+    try:
+        verdict: Verdict = await asyncio.wait_for(call(_seen(session, payment), now=tools.clock.now()), timeout=CALL_S)
+    except Exception:
+        verdict = UnpaidVerdict(VerdictState.UNKNOWN)
+    return await tools.db.write(
+        lambda tx: service.conclude(tx, session, verdict, ids=tools.ids, keyring=tools.keyring, now=tools.clock.now())
+    )
+
+
+async def _by_token(tools: Tools, token: str) -> Payment:
+    payment = await tools.db.read(lambda tx: queries.by_token(tx, token, keyring=tools.keyring))
+    if payment is None:
+        raise NotFound("PAYMENT_NOT_FOUND", "No such payment.")
+    return payment
+
+
+def _gateway(tools: Tools, slug: str) -> Gateway:
+    gateway = tools.gateways.get(slug)
+    if gateway is None:
+        raise NotFound("GATEWAY_NOT_FOUND", f"Gateway '{slug}' is not configured or inactive.")
+    return gateway
+
+
+def _seen(session: Session, payment: Payment) -> GatewaySession:
+    """Return the session as its gateway sees it."""
+    return GatewaySession(session.reference, payment.amount, session.detail, session.opened_at, payment.expires_at)

@@ -1,0 +1,391 @@
+"""PIX money and payments: each function is one arrow of pix-api.md §16.2, in one transaction.
+
+A charge belongs to exactly one payment. Locks are taken payment first, then charge.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from opentill import ledger
+from opentill.db import ReadTx, Tx
+from opentill.events import Event, record
+from opentill.kernel.clock import SECOND, Instant
+from opentill.kernel.errors import NotFound
+from opentill.kernel.ids import Ids
+from opentill.kernel.money import Money, from_minor
+from opentill.kernel.secret import Keyring
+from opentill.ledger import SUSPENSE, Journal
+from opentill.merchants.fees import fee_of
+from opentill.merchants.model import Merchant
+from opentill.payments import review, rules, service, store
+from opentill.payments.documents import merchant_part, payment_event
+from opentill.payments.model import Order, Payment, PaymentStatus, Receipt, SessionState
+from opentill.pix import service as pix
+from opentill.pix import store as charges
+from opentill.pix.identifiers import charge_id_of, payer_ispb, receipt_id
+from opentill.pix.model import BRL, GATEWAY, LIVE, Account, Charge, State
+from opentill.pix.port import ProviderCharge, ProviderReceipt
+
+
+def intend_cash_in(
+    tx: Tx,
+    order: Order,
+    *,
+    merchant: Merchant,
+    charge_id: str,
+    description: str,
+    expires_in_s: int,
+    key: str | None,
+    ids: Ids,
+    keyring: Keyring,
+    now: Instant,
+) -> Charge:
+    """Store a payment with its charge before the bank is asked (C1). A charge of that id is gone on with."""
+    known = charges.charge(tx, charge_id, owner=merchant.owner)
+    if known is not None:
+        return known
+    born = service.store_new(tx, order, merchant=merchant, ids=ids, keyring=keyring, now=now)
+    payment = store.one(tx, "p.uuid = :uuid", owner=merchant.owner, keyring=keyring, uuid=born.uuid)
+    if payment is None:
+        raise NotFound("PAYMENT_NOT_FOUND", "The payment was not stored.")
+    return pix.start_charge(
+        tx,
+        charge_id,
+        payment.id,
+        order.amount,
+        owner=merchant.owner,
+        description=description,
+        expires_in_s=expires_in_s,
+        external_id=order.order_id,
+        key=key,
+        now=now,
+    )
+
+
+def intend_checkout_charge(tx: Tx, payment: Payment, *, charge_id: str, now: Instant) -> Charge:
+    """Store the charge of a payment whose payer chose PIX; one there already is gone on with."""
+    known = charges.charge_of_payment(tx, payment.id, owner=payment.owner)
+    if known is not None:
+        return known
+    return pix.start_charge(
+        tx,
+        charge_id,
+        payment.id,
+        payment.amount,
+        owner=payment.owner,
+        description=payment.description or payment.order_id or "Pedido",
+        expires_in_s=max(60, (payment.expires_at - now) // SECOND),
+        now=now,
+    )
+
+
+def announce(
+    tx: Tx, charge_id: str, made: ProviderCharge, code: str, *, payment: Payment, ids: Ids, now: Instant
+) -> Charge:
+    """The bank has made the charge (C2). Safe to repeat. The payment's lock is held."""
+    charge = _charge(tx, charge_id, payment)
+    if charge.state is not State.CREATING:
+        return charge
+    active = pix.activate(tx, charge, made, code=code, now=now)
+    shown = charge_part(active)
+    if charge.created_at == payment.created_at:  # born together: the payment is announced with its charge
+        store.set_expiry(tx, payment, active.expires_at)
+        alive = replace(payment, expires_at=active.expires_at)
+        record(
+            tx, payment_event("payment.pending", alive, at=now, pix_type="pix.charge.created", charge=shown), ids=ids
+        )
+    else:
+        record(
+            tx, payment_event("charge.created", payment, at=now, pix_type="pix.charge.created", charge=shown), ids=ids
+        )
+    return active
+
+
+def reject(tx: Tx, charge_id: str, *, payment: Payment, now: Instant) -> None:
+    """The bank refused the charge (C3). A payment that was never announced ends as quietly as it began."""
+    charge = _charge(tx, charge_id, payment)
+    if charge.state is not State.CREATING:
+        return
+    pix.settle(tx, charge, State.REJECTED, now=now)
+    if charge.created_at == payment.created_at:
+        store.update(tx, rules.end(payment, PaymentStatus.FAILED, now=now))
+
+
+def receive(tx: Tx, account: Account, arrived: ProviderReceipt, *, ids: Ids, keyring: Keyring, now: Instant) -> None:
+    """Book money the bank says has arrived (C5, C6, C11, C12, L14). Safe to repeat: it counts once."""
+    receipt = receipt_of(account, arrived)
+    if store.receipt_known(tx, receipt):
+        return
+    found = _charge_of(tx, account, arrived)
+    if found is None:
+        _receive_direct(tx, account, arrived, receipt, ids=ids, now=now)
+        return
+    payment = store.lock(tx, found.payment_id, owner=found.owner, keyring=keyring)
+    if payment is None:
+        raise NotFound("PAYMENT_NOT_FOUND", "A charge without its payment.")
+    charge = _charge(tx, found.id, payment)
+    if charge.state is State.COMPLETED:
+        _receive_again(tx, payment, charge, receipt, ids=ids, now=now)
+    elif receipt.amount != charge.amount:
+        _hold(tx, payment, charge, receipt, now=now)
+    else:
+        _complete(tx, payment, charge, receipt, ids=ids, now=now)
+
+
+def expire(tx: Tx, charge_id: str, *, payment: Payment, ids: Ids, now: Instant) -> None:
+    """End a charge whose time has passed, after one last read at the bank (C9), and its payment if that is over too."""
+    charge = _charge(tx, charge_id, payment)
+    if charge.state not in LIVE or now < charge.expires_at:
+        return
+    expired = pix.settle(tx, charge, State.EXPIRED, now=now)
+    _end_with_charge(tx, payment, expired, PaymentStatus.EXPIRED, ids=ids, now=now)
+
+
+def cancel(tx: Tx, charge_id: str, *, payment: Payment, ids: Ids, now: Instant) -> None:
+    """End a charge the bank has removed (C10), and its payment with it."""
+    charge = _charge(tx, charge_id, payment)
+    if charge.state not in LIVE:
+        return
+    removed = pix.settle(tx, charge, State.CANCELLED, now=now)
+    _end_with_charge(tx, payment, removed, PaymentStatus.CANCELLED, ids=ids, now=now)
+
+
+def charge_of(tx: ReadTx, payment: Payment) -> Charge | None:
+    """Return a payment's charge, whatever its state."""
+    return charges.charge_of_payment(tx, payment.id, owner=payment.owner)
+
+
+def receipt_of(account: Account, arrived: ProviderReceipt) -> Receipt:
+    """Return a bank's receipt in the core's words."""
+    return Receipt(
+        owner=account.owner,
+        gateway=GATEWAY,
+        account=str(account.id),
+        ref=arrived.e2e_id,
+        amount=from_minor(arrived.amount_centavos, BRL),
+        received_at=arrived.settled_at,
+        payer_name=arrived.payer.name,
+        payer_document=arrived.payer.document,
+        payer_ispb=arrived.payer.ispb or payer_ispb(arrived.e2e_id),
+        payer_bank_name=arrived.payer.bank,
+    )
+
+
+def charge_part(charge: Charge) -> dict[str, Any]:
+    """Return what an event says of a charge (docs/events.md)."""
+    return {
+        "id": charge.id,
+        "external_id": charge.external_id,
+        "description": charge.description,
+        "amount_units": charge.amount.units,
+        "qr_code": charge.code or "",
+        "created_at": charge.created_at,
+        "expires_at": charge.expires_at,
+        "expired_at": charge.updated_at if charge.state is State.EXPIRED else None,
+        "cancelled_at": charge.updated_at if charge.state is State.CANCELLED else None,
+    }
+
+
+def receipt_part(
+    receipt: Receipt, transaction_id: str, *, fee: Money, origin: str, late: bool = False
+) -> dict[str, Any]:
+    """Return what an event says of a receipt (docs/events.md)."""
+    return {
+        "transaction_id": transaction_id,
+        "end_to_end_id": receipt.ref,
+        "amount_units": receipt.amount.units,
+        "fee_units": fee.units,
+        "net_units": (receipt.amount - fee).units,
+        "payer_name": receipt.payer_name,
+        "payer_document": receipt.payer_document,
+        "payer_ispb": receipt.payer_ispb,
+        "payer_bank_name": receipt.payer_bank_name,
+        "paid_at": receipt.received_at,
+        "origin": origin,
+        "late": late,
+    }
+
+
+def _complete(tx: Tx, payment: Payment, charge: Charge, receipt: Receipt, *, ids: Ids, now: Instant) -> None:
+    """The exact amount arrived: the charge is paid, and with it the payment, unless that was paid otherwise."""
+    fee = fee_of(tx, receipt.amount, gateway=GATEWAY, owner=payment.owner)
+    decision = rules.receive(payment, receipt, fee=fee, now=now)
+    late = charge.state in (State.EXPIRED, State.CANCELLED)
+    if not isinstance(decision, rules.Paid):
+        _receive_again(tx, payment, charge, receipt, ids=ids, now=now)
+        return
+    if (
+        store.insert_receipt(
+            tx,
+            receipt,
+            public_id=None,
+            payment_id=payment.id,
+            fee=fee,
+            origin="charge",
+            state="booked",
+            late=late,
+            now=now,
+        )
+        is None
+    ):
+        return
+    paid = replace(decision.payment, late=decision.payment.late or late)
+    completed = pix.settle(tx, charge, State.COMPLETED, now=now)
+    session = store.open_session(tx, payment.id, owner=payment.owner)
+    if session is not None:
+        store.update_session(tx, session, state=SessionState.PAID, now=now, provider_ref=receipt.ref)
+    store.update(tx, paid)
+    ledger.post(tx, rules.paid_journal(paid, receipt), now=now)
+    record(
+        tx,
+        payment_event(
+            "payment.completed",
+            paid,
+            at=now,
+            pix_type="pix.charge.paid",
+            charge=charge_part(completed),
+            receipt=receipt_part(receipt, charge.id, fee=fee, origin="charge", late=paid.late),
+        ),
+        ids=ids,
+    )
+
+
+def _receive_again(tx: Tx, payment: Payment, charge: Charge, receipt: Receipt, *, ids: Ids, now: Instant) -> None:
+    """Money for a payment that is complete already: the merchant's, in a row of its own (C12)."""
+    parts = {"charge": charge_part(charge)}
+    _credit(tx, receipt, payment=payment, origin="repeat", parts=parts, ids=ids, now=now)
+    if charge.state is not State.COMPLETED:
+        pix.settle(tx, charge, State.COMPLETED, now=now)
+
+
+def _receive_direct(
+    tx: Tx, account: Account, arrived: ProviderReceipt, receipt: Receipt, *, ids: Ids, now: Instant
+) -> None:
+    """Money without a charge: the key's owner gets it; with no owner it waits in suspense (L14)."""
+    owned = arrived.key is None or charges.owns_key(tx, account.id, arrived.key, owner=account.owner)
+    if owned:
+        _credit(tx, receipt, payment=None, origin="direct", parts={}, account=account, ids=ids, now=now)
+        return
+    nothing = Money(0, BRL)
+    receipt_row = store.insert_receipt(
+        tx,
+        receipt,
+        public_id=receipt_id(ids, now),
+        payment_id=None,
+        fee=nothing,
+        origin="direct",
+        state="suspense",
+        late=False,
+        now=now,
+    )
+    if receipt_row is None:
+        return
+    entries = (rules.account_of(receipt).debit(receipt.amount), SUSPENSE.credit(receipt.amount))
+    ledger.post(tx, Journal(receipt.owner, "receipt.unowned", "receipt", str(receipt_row), entries), now=now)
+    review.open_receipt(tx, receipt, "nobody owns the key it was paid to", receipt_id=receipt_row, now=now)
+
+
+def _credit(
+    tx: Tx,
+    receipt: Receipt,
+    *,
+    payment: Payment | None,
+    origin: str,
+    parts: Mapping[str, Any],
+    ids: Ids,
+    now: Instant,
+    account: Account | None = None,
+) -> None:
+    """Book money that completes no payment (L1) and say so."""
+    fee = fee_of(tx, receipt.amount, gateway=GATEWAY, owner=receipt.owner)
+    public_id = receipt_id(ids, now)
+    receipt_row = store.insert_receipt(
+        tx,
+        receipt,
+        public_id=public_id,
+        payment_id=payment.id if payment else None,
+        fee=fee,
+        origin=origin,
+        state="booked",
+        late=False,
+        now=now,
+    )
+    if receipt_row is None:
+        return
+    ledger.post(tx, rules.credited_journal(receipt, str(receipt_row), fee=fee), now=now)
+    shown = {**parts, "receipt": receipt_part(receipt, public_id, fee=fee, origin=origin)}
+    merchant = merchant_part(payment) if payment else _merchant_of(account)
+    record(
+        tx,
+        Event(
+            type="charge.paid",
+            owner=receipt.owner,
+            object_type="payment" if payment else "charge",
+            object_id=payment.uuid if payment else public_id,
+            at=now,
+            document={"merchant": merchant, **shown},
+            pix_type="pix.charge.paid",
+        ),
+        ids=ids,
+    )
+
+
+def _hold(tx: Tx, payment: Payment, charge: Charge, receipt: Receipt, *, now: Instant) -> None:
+    """Another amount arrived than was asked for (C6): it waits in `held` for a decision."""
+    receipt_row = store.insert_receipt(
+        tx,
+        receipt,
+        public_id=None,
+        payment_id=payment.id,
+        fee=Money(0, BRL),
+        origin="charge",
+        state="held",
+        late=False,
+        now=now,
+    )
+    if receipt_row is None:
+        return
+    pix.settle(tx, charge, State.CONFLICTED, now=now)
+    store.update(tx, rules.parked(payment, now=now))
+    ledger.post(tx, rules.parked_journal(receipt, str(receipt_row)), now=now)
+    review.open_item(tx, payment, "amount differs", receipt_id=receipt_row, now=now)
+
+
+def _end_with_charge(
+    tx: Tx, payment: Payment, charge: Charge, status: PaymentStatus, *, ids: Ids, now: Instant
+) -> None:
+    """End a payment together with its charge; a payment that goes on only hears of the charge."""
+    pix_type = f"pix.charge.{charge.state.value}"
+    shown = charge_part(charge)
+    over = payment.open and (status is PaymentStatus.CANCELLED or now >= payment.expires_at)
+    if not over:
+        kind = f"charge.{charge.state.value}"
+        record(tx, payment_event(kind, payment, at=now, pix_type=pix_type, charge=shown), ids=ids)
+        return
+    session = store.open_session(tx, payment.id, owner=payment.owner)
+    if session is not None:
+        store.update_session(tx, session, state=SessionState.ABANDONED, now=now, reason=status.value)
+    ended = rules.end(payment, status, now=now)
+    store.update(tx, ended)
+    record(tx, payment_event(f"payment.{status.value}", ended, at=now, pix_type=pix_type, charge=shown), ids=ids)
+
+
+def _charge_of(tx: Tx, account: Account, arrived: ProviderReceipt) -> Charge | None:
+    """Return the charge money was paid for. One the bank had refused us counts as none."""
+    charge_id = charge_id_of(arrived.txid) if arrived.txid else None
+    charge = charges.charge(tx, charge_id, owner=account.owner) if charge_id else None
+    return charge if charge is not None and charge.state is not State.REJECTED else None
+
+
+def _charge(tx: Tx, charge_id: str, payment: Payment) -> Charge:
+    charge = charges.lock_charge(tx, charge_id, owner=payment.owner)
+    if charge is None or charge.payment_id != payment.id:
+        raise NotFound("TRANSACTION_NOT_FOUND", "Transaction not found")
+    return charge
+
+
+def _merchant_of(account: Account | None) -> dict[str, Any]:
+    if account is None:
+        return {}
+    return {"uuid": account.merchant_uuid, "account_id": account.owner.account_id}

@@ -1,0 +1,319 @@
+"""PIX charges and their bank: intend, call, confirm (pix-rail.md §5, §6.8).
+
+A charge's id is stored before the bank is asked. After an ambiguous answer only reads follow, until one tells.
+A notification is a hint: what is booked is what a read at the bank says.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from opentill.db import Row, Tx
+from opentill.kernel.clock import MINUTE, Instant, after
+from opentill.kernel.errors import Busy, NotFound, Refused
+from opentill.merchants.model import Merchant
+from opentill.payments import pix, store
+from opentill.payments.model import Order, Payment
+from opentill.payments.tools import Tools
+from opentill.pix import port
+from opentill.pix import service as rail
+from opentill.pix import store as charges
+from opentill.pix.brcode import build_dynamic
+from opentill.pix.identifiers import charge_id as new_charge_id
+from opentill.pix.identifiers import provider_txid
+from opentill.pix.model import LIVE, Account, Charge, State
+from opentill.pix.port import ChargeRequest, ChargeState, PixReceiver, ProviderCharge
+
+READ_WAITS_S: Final = (0.5, 1.0, 2.0, 4.0)  # after an ambiguous creation, while the caller waits
+SEND_WAITS_S: Final = (0.5, 1.0)  # after a creation that certainly did not arrive
+RETRY_AFTER_S: Final = 5
+BATCH: Final = 100
+SWEEP_EVERY: Final = 3 * MINUTE
+
+
+async def cash_in(
+    tools: Tools,
+    order: Order,
+    *,
+    merchant: Merchant,
+    description: str,
+    expires_in_s: int,
+    key: str | None = None,
+    claim: Callable[[Tx, str], str] = lambda _tx, proposed: proposed,
+    finish: Callable[[Tx, Charge], None] = lambda _tx, _charge: None,
+) -> Charge:
+    """Make a charge with its payment. Events, code and answer exist only once the bank has made it.
+
+    *claim* runs in the transaction that stores the intent; it may answer another charge id than the proposed one to
+    go on with an earlier attempt. *finish* runs in the transaction that confirms. Raises Refused where the bank or
+    the merchant's set-up refuses, Busy where the bank cannot be reached: then a repeat goes on with the same charge.
+    """
+    proposed = new_charge_id(tools.ids)
+
+    def intend(tx: Tx) -> Charge:
+        return pix.intend_cash_in(
+            tx,
+            order,
+            merchant=merchant,
+            charge_id=claim(tx, proposed),
+            description=description,
+            expires_in_s=expires_in_s,
+            key=key,
+            ids=tools.ids,
+            keyring=tools.keyring,
+            now=tools.clock.now(),
+        )
+
+    charge = await tools.db.write(intend)
+    return await _create(tools, charge, finish=finish)
+
+
+async def charge_for(tools: Tools, payment: Payment) -> Charge:
+    """Return a payment's charge, made now if need be. Raises as `cash_in`."""
+    proposed = new_charge_id(tools.ids)
+    charge = await tools.db.write(
+        lambda tx: pix.intend_checkout_charge(tx, payment, charge_id=proposed, now=tools.clock.now())
+    )
+    return await _create(tools, charge)
+
+
+async def confirm_hint(tools: Tools, hint: Row) -> bool:
+    """Read what a hint speaks of and book what the bank says; return whether the hint is dealt with."""
+    account = await _account(tools, hint["account_id"])
+    receipts: Sequence[port.ProviderReceipt] = ()
+    try:
+        if hint["kind"] == port.HintKind.RECEIPT:
+            receipt = await tools.receiver(account).get_receipt(hint["ref"])
+            receipts = [receipt] if receipt else []
+        else:
+            found = await tools.receiver(account).get_charge(hint["ref"])
+            receipts = found.receipts if found else ()
+    except (port.NotSent, port.Ambiguous, port.Refused, port.Denied):
+        pass  # the hint is put off
+    now = tools.clock.now()
+
+    def book(tx: Tx) -> bool:
+        for receipt in receipts:
+            pix.receive(tx, account, receipt, ids=tools.ids, keyring=tools.keyring, now=now)
+        if receipts:
+            charges.set_hint(tx, hint["id"], due_at=None)
+        else:
+            rail.put_hint_off(tx, hint["id"], hint["tries"], now=now)
+        return bool(receipts)
+
+    return await tools.db.write(book)
+
+
+async def look_at_payment(tools: Tools, payment: Payment) -> bool:
+    """Ask the bank about a payment's charge; return whether there is a live one, which then decides the payment."""
+    charge = await tools.db.read(lambda tx: pix.charge_of(tx, payment))
+    if charge is None or charge.state not in LIVE:
+        return False
+    await look_at(tools, charge)
+    return True
+
+
+async def look_at(tools: Tools, charge: Charge) -> None:
+    """Ask the bank about a charge and apply the answer: paid, removed, expired, or nothing new."""
+    account = await _account(tools, charge.account_id)
+    if charge.state is State.CREATING:
+        await _abandon(tools, account, charge)
+        return
+    try:
+        found = await tools.receiver(account).get_charge(provider_txid(charge.id))
+    except (port.NotSent, port.Ambiguous, port.Refused, port.Denied):
+        found = None
+    now = tools.clock.now()
+
+    def apply(tx: Tx) -> None:
+        if found is not None and found.receipts:
+            for receipt in found.receipts:
+                pix.receive(tx, account, receipt, ids=tools.ids, keyring=tools.keyring, now=now)
+        payment = _payment_of(tx, tools, charge)
+        current = charges.charge(tx, charge.id, owner=charge.owner)
+        if current is None or current.state not in LIVE:
+            if current is not None and current.state is State.EXPIRED:
+                rail.looked_at(tx, current, now=now)
+        elif found is not None and found.state is ChargeState.CANCELLED:
+            pix.cancel(tx, charge.id, payment=payment, ids=tools.ids, now=now)
+        elif found is not None and now >= current.expires_at:
+            pix.expire(tx, charge.id, payment=payment, ids=tools.ids, now=now)
+        else:
+            rail.looked_at(tx, current, now=now)
+
+    await tools.db.write(apply)
+
+
+async def cancel_charge(tools: Tools, payment: Payment) -> bool:
+    """Have the bank remove a payment's live charge; return whether there was one. "Paid" wins."""
+    charge = await tools.db.read(lambda tx: pix.charge_of(tx, payment))
+    if charge is None or charge.state not in LIVE:
+        return False
+    account = await _account(tools, charge.account_id)
+    try:
+        await tools.receiver(account).cancel_charge(provider_txid(charge.id))
+    except (port.NotSent, port.Denied) as away:
+        raise _unavailable() from away
+    except (port.Ambiguous, port.Refused):
+        pass  # the read that follows tells what the bank made of it
+    await look_at(tools, charge)
+    return True
+
+
+async def confirm_due_hints(tools: Tools) -> int:
+    """Confirm the hints that are due; return how many there were."""
+    due = await tools.db.read(lambda tx: charges.due_hints(tx, now=tools.clock.now(), limit=BATCH))
+    for hint in due:
+        await confirm_hint(tools, hint)
+    return len(due)
+
+
+async def look_at_due(tools: Tools) -> int:
+    """Look at the charges that are due; return how many there were."""
+    due = await tools.db.read(lambda tx: charges.due_charges(tx, now=tools.clock.now(), limit=BATCH))
+    for charge in due:
+        await look_at(tools, charge)
+    return len(due)
+
+
+async def sweep(tools: Tools) -> int:
+    """List what arrived at each bank account since the last good sweep and book what is missing."""
+    now = tools.clock.now()
+    due = await tools.db.read(
+        lambda tx: charges.active_accounts(tx, swept_before=Instant(now - SWEEP_EVERY), limit=BATCH)
+    )
+    for account in due:
+        await _sweep_account(tools, account)
+    return len(due)
+
+
+async def _sweep_account(tools: Tools, account: Account) -> None:
+    start, end = rail.sweep_window(account, now=tools.clock.now())
+    cursor: str | None = None
+    try:
+        while True:
+            page = await tools.receiver(account).list_receipts(start, end, cursor)
+            await tools.db.write(_booking(tools, account, page.items))
+            cursor = page.cursor
+            if cursor is None:
+                break
+    except (port.NotSent, port.Ambiguous, port.Refused, port.Denied):
+        return  # the window stays open; the next round covers it
+    await tools.db.write(lambda tx: charges.set_swept(tx, account.id, end))
+
+
+def _booking(tools: Tools, account: Account, receipts: Sequence[port.ProviderReceipt]) -> Callable[[Tx], None]:
+    def book(tx: Tx) -> None:
+        for receipt in receipts:
+            pix.receive(tx, account, receipt, ids=tools.ids, keyring=tools.keyring, now=tools.clock.now())
+
+    return book
+
+
+async def _create(
+    tools: Tools, charge: Charge, *, finish: Callable[[Tx, Charge], None] = lambda _tx, _charge: None
+) -> Charge:
+    """Have the bank make a stored charge and confirm it."""
+    made: ProviderCharge | None = None
+    account = await _account(tools, charge.account_id)
+    if charge.state is State.CREATING:
+        made = await _ask_bank(tools, tools.receiver(account), charge)
+
+    def confirm(tx: Tx) -> Charge:
+        payment = _payment_of(tx, tools, charge)
+        confirmed = charge
+        if made is not None:
+            code = made.code or _code_of(made, account)
+            confirmed = pix.announce(tx, charge.id, made, code, payment=payment, ids=tools.ids, now=tools.clock.now())
+        finish(tx, confirmed)
+        return confirmed
+
+    return await tools.db.write(confirm)
+
+
+async def _ask_bank(tools: Tools, bank: PixReceiver, charge: Charge) -> ProviderCharge:
+    """Create the charge under its stored id; after a doubt, read before sending the same again."""
+    request = ChargeRequest(
+        txid=provider_txid(charge.id),
+        amount_centavos=charge.amount.minor,
+        key=charge.key,
+        expires_in_s=charge.expires_in_s,
+        message=charge.description,
+    )
+    for wait_s in (*SEND_WAITS_S, None):
+        try:
+            return await bank.create_charge(request)
+        except port.Refused as refused:
+            await _reject(tools, charge)
+            raise Refused("PROVIDER_REFUSED", "The provider refused the charge") from refused
+        except port.Denied as denied:
+            raise _unavailable() from denied
+        except port.Ambiguous:
+            made = await _read_back(bank, request.txid)
+            if made is not None:
+                return made
+        except port.NotSent:
+            pass
+        if wait_s is not None:
+            await asyncio.sleep(wait_s)
+    raise _unavailable()
+
+
+async def _read_back(bank: PixReceiver, txid: str) -> ProviderCharge | None:
+    """Read a charge whose creation is in doubt; None where the bank says it has none. Raises Busy if nobody knows."""
+    for wait_s in READ_WAITS_S:
+        await asyncio.sleep(wait_s)
+        try:
+            return await bank.get_charge(txid)
+        except (port.NotSent, port.Ambiguous):
+            continue
+        except (port.Refused, port.Denied):
+            break
+    raise _unavailable()
+
+
+async def _reject(tools: Tools, charge: Charge) -> None:
+    await tools.db.write(
+        lambda tx: pix.reject(tx, charge.id, payment=_payment_of(tx, tools, charge), now=tools.clock.now())
+    )
+
+
+async def _abandon(tools: Tools, account: Account, charge: Charge) -> None:
+    """Remove a charge nobody finished creating, at the bank too if it exists there (C3)."""
+    bank = tools.receiver(account)
+    try:
+        found = await bank.get_charge(provider_txid(charge.id))
+        if found is not None and found.state is ChargeState.ACTIVE:
+            await bank.cancel_charge(provider_txid(charge.id))
+    except port.Refused:
+        pass  # a bank that knows no such charge has nothing to remove
+    except (port.NotSent, port.Ambiguous, port.Denied):
+        later = after(tools.clock.now(), MINUTE)
+        await tools.db.write(lambda tx: charges.update_charge(tx, charge, next_check_at=later))
+        return
+    await _reject(tools, charge)
+
+
+async def _account(tools: Tools, account_id: int) -> Account:
+    found = await tools.db.read(lambda tx: charges.account(tx, account_id))
+    if found is None:
+        raise NotFound("ACCOUNT_NOT_FOUND", "No such provider account.")
+    return found
+
+
+def _payment_of(tx: Tx, tools: Tools, charge: Charge) -> Payment:
+    payment = store.lock(tx, charge.payment_id, owner=charge.owner, keyring=tools.keyring)
+    if payment is None:
+        raise NotFound("PAYMENT_NOT_FOUND", "A charge without its payment.")
+    return payment
+
+
+def _code_of(made: ProviderCharge, account: Account) -> str:
+    """Build the code around the location, where the bank sends none (pix-rail.md §6.4)."""
+    if made.location is None:
+        raise Refused("PROVIDER_REFUSED", "The provider refused the charge")
+    return build_dynamic(url=made.location, name=account.merchant_name, city=account.merchant_city)
+
+
+def _unavailable() -> Busy:
+    return Busy("PROVIDER_UNAVAILABLE", "Provider unavailable, try again", retry_after_s=RETRY_AFTER_S)

@@ -1,0 +1,140 @@
+"""Decisions about payments: values in, values out. The tables of merchant-api.md §10.1 and §10.2."""
+
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from opentill.kernel.clock import Instant
+from opentill.kernel.errors import Conflict
+from opentill.kernel.money import Money
+from opentill.ledger import AVAILABLE, FEES, HELD, Account, Journal, clearing
+from opentill.payments.model import Detail, Payment, PaymentStatus, Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """The money completes the payment."""
+
+    payment: Payment
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """The payment was complete already: this is more money for the merchant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """The money waits for a person."""
+
+    payment: Payment
+    reason: str
+
+
+def receive(payment: Payment, receipt: Receipt, *, fee: Money, now: Instant) -> Paid | Repeated | Parked:
+    """Decide what money that has already arrived means. It cannot be refused."""
+    match payment.status:
+        case PaymentStatus.COMPLETED:
+            return Repeated()
+        case _ if receipt.amount != payment.amount:
+            return Parked(parked(payment, now=now), "amount differs")
+        case PaymentStatus.PENDING | PaymentStatus.PROCESSING:
+            return Paid(_completed(payment, receipt, fee=fee, late=False, now=now))
+        # Late money is still money, so an ended payment accepts it.
+        case PaymentStatus.EXPIRED | PaymentStatus.CANCELLED | PaymentStatus.FAILED:
+            return Paid(_completed(payment, receipt, fee=fee, late=True, now=now))
+        case _:
+            assert_never(payment.status)
+
+
+def end(payment: Payment, status: PaymentStatus, *, now: Instant) -> Payment:
+    """Return the payment ended without money. Raises Conflict where it may not end so."""
+    if not payment.open or payment.detail is Detail.PENDING_REVIEW:
+        raise Conflict("INVALID_STATE", f"The payment is {payment.status} and cannot become {status}.")
+    return replace(payment, status=status, detail=Detail(status.value), updated_at=now)
+
+
+def parked(payment: Payment, *, now: Instant) -> Payment:
+    """Return the payment waiting for a person; one that is over stays as it is."""
+    if not payment.open:
+        return payment
+    return replace(payment, status=PaymentStatus.PROCESSING, detail=Detail.PENDING_REVIEW, updated_at=now)
+
+
+def start(payment: Payment, gateway: str, *, now: Instant) -> Payment:
+    """Return the payment being paid through a gateway. Raises Conflict where it may not start."""
+    if not payment.open or payment.detail is Detail.PENDING_REVIEW or now >= payment.expires_at:
+        raise Conflict("INVALID_STATE", f"The payment is {shown_status(payment, now)} and cannot be paid now.")
+    if payment.gateway_fixed and payment.gateway != gateway:
+        raise Conflict("INVALID_STATE", f"This payment is to be paid with {payment.gateway}.")
+    return replace(payment, status=PaymentStatus.PROCESSING, detail=Detail.PROCESSING, gateway=gateway, updated_at=now)
+
+
+def reopen(payment: Payment, *, now: Instant) -> Payment:
+    """Return the payment waiting for another try, after a decline or an abandoned session."""
+    if payment.status is not PaymentStatus.PROCESSING or payment.detail is Detail.PENDING_REVIEW:
+        return payment
+    gateway = payment.gateway if payment.gateway_fixed else None
+    return replace(payment, status=PaymentStatus.PENDING, detail=Detail.PENDING, gateway=gateway, updated_at=now)
+
+
+def shown_status(payment: Payment, now: Instant) -> PaymentStatus:
+    """Return the status to show: a pending payment past its time is never shown as pending."""
+    if payment.status is PaymentStatus.PENDING and now >= payment.expires_at:
+        return PaymentStatus.EXPIRED
+    return payment.status
+
+
+def paid_journal(payment: Payment, receipt: Receipt) -> Journal:
+    """Debit the gateway's clearing the gross, credit the merchant the net and the install its fee."""
+    return Journal(
+        owner=payment.owner,
+        kind="payment.completed",
+        source_type="payment",
+        source_id=payment.uuid,
+        entries=(
+            account_of(receipt).debit(payment.amount),
+            AVAILABLE.credit(payment.amount - payment.fee),
+            FEES.credit(payment.fee),
+        ),
+    )
+
+
+def credited_journal(receipt: Receipt, source_id: str, *, fee: Money) -> Journal:
+    """Credit money that completes no payment: a second receipt, or one without a payment."""
+    return Journal(
+        owner=receipt.owner,
+        kind="receipt.credited",
+        source_type="receipt",
+        source_id=source_id,
+        entries=(account_of(receipt).debit(receipt.amount), AVAILABLE.credit(receipt.amount - fee), FEES.credit(fee)),
+    )
+
+
+def parked_journal(receipt: Receipt, source_id: str) -> Journal:
+    """Hold money that waits for a person."""
+    return Journal(
+        owner=receipt.owner,
+        kind="receipt.held",
+        source_type="receipt",
+        source_id=source_id,
+        entries=(account_of(receipt).debit(receipt.amount), HELD.credit(receipt.amount)),
+    )
+
+
+def account_of(receipt: Receipt) -> Account:
+    """Return the clearing account of the gateway, for PIX of the provider account, the money came through."""
+    return clearing(f"{receipt.gateway}:{receipt.account}" if receipt.account else receipt.gateway)
+
+
+def _completed(payment: Payment, receipt: Receipt, *, fee: Money, late: bool, now: Instant) -> Payment:
+    return replace(
+        payment,
+        status=PaymentStatus.COMPLETED,
+        detail=Detail.COMPLETED,
+        gateway=receipt.gateway,
+        gateway_ref=receipt.ref,
+        fee=fee,
+        late=late,
+        updated_at=now,
+        completed_at=now,
+    )
