@@ -12,7 +12,7 @@ from opentill.db import Tx
 from opentill.kernel.clock import Instant, ManualClock
 from opentill.kernel.ids import SeededIds
 from opentill.kernel.mode import Mode
-from opentill.kernel.secret import KEY_BYTES, Keyring, Secret
+from opentill.kernel.secret import KEY_BYTES, Keyring, MasterKeys, Secret
 from opentill.merchants import service as merchants
 from opentill.merchants.model import DEFAULT_SCOPES, Merchant
 
@@ -25,7 +25,7 @@ class Scene:
     def __init__(self, seed: int = 7) -> None:
         self.clock = ManualClock(NOW)
         self.ids = SeededIds(seed, self.clock)
-        self.keyring = Keyring({"k1": b"k" * KEY_BYTES}, current="k1", pepper=b"p" * KEY_BYTES)
+        self.keyring = Keyring(MasterKeys({"k1": b"k" * KEY_BYTES}, current="k1", pepper=b"p" * KEY_BYTES))
 
     def merchant(
         self,

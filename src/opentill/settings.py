@@ -27,6 +27,7 @@ class Settings:
     trusted_proxies: str = ""  # addresses and networks, separated by commas
     log_file: str = ""  # empty: standard error
     dev: bool = False  # private webhook receivers allowed, plain http links
+    master_key_file: str = ""  # empty: master.key in the data folder
     trace_sql: str = ""  # a file that gets every statement; for the benchmarks
 
     @classmethod

@@ -9,8 +9,9 @@ import hashlib
 import hmac
 import os
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping
-from typing import Final, Self
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -51,24 +52,36 @@ class SealedError(Exception):
     """A sealed text does not open: wrong key, wrong row, or damaged."""
 
 
-class Keyring:
-    """The master keys: the newest seals, every one of them opens.
+@dataclass(frozen=True, slots=True)
+class MasterKeys:
+    """What the key file holds: keys by id, which of them seals, and the pepper of look-up hashes.
 
-    Hashes made for look-ups (`keyed_hash`) cannot be re-made without their plain text, so they use a key of
-    their own, the *pepper*, which rotation leaves alone.
+    Hashes made for look-ups cannot be made again without their plain text, so they use a key of their own, the
+    pepper, which rotation leaves alone.
     """
 
-    def __init__(self, keys: Mapping[str, bytes], *, current: str, pepper: bytes) -> None:
-        if any(len(key) != KEY_BYTES for key in keys.values()) or len(pepper) != KEY_BYTES:
-            raise ValueError("a master key has 32 bytes")
-        self._ciphers = {key_id: AESGCM(_derive(key, b"opentill seal")) for key_id, key in keys.items()}
-        self._pepper = _derive(pepper, b"opentill lookup")
-        self.current = current
+    keys: Mapping[str, bytes]
+    current: str
+    pepper: bytes
 
-    @classmethod
-    def generate(cls) -> Self:
-        """Return a keyring with fresh keys that exists in memory only."""
-        return cls({"k1": os.urandom(KEY_BYTES)}, current="k1", pepper=os.urandom(KEY_BYTES))
+
+class Keyring:
+    """The master keys at work: the current one seals, every one of them opens.
+
+    A text sealed under a key that is not known yet makes the keyring *reload*: keys may be rotated by another
+    process while this one runs.
+    """
+
+    def __init__(self, keys: MasterKeys, *, reload: Callable[[], MasterKeys] | None = None) -> None:
+        self._reload = reload
+        self._take(keys)
+
+    def _take(self, keys: MasterKeys) -> None:
+        if any(len(key) != KEY_BYTES for key in (*keys.keys.values(), keys.pepper)):
+            raise ValueError("a master key has 32 bytes")
+        self._ciphers = {key_id: AESGCM(_derive(key, b"opentill seal")) for key_id, key in keys.keys.items()}
+        self._pepper = _derive(keys.pepper, b"opentill lookup")
+        self.current = keys.current
 
     def seal(self, data: bytes | Secret, context: str) -> str:
         """Encrypt under the current key; only the same *context* opens it."""
@@ -84,15 +97,22 @@ class Keyring:
             body = urlsafe_b64decode(encoded)
             if version != VERSION:
                 raise SealedError(f"unknown seal version {version}")
-            return self._ciphers[key_id].decrypt(body[:NONCE_BYTES], body[NONCE_BYTES:], context.encode())
-        except KeyError as unknown:
-            raise SealedError(f"no master key {unknown} on this machine") from None
+            cipher = self._cipher(key_id)
+            return cipher.decrypt(body[:NONCE_BYTES], body[NONCE_BYTES:], context.encode())
         except (InvalidTag, ValueError, binascii.Error):
             raise SealedError(f"the sealed value of {context} does not open") from None
 
     def open_secret(self, sealed: str, context: str) -> Secret:
         """Decrypt a text as a `Secret`. Raises `SealedError`."""
         return Secret(self.open(sealed, context).decode())
+
+    def _cipher(self, key_id: str) -> AESGCM:
+        if key_id not in self._ciphers and self._reload is not None:
+            self._take(self._reload())
+        try:
+            return self._ciphers[key_id]
+        except KeyError:
+            raise SealedError(f"no master key {key_id} on this machine") from None
 
     def needs_resealing(self, sealed: str) -> bool:
         """Tell whether a sealed text is under an older key than the current one."""
@@ -101,6 +121,17 @@ class Keyring:
     def keyed_hash(self, text: str, purpose: str) -> str:
         """Return 64 hex that stand for *text* in a look-up; useless without the master key."""
         return hmac.new(self._pepper, f"{purpose}\0{text}".encode(), hashlib.sha256).hexdigest()
+
+
+def new_keys() -> MasterKeys:
+    """Return fresh keys, from the system's source of randomness."""
+    return MasterKeys({"k1": os.urandom(KEY_BYTES)}, current="k1", pepper=os.urandom(KEY_BYTES))
+
+
+def with_new_key(keys: MasterKeys) -> MasterKeys:
+    """Return the keys with one more, which seals from now on."""
+    newest = f"k{len(keys.keys) + 1}"
+    return MasterKeys({**keys.keys, newest: os.urandom(KEY_BYTES)}, current=newest, pepper=keys.pepper)
 
 
 def same(one: str, other: str) -> bool:

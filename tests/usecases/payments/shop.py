@@ -1,0 +1,82 @@
+"""A shop that takes payments in the sandbox, with every tool real."""
+
+from dataclasses import dataclass
+
+from opentill.db import Database
+from opentill.gateways.sandbox import SandboxGateway
+from opentill.kernel.money import currency, parse
+from opentill.ledger import AVAILABLE, FEES, HELD, Account, clearing
+from opentill.ledger import queries as ledger
+from opentill.merchants import gateways
+from opentill.merchants.model import Merchant
+from opentill.payments import flow, queries, service
+from opentill.payments.model import Order, Payment
+from opentill.payments.tools import Tools
+from opentill.pix.model import Account as BankAccount
+from opentill.pix.port import PixReceiver
+from tests.make import Scene
+
+
+def no_bank(account: BankAccount) -> PixReceiver:
+    raise AssertionError(f"no test here talks to the bank of account {account.id}")
+
+
+@dataclass
+class Shop:
+    """One merchant, its tools, and sentences a test can say."""
+
+    scene: Scene
+    tools: Tools
+    merchant: Merchant
+
+    async def orders(self, amount: str, code: str = "BRL", **more: object) -> Payment:
+        order = Order(parse(amount, currency(code)), gateway="sandbox", **more)  # type: ignore[arg-type]
+        created = await self.tools.db.write(
+            lambda tx: service.create(
+                tx,
+                order,
+                merchant=self.merchant,
+                ids=self.tools.ids,
+                keyring=self.tools.keyring,
+                now=self.tools.clock.now(),
+            )
+        )
+        return await self.reads(created)
+
+    async def pays(self, payment: Payment, outcome: str = "pay") -> Payment:
+        """Choose the sandbox and press a button of its page."""
+        await flow.choose_gateway(self.tools, payment.token, "sandbox")
+        return await flow.submit(self.tools, payment.token, {"outcome": outcome})
+
+    async def reads(self, payment: Payment) -> Payment:
+        found = await self.tools.db.read(
+            lambda tx: queries.find(tx, payment.uuid, owner=payment.owner, keyring=self.tools.keyring)
+        )
+        assert found is not None
+        return found
+
+    async def balance(self, account: Account, code: str = "BRL") -> int:
+        money = await self.tools.db.read(lambda tx: ledger.balance(tx, account, code, owner=self.merchant.owner))
+        return money.units
+
+    async def balances(self) -> dict[str, int]:
+        """Return what is not zero."""
+        accounts = {"clearing": clearing("sandbox"), "available": AVAILABLE, "held": HELD, "fees": FEES}
+        read = {name: await self.balance(account) for name, account in accounts.items()}
+        return {name: units for name, units in read.items() if units}
+
+    async def events(self) -> list[str]:
+        rows = await self.tools.db.read(lambda tx: tx.all("select type from event order by seq"))
+        return [row["type"] for row in rows]
+
+
+async def open_shop(database: Database, *, seed: int = 7) -> Shop:
+    scene = Scene(seed)
+    merchant = await database.write(scene.merchant)
+    await database.write(
+        lambda tx: gateways.switch_on(
+            tx, "sandbox", name="Sandbox", owner=merchant.owner, position=0, now=scene.clock.now()
+        )
+    )
+    tools = Tools(database, scene.clock, scene.ids, scene.keyring, {"sandbox": SandboxGateway()}, no_bank)
+    return Shop(scene, tools, merchant)
