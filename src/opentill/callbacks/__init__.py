@@ -1,0 +1,1 @@
+"""What banks and providers send us: verify, store raw, answer at once; work happens later."""

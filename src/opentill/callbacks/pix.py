@@ -1,0 +1,98 @@
+"""Notifications of banks: `POST /hooks/pix/{account}/{token}` (pix-rail.md §6.7).
+
+A notification is a hint. It is stored as it came and answered at once; what it speaks of is then read at the bank.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+import structlog
+
+from opentill.db import DatabaseError, ReadTx
+from opentill.pix import service
+from opentill.pix.model import Account
+from opentill.pix.port import Hint, RawRequest, UnreadableNotification
+from opentill.web.dependencies import Dependencies
+
+Message = MutableMapping[str, Any]
+
+BODY_BYTES_MAX: Final = 1024 * 1024
+# Banks append a resource to the address they were given, whatever it ends in.
+ADDRESS: Final = re.compile(r"/hooks/pix/([0-9]{1,15})/([0-9a-f]{64})(?:/(?:pix|rec|cobr))?/?", re.ASCII)
+
+log = structlog.get_logger("opentill.callbacks")
+
+
+class PixCallbacks:
+    """The ASGI application behind `/hooks/pix/`."""
+
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._dependencies = dependencies
+
+    async def __call__(
+        self,
+        scope: Message,
+        receive: Callable[[], Awaitable[Message]],
+        send: Callable[[Message], Awaitable[None]],
+    ) -> None:
+        status = await self._answer(scope, receive)
+        await send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [(b"content-type", b"application/json"), (b"cache-control", b"no-store")],
+            }
+        )
+        body = b'{"received":true}' if status == 200 else b'{"received":false}'
+        await send({"type": "http.response.body", "body": body})
+
+    async def _answer(self, scope: Message, receive: Callable[[], Awaitable[Message]]) -> int:
+        """Return the status. Nothing is stored of a request whose address is wrong."""
+        address = ADDRESS.fullmatch(scope["path"])
+        if address is None or scope["method"] != "POST":
+            return 404
+        body = await _body(receive)
+        if body is None:
+            return 413
+        try:
+            account = await self._account(int(address[1]), address[2])
+            if account is None:
+                return 401
+            hints = self._hints(account, scope, body)
+            now = self._dependencies.clock.now()
+            await self._dependencies.db.write(lambda tx: service.note_notification(tx, account, body, hints, now=now))
+        except DatabaseError:
+            return 503
+        return 200
+
+    async def _account(self, account_id: int, token: str) -> Account | None:
+        def find(tx: ReadTx) -> Account | None:
+            return service.find_account_by_hook(tx, account_id, token, keyring=self._dependencies.keyring)
+
+        return await self._dependencies.db.read(find)
+
+    def _hints(self, account: Account, scope: Message, body: bytes) -> list[Hint]:
+        """Return what to read; of a body nobody understands only the bytes are kept, and an operator is told."""
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        try:
+            return self._dependencies.receiver(account).parse_notification(RawRequest(body, headers))
+        except UnreadableNotification:
+            log.warning("unreadable notification", account=account.id, size_bytes=len(body))
+            return []
+
+
+async def _body(receive: Callable[[], Awaitable[Message]]) -> bytes | None:
+    """Read a body; None where it is larger than allowed."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return b"".join(parts)
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > BODY_BYTES_MAX:
+            return None
+        if not message.get("more_body", False):
+            return b"".join(parts)

@@ -1,0 +1,94 @@
+"""What goes on by itself: open sessions are asked about, hints confirmed, charges looked at, time runs out.
+
+Each job takes what is due in the database, a bounded number at a time, and running it twice equals running it once.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from opentill.kernel.clock import DAY, Instant
+from opentill.payments import flow, pix_flow
+from opentill.payments.tools import Tools
+from opentill.web.dependencies import Dependencies
+from opentill.workers.repeat import repeat
+
+HINTS_S: Final = 0.5
+SESSIONS_S: Final = 1.0
+CHARGES_S: Final = 1.0
+EXPIRY_S: Final = 1.0
+SWEEP_S: Final = 15.0  # looks whose turn it is; each account is swept every three minutes
+HEARTBEAT_S: Final = 15.0
+PURGE_S: Final = 3_600.0
+PURGE_ROWS_MAX: Final = 500  # in one transaction
+
+
+async def resume_loops(dependencies: Dependencies, stop: asyncio.Event) -> None:
+    """Run every job until told to stop."""
+    tools = dependencies.tools
+    async with asyncio.TaskGroup() as group:
+        for name, job, every_s in (
+            ("confirm hints", _batched(pix_flow.confirm_due_hints, tools), HINTS_S),
+            ("check sessions", _batched(flow.check_due_sessions, tools), SESSIONS_S),
+            ("look at charges", _batched(pix_flow.look_at_due, tools), CHARGES_S),
+            ("expire", _batched(flow.expire_due, tools), EXPIRY_S),
+            ("sweep", _batched(pix_flow.sweep, tools), SWEEP_S),
+            ("purge", lambda: _purge(dependencies), PURGE_S),
+            ("heartbeat", lambda: _beat(dependencies), HEARTBEAT_S),
+        ):
+            group.create_task(repeat(name, job, every_s=every_s, stop=stop), name=name)
+
+
+def _batched(job: Callable[[Tools], Awaitable[int]], tools: Tools) -> Callable[[], Awaitable[bool]]:
+    """Return a job that asks to run again at once while its batches are full."""
+
+    async def run() -> bool:
+        return await job(tools) >= flow.BATCH
+
+    return run
+
+
+async def _purge(dependencies: Dependencies) -> bool:
+    """Remove idempotency keys that count as absent already, and raw callbacks nobody needs any more."""
+    now = dependencies.clock.now()
+    keys = await dependencies.db.write(
+        lambda tx: tx.run(
+            """
+            delete from idempotency
+             where (merchant_id, mode, surface, scope, key) in (
+                   select merchant_id, mode, surface, scope, key from idempotency
+                    where expires_at <= :now order by expires_at limit :most)
+            """,
+            now=now,
+            most=PURGE_ROWS_MAX,
+        )
+    )
+    callbacks = await dependencies.db.write(
+        lambda tx: tx.run(
+            """
+            delete from provider_callback
+             where id in (select id from provider_callback where received_at <= :before order by id limit :most)
+            """,
+            before=Instant(now - 90 * DAY),
+            most=PURGE_ROWS_MAX,
+        )
+    )
+    return max(keys, callbacks) >= PURGE_ROWS_MAX
+
+
+async def _beat(dependencies: Dependencies) -> bool:
+    """Say that this process's workers are alive."""
+    now = dependencies.clock.now()
+    await dependencies.db.write(
+        lambda tx: tx.run(
+            """
+            insert into worker_heartbeat (worker, started_at, seen_at) values (:worker, :now, :now)
+            on conflict (worker) do update set seen_at = :now
+            """,
+            worker=f"{socket.gethostname()}:{os.getpid()}",
+            now=now,
+        )
+    )
+    return False
