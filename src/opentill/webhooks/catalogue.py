@@ -1,0 +1,111 @@
+"""Which event names each dialect has, and which an endpoint hears of by default (webhooks.md §10)."""
+
+from typing import Final
+
+from opentill.webhooks.model import Dialect
+
+ALL: Final = "*"
+TEST_EVENT: Final = "webhook.test"
+
+MERCHANT_EVENTS: Final = (
+    "payment.pending",
+    "payment.processing",
+    "payment.completed",
+    "payment.failed",
+    "payment.cancelled",
+    "payment.expired",
+    "refund.created",
+    "refund.completed",
+    "refund.failed",
+    "dispute.created",
+    "dispute.resolved",
+    "invoice.paid",
+    "payment_link.paid",
+    "customer.created",
+    TEST_EVENT,
+)
+
+MERCHANT_ALIASES: Final = {"payment.canceled": "payment.cancelled"}
+
+CALLBACK_EVENTS: Final = frozenset(
+    (
+        "payment.processing",
+        "payment.completed",
+        "payment.failed",
+        "payment.cancelled",
+        "payment.expired",
+    )
+)
+
+PIX_EVENTS: Final = (
+    "pix.charge.created",
+    "pix.charge.paid",
+    "pix.charge.expired",
+    "pix.payout.processing",
+    "pix.payout.confirmed",
+    "pix.payout.failed",
+    "pix.payout.returned",
+    "pix.refund.requested",
+    "pix.refund.completed",
+    "pix.return.received",
+    TEST_EVENT,
+)
+
+PIX_EXTRA_EVENTS: Final = (
+    "pix.charge.cancelled",
+    "pix.payout.queued",
+    "pix.payout.held",
+    "pix.refund.failed",
+    "pix.infraction.created",
+    "pix.infraction.defense_submitted",
+    "pix.infraction.resolved",
+)
+
+
+def default_set(dialect: Dialect) -> tuple[str, ...]:
+    """Return what an endpoint hears of when its owner named nothing, in the order of the documents."""
+    match dialect:
+        case Dialect.MERCHANT:
+            return MERCHANT_EVENTS
+        case Dialect.PIX:
+            return PIX_EVENTS
+        case Dialect.STANDARD:
+            return (*MERCHANT_EVENTS, "payout.processing", "payout.confirmed", "payout.failed",
+                    "payout.returned", "return.received")  # fmt: skip
+
+
+def extra_set(dialect: Dialect) -> tuple[str, ...]:
+    """Return what only endpoints that name it get; on the PIX API the operator must allow it too."""
+    match dialect:
+        case Dialect.MERCHANT:
+            return ()
+        case Dialect.PIX:
+            return PIX_EXTRA_EVENTS
+        case Dialect.STANDARD:
+            return (
+                "charge.created", "charge.paid", "charge.expired", "charge.cancelled",
+                "infraction.created", "infraction.defense_submitted", "infraction.resolved",
+                "payout.queued", "payout.held",
+            )  # fmt: skip
+
+
+def is_family(name: str) -> bool:
+    """Tell whether a name stands for a group: `payment.*`."""
+    return name.endswith(".*")
+
+
+def in_family(event: str, family: str) -> bool:
+    return event.startswith(family[:-1])
+
+
+def unknown_names(names: tuple[str, ...], dialect: Dialect, *, extra: bool = True) -> tuple[str, ...]:
+    """Return the names no event of the dialect answers to, in the order given."""
+    offered = default_set(dialect) + (extra_set(dialect) if extra else ())
+    aliases = MERCHANT_ALIASES if dialect is Dialect.MERCHANT else {}
+
+    def known(name: str) -> bool:
+        if is_family(name):
+            return any(in_family(event, name) for event in offered)
+        return name == ALL or name in offered or name in aliases
+
+    return tuple(name for name in names if not known(name))

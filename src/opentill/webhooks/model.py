@@ -1,0 +1,221 @@
+"""The words of the webhook engine in code (webhooks.md §1, §2)."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import Any, Final
+
+from opentill.events import Audience
+from opentill.kernel.clock import Instant
+from opentill.kernel.owner import Owner
+from opentill.kernel.secret import Secret
+
+MAX_IN_FLIGHT_DEFAULT: Final = 4
+TIMEOUT_DEFAULT_S: Final = 10
+TIMEOUT_MAX_S: Final = 30
+
+
+class Dialect(IntEnum):
+    """How an event is written and signed."""
+
+    MERCHANT = 0
+    PIX = 1
+    STANDARD = 2
+
+
+class Kind(IntEnum):
+    """Where an endpoint comes from."""
+
+    REGISTERED = 0
+    CALLBACK = 1
+    OPERATIONAL = 2
+
+
+class EndpointState(IntEnum):
+    ACTIVE = 0
+    PAUSED = 1
+    DISABLED = 2
+    DELETED = 3
+    ACTIVATING = 4
+
+
+class DeliveryState(IntEnum):
+    DUE = 0
+    SENDING = 1
+    DELIVERED = 2
+    DEAD = 3
+    HELD = 4
+    CANCELLED = 5
+
+
+class Origin(IntEnum):
+    """Why a delivery exists."""
+
+    EVENT = 0
+    REDELIVERY = 1
+    REPLAY = 2
+    TEST = 3
+
+
+class Klass(IntEnum):
+    """The class a delivery waits in; each has a share of its lane (webhooks.md §5.3)."""
+
+    FIRST_TRY = 0
+    RETRY = 1
+    BULK = 2
+
+
+class Ordering(IntEnum):
+    NONE = 0
+    FIRST_TRY = 1
+    STRICT = 2
+
+
+class Breaker(IntEnum):
+    CLOSED = 0
+    OPEN = 1
+    HALF_OPEN = 2
+    RAMP = 3
+
+
+class SignatureFormat(IntEnum):
+    """The form of `X-OwnPay-Signature`; stored as `target_format` of callback deliveries."""
+
+    PREFIXED = 0
+    BARE = 1
+
+
+class AmountFormat(StrEnum):
+    STRING = "string"
+    NUMBER = "number"
+
+
+class Payments(StrEnum):
+    """Which payments an endpoint of the merchant dialect hears of."""
+
+    ALL = "all"
+    OWN = "own"
+
+
+PLANNABLE: Final = (
+    EndpointState.ACTIVE,
+    EndpointState.ACTIVATING,
+    EndpointState.PAUSED,
+    EndpointState.DISABLED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the owner chose for an endpoint (webhooks.md §4.2); stored as JSON, absent means the default."""
+
+    events: tuple[str, ...] | None = None
+    excepted: tuple[str, ...] = ()
+    payments: Payments = Payments.ALL
+    amount_format: AmountFormat = AmountFormat.STRING
+    signature_format: SignatureFormat = SignatureFormat.PREFIXED
+    standard_headers: bool = True
+    ordering: Ordering | None = None
+    schedule: tuple[int, ...] | None = None
+    timeout_s: int = TIMEOUT_DEFAULT_S
+    max_in_flight: int = MAX_IN_FLIGHT_DEFAULT
+    allow_insecure: bool = False
+    description: str | None = None
+
+    def to_json(self) -> str:
+        """Render what differs from the defaults."""
+        chosen = {
+            name: getattr(self, name)
+            for name in Options.__dataclass_fields__
+            if getattr(self, name) != getattr(DEFAULTS, name)
+        }
+        return json.dumps(chosen, ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Options":
+        """Read what `to_json` wrote. Unknown keys of a newer version are left alone."""
+        stored = json.loads(text)
+        known: dict[str, Any] = {name: stored[name] for name in cls.__dataclass_fields__ if name in stored}
+        for name in ("events", "excepted", "schedule"):
+            if known.get(name) is not None:
+                known[name] = tuple(known[name])
+        for name, kind in (
+            ("payments", Payments),
+            ("amount_format", AmountFormat),
+            ("signature_format", SignatureFormat),
+            ("ordering", Ordering),
+        ):
+            if known.get(name) is not None:
+                known[name] = kind(known[name])
+        return cls(**known)
+
+
+DEFAULTS: Final = Options()
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One destination of one merchant in one mode."""
+
+    id: int
+    public_id: str
+    owner: Owner
+    kind: Kind
+    dialect: Dialect
+    url: str
+    state: EndpointState
+    state_reason: str | None
+    state_since: Instant
+    options: Options
+    version: int
+    created_at: Instant
+
+    @property
+    def ordering(self) -> Ordering:
+        """Return the rule that holds: the owner's, or the dialect's default."""
+        if self.options.ordering is not None:
+            return self.options.ordering
+        return Ordering.FIRST_TRY if self.dialect is Dialect.MERCHANT else Ordering.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event as planner and renderers see it: the row of `event` with its document opened."""
+
+    seq: int
+    id: str
+    owner: Owner
+    audience: Audience
+    type: str
+    merchant_type: str | None
+    pix_type: str | None
+    object_type: str
+    object_id: str
+    occurred_at: Instant
+    document: Mapping[str, Any] = field(default_factory=dict)
+    callback_url: str | None = None
+    callback_format: SignatureFormat = SignatureFormat.PREFIXED
+
+    def name_in(self, dialect: Dialect) -> str | None:
+        """Return the event's name in a dialect; None if that dialect does not have it."""
+        match dialect:
+            case Dialect.MERCHANT:
+                return self.merchant_type
+            case Dialect.PIX:
+                return self.pix_type
+            case Dialect.STANDARD:
+                return self.type
+
+    @property
+    def object_key(self) -> str:
+        """Return what ordering holds per."""
+        return f"{self.object_type}:{self.object_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class SigningSecrets:
+    """The secrets valid now: the current one, and the previous one inside a rotation's overlap."""
+
+    current: Secret
+    previous: Secret | None = None

@@ -1,0 +1,202 @@
+"""Making one attempt: sign, send, describe (webhooks.md §8, §9). No transaction is open meanwhile."""
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+from opentill.kernel.clock import SECOND, Clock, Instant, after, unix_seconds
+from opentill.kernel.mode import Mode
+from opentill.kernel.secret import Keyring, SealedError
+from opentill.outbound.allow import AllowList
+from opentill.outbound.model import Answer, OutboundRequest
+from opentill.outbound.outcomes import Outcome
+from opentill.webhooks import rules
+from opentill.webhooks.model import Dialect, Origin, SignatureFormat, SigningSecrets
+from opentill.webhooks.port import Sender
+from opentill.webhooks.queue import Job, Result
+from opentill.webhooks.signing import Attempt, headers
+
+SECRET_FAILED: Final = "secret_failed"  # noqa: S105 - an outcome
+REDACTED: Final = "•••"
+KEPT_ON_SUCCESS: Final = frozenset(("content-type", "date"))
+ALLOW_LISTS_KEPT: Final = 256
+
+TRIGGERS: Final = {
+    Origin.EVENT: "event",
+    Origin.REDELIVERY: "redeliver",
+    Origin.REPLAY: "replay",
+    Origin.TEST: "test",
+}
+
+
+async def attempt(
+    job: Job, *, sender: Sender, keyring: Keyring, clock: Clock, worker: str, keep_private_answers: bool = False
+) -> Result:
+    """Make one attempt and return what became of it. Signed with the secrets and the time of this moment."""
+    started_at = clock.now()
+    try:
+        secrets = _open(job, keyring)
+    except SealedError as fault:
+        return _result(job, SECRET_FAILED, started_at, detail={"error": str(fault), "worker": worker})
+    request = _request(job, secrets, started_at, keep_private_answers)
+    answer = await sender.send(request)
+    return _result(
+        job,
+        str(answer.outcome),
+        started_at,
+        duration_us=answer.duration_us,
+        status=answer.status,
+        retry_after=_retry_after(answer, after(started_at, answer.duration_us)),
+        detail=_detail(job, request, answer, worker),
+        body=answer.body_kept or None,
+    )
+
+
+def dropped(job: Job, *, clock: Clock) -> Result:
+    """Return the result of a claim that is given back unsent."""
+    return _result(job, rules.DROPPED, clock.now())
+
+
+def url_of(job: Job) -> str:
+    return job.claimed.target_url or job.endpoint.url
+
+
+def _open(job: Job, keyring: Keyring) -> SigningSecrets:
+    """Unseal the secrets valid at the claim. Raises `SealedError`."""
+    if not job.secrets:
+        raise SealedError(f"{job.endpoint.public_id} has no secret")
+    current, *rest = (keyring.open_secret(secret.sealed, secret.context) for secret in job.secrets)
+    return SigningSecrets(current, rest[0] if rest else None)
+
+
+def _request(job: Job, secrets: SigningSecrets, now: Instant, keep_private_answers: bool) -> OutboundRequest:
+    claimed, endpoint = job.claimed, job.endpoint
+    signed = headers(
+        Attempt(
+            dialect=endpoint.dialect,
+            event_id=claimed.event_id,
+            event_name=claimed.wire_type,
+            delivery_id=claimed.public_id,
+            number=claimed.attempts + 1,
+            timestamp=unix_seconds(now),
+            body=job.body,
+            signature_format=_format(job),
+            standard_headers=_standard(job),
+        ),
+        secrets,
+    )
+    opened_by_operator = claimed.owner.mode is Mode.SANDBOX and bool(job.outbound_allow)
+    return OutboundRequest(
+        method="POST",
+        url=url_of(job),
+        headers=signed,
+        body=job.body,
+        timeout_s=float(endpoint.options.timeout_s),
+        plain_http=endpoint.dialect is not Dialect.PIX or endpoint.options.allow_insecure,
+        allow=_allow_list(job.outbound_allow) if job.outbound_allow else None,
+        owner=claimed.owner.merchant_id,
+        keep_private_answer=keep_private_answers or opened_by_operator,
+    )
+
+
+def _format(job: Job) -> SignatureFormat:
+    """Return the signer's format; a callback signed with the default secret brings its own."""
+    if job.signer is None:
+        return job.claimed.target_format or SignatureFormat.PREFIXED
+    return job.signer.options.signature_format
+
+
+def _standard(job: Job) -> bool:
+    return job.signer is None or job.signer.options.standard_headers
+
+
+@lru_cache(ALLOW_LISTS_KEPT)
+def _allow_list(entries: tuple[str, ...]) -> AllowList:
+    return AllowList.parse(entries)
+
+
+def _retry_after(answer: Answer, now: Instant) -> Instant | None:
+    """Return the instant the receiver asked for; it counts on anything that is not 2xx, 3xx or 410."""
+    if answer.outcome in (Outcome.OK, Outcome.REDIRECT, Outcome.GONE):
+        return None
+    seconds = answer.retry_after_s(now)
+    return None if seconds is None else after(now, seconds * SECOND)
+
+
+def _result(
+    job: Job,
+    outcome: str,
+    started_at: Instant,
+    *,
+    duration_us: int = 0,
+    status: int | None = None,
+    retry_after: Instant | None = None,
+    detail: dict[str, Any] | None = None,
+    body: bytes | None = None,
+) -> Result:
+    claimed = job.claimed
+    return Result(
+        delivery_id=claimed.id,
+        endpoint_id=claimed.endpoint_id,
+        claim_gen=claimed.claim_gen,
+        attempts=claimed.attempts,
+        attempts_max=claimed.attempts_max,
+        lost=claimed.lost,
+        outcome=outcome,
+        started_at=started_at,
+        duration_us=duration_us,
+        status=status,
+        retry_after=retry_after,
+        detail=detail,
+        body=body,
+    )
+
+
+def _detail(job: Job, request: OutboundRequest, answer: Answer, worker: str) -> dict[str, Any]:
+    """Describe an attempt for the log; secrets of either side are left out (webhooks.md §9.1, §9.2)."""
+    claimed = job.claimed
+    found: dict[str, Any] = {
+        "trigger": TRIGGERS[claimed.origin],
+        "worker": worker,
+        "method": request.method,
+        "url": request.url,
+        "headers": [list(header) for header in request.headers],
+        "payload": {
+            "event": claimed.event_id,
+            "variant": claimed.variant,
+            "sha256": hashlib.sha256(job.body).hexdigest(),
+        },
+        "phases_us": list(answer.phases_us),
+        "address": answer.address,
+        "reused": answer.reused,
+        "tls": _tls(answer),
+        "answer_headers": _answer_headers(answer.headers, succeeded=answer.outcome is Outcome.OK),
+        "body": {"bytes": answer.body_bytes, "kept": len(answer.body_kept), "cut": answer.cut},
+        "error": answer.error_text,
+        "rule": None if answer.refusal is None else answer.refusal.rule,
+        "retry_after": answer.retry_after,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _tls(answer: Answer) -> dict[str, Any] | None:
+    facts = answer.tls
+    if facts is None:
+        return None
+    return {
+        "version": facts.version,
+        "cipher": facts.cipher,
+        "subject": facts.subject,
+        "issuer": facts.issuer,
+        "expires_at": facts.expires_at,
+    }
+
+
+def _answer_headers(received: Sequence[tuple[str, str]], *, succeeded: bool) -> list[list[str]]:
+    kept = [(n, v) for n, v in received if not succeeded or n.lower() in KEPT_ON_SUCCESS]
+    return [[name, REDACTED if _is_secret(name.lower()) else value] for name, value in kept]
+
+
+def _is_secret(name: str) -> bool:
+    return name in ("set-cookie", "authorization", "www-authenticate") or name.startswith("proxy-")

@@ -1,0 +1,1 @@
+"""SQL of the webhook engine: `endpoints`, `outbox` (events, payloads, new deliveries), `queue`. Private to services."""

@@ -1,0 +1,78 @@
+"""Many rows in one statement, on both databases: lists, row sets and multi-row inserts.
+
+The engine may use less than one statement a delivery, so whatever comes in batches is written in batches.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from opentill.db import ReadTx, Tx
+
+ROWS_PER_INSERT_MAX: Final = 50
+
+
+def among(tx: ReadTx, name: str) -> str:
+    """Return `in (…)` for the parameter *name*, which `numbers` or `texts` made."""
+    return f"= any(:{name})" if tx.dialect == "postgres" else f"in (select value from json_each(:{name}))"
+
+
+def numbers(tx: ReadTx, values: Iterable[int]) -> object:
+    """Return the parameter for `among` with whole numbers."""
+    listed = [int(value) for value in values]
+    return listed if tx.dialect == "postgres" else json.dumps(listed)
+
+
+def texts(tx: ReadTx, values: Iterable[str]) -> object:
+    """Return the parameter for `among` with texts."""
+    listed = list(values)
+    return listed if tx.dialect == "postgres" else json.dumps(listed)
+
+
+def row_set(tx: ReadTx, name: str, columns: Mapping[str, str]) -> str:
+    """Return a table expression over the parameter *name*, which `rows` made; *columns* are names and types."""
+    if tx.dialect == "postgres":
+        fields = (f"cast(value ->> {i} as {kind}) as {column}" for i, (column, kind) in enumerate(columns.items()))
+        return f"(select {', '.join(fields)} from jsonb_array_elements(cast(:{name} as jsonb)))"
+    fields = (f"json_extract(value, '$[{i}]') as {column}" for i, column in enumerate(columns))
+    return f"(select {', '.join(fields)} from json_each(:{name}))"
+
+
+def rows(values: Iterable[Sequence[object]]) -> str:
+    """Return the parameter for `row_set`. Values are whole numbers, texts and None."""
+    return json.dumps([list(row) for row in values], ensure_ascii=False)
+
+
+def insert(tx: Tx, table: str, columns: Sequence[str], values: Sequence[Mapping[str, Any]], conflict: str = "") -> int:
+    """Insert rows, a batch a statement, and return how many were new."""
+    return sum(tx.run(_insert(table, columns, len(batch), conflict), **_numbered(batch)) for batch in _batches(values))
+
+
+def insert_returning(
+    tx: Tx,
+    table: str,
+    columns: Sequence[str],
+    values: Sequence[Mapping[str, Any]],
+    *,
+    conflict: str,
+    returning: str,
+) -> list[Any]:
+    """Insert rows, a batch a statement, and return what the new ones answer."""
+    return [
+        row
+        for batch in _batches(values)
+        for row in tx.all(_insert(table, columns, len(batch), conflict) + f" returning {returning}", **_numbered(batch))
+    ]
+
+
+def _batches(values: Sequence[Mapping[str, Any]]) -> Iterable[Sequence[Mapping[str, Any]]]:
+    return (values[i : i + ROWS_PER_INSERT_MAX] for i in range(0, len(values), ROWS_PER_INSERT_MAX))
+
+
+def _insert(table: str, columns: Sequence[str], count: int, conflict: str) -> str:
+    tuples = ", ".join(f"({', '.join(f':{column}_{i}' for column in columns)})" for i in range(count))
+    return f"insert into {table} ({', '.join(columns)}) values {tuples} {conflict}"
+
+
+def _numbered(batch: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {f"{column}_{i}": value for i, row in enumerate(batch) for column, value in row.items()}

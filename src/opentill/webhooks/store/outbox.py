@@ -1,0 +1,127 @@
+"""Rows the planner reads and writes: events, payloads, new deliveries."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from opentill.db import ReadTx, Row, Tx
+from opentill.events import Audience, document_of
+from opentill.kernel.mode import Mode
+from opentill.kernel.owner import Owner
+from opentill.webhooks.model import Happening, SignatureFormat
+from opentill.webhooks.store.bulk import among, insert, insert_returning, numbers
+
+PLANNER_TURN: Final = 7_301_001  # the advisory lock of the one planner of an installation
+
+HEAD: Final = """e.seq, e.id, e.merchant_id, e.mode, e.audience, e.type, e.merchant_type, e.pix_type, e.object_type,
+               e.object_id, e.occurred_at, e.routing"""
+
+PAYLOAD_COLUMNS: Final = ("event_seq", "variant", "body", "coding", "sha256")
+DELIVERY_COLUMNS: Final = (
+    "public_id", "event_seq", "endpoint_id", "wire_type", "variant", "object_key", "target_url", "target_format",
+    "state", "ordering", "created_at",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class NewDelivery:
+    """The id of an inserted delivery."""
+
+    id: int
+    event_seq: int
+    endpoint_id: int
+
+
+def take_turn(tx: Tx) -> bool:
+    """Become the planner until the commit; False if somebody else is. SQLite has one writer anyway."""
+    if tx.dialect != "postgres":
+        return True
+    row = tx.one_or_none("select pg_try_advisory_xact_lock(:turn) as mine", turn=PLANNER_TURN)
+    return row is not None and bool(row["mine"])
+
+
+def unplanned(tx: ReadTx, limit: int) -> list[Happening]:
+    """Return the oldest events to plan, without their documents."""
+    found = tx.all(
+        f"""
+        select {HEAD} from event e
+         where e.plan_state <> 1 and e.plan_state = 0
+         order by e.seq
+         limit :limit
+        """,
+        limit=limit,
+    )
+    return [as_happening(row) for row in found]
+
+
+def documents(tx: ReadTx, seqs: Iterable[int]) -> dict[int, bytes]:
+    """Return the stored documents of events."""
+    found = tx.all(f"select e.seq, e.doc from event e where e.seq {among(tx, 'seqs')}", seqs=numbers(tx, seqs))
+    return {int(row["seq"]): bytes(row["doc"]) for row in found}
+
+
+def happening(tx: ReadTx, seq: int) -> Happening | None:
+    """Return one event with its document."""
+    row = tx.one_or_none(f"select {HEAD}, e.doc from event e where e.seq = :seq", seq=seq)
+    return None if row is None else as_happening(row, document_of(bytes(row["doc"])))
+
+
+def by_id(tx: ReadTx, event_id: str) -> Happening:
+    """Return one event with its document; that it exists is known."""
+    row = tx.one_or_none(f"select {HEAD}, e.doc from event e where e.id = :id", id=event_id)
+    if row is None:
+        raise LookupError(event_id)
+    return as_happening(row, document_of(bytes(row["doc"])))
+
+
+def mark(tx: Tx, seqs: Iterable[int], plan_state: int) -> None:
+    """Set the plan state of events, all in one statement."""
+    tx.run(
+        f"update event set plan_state = :plan_state where seq {among(tx, 'seqs')}",
+        seqs=numbers(tx, seqs),
+        plan_state=plan_state,
+    )
+
+
+def reopen_failed(tx: Tx) -> int:
+    """Let the planner try again what it could not plan; return how many events that is."""
+    return tx.run("update event set plan_state = 0 where plan_state <> 1 and plan_state = 2")
+
+
+def insert_payloads(tx: Tx, payloads: Sequence[Mapping[str, Any]]) -> None:
+    """Store payload bytes; what is stored already stays as it is."""
+    insert(tx, "webhook_payload", PAYLOAD_COLUMNS, payloads, "on conflict do nothing")
+
+
+def insert_deliveries(tx: Tx, deliveries: Sequence[Mapping[str, Any]]) -> list[NewDelivery]:
+    """Store deliveries, in the order given, and return those that are new."""
+    made = insert_returning(
+        tx,
+        "webhook_delivery",
+        DELIVERY_COLUMNS,
+        deliveries,
+        conflict="on conflict do nothing",
+        returning="id, event_seq, endpoint_id",
+    )
+    return [NewDelivery(int(row["id"]), int(row["event_seq"]), int(row["endpoint_id"])) for row in made]
+
+
+def as_happening(row: Row, document: Mapping[str, Any] | None = None) -> Happening:
+    routing: dict[str, str] = {} if row["routing"] == "{}" else json.loads(row["routing"])
+    bare = routing.get("signature_format") == "bare"
+    return Happening(
+        seq=int(row["seq"]),
+        id=row["id"],
+        owner=Owner(int(row["merchant_id"]), Mode(row["mode"])),
+        audience=Audience(row["audience"]),
+        type=row["type"],
+        merchant_type=row["merchant_type"],
+        pix_type=row["pix_type"],
+        object_type=row["object_type"],
+        object_id=row["object_id"],
+        occurred_at=row["occurred_at"],
+        document=document if document is not None else {},
+        callback_url=routing.get("callback_url"),
+        callback_format=SignatureFormat.BARE if bare else SignatureFormat.PREFIXED,
+    )

@@ -1,0 +1,277 @@
+"""The dispatcher loop: claims due deliveries, sends them, records what became of them (webhooks.md §5).
+
+There is no local backlog: what is claimed is being sent. State lives in the rows only, so that a process may die at
+any moment; whatever it was sending is sent again when its lease has lapsed.
+"""
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import structlog
+
+from opentill.db import DatabaseError, Unavailable
+from opentill.kernel.clock import SECOND
+from opentill.kernel.errors import Busy
+from opentill.webhooks import partitions, queue, rules, sending
+from opentill.webhooks.engine import Engine
+from opentill.webhooks.queue import CLAIM_ROWS_MAX, COMPLETE_ROWS_MAX, HEARTBEAT_S, LEASE_S, Job, Result
+
+log = structlog.get_logger("opentill.workers.deliver")
+
+POLL_S: Final = 1.0
+POLL_BUSY_S: Final = 0.25
+BUSY_FOR_S: Final = 10.0
+FLUSH_S: Final = 0.010
+RECLAIM_S: Final = 5.0
+RESULTS_MAX: Final = 10_000
+LEASE_SPARE_S: Final = 5.0  # a claim with less than the timeout and this much left is given back unsent
+FINISH_S: Final = 20.0
+TROUBLE_PAUSE_S: Final = 0.1
+TROUBLE_PAUSE_MAX_S: Final = 2.0
+
+
+async def deliver_loop(engine: Engine, stop: asyncio.Event) -> None:
+    """Deliver until *stop* is set, then finish what is under way. Any number of processes may run this."""
+    dispatcher = Dispatcher(engine)
+    await dispatcher.run(stop)
+
+
+class Dispatcher:
+    """What one process is sending, and its results that are not recorded yet."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._sending: dict[int, asyncio.Task[None]] = {}
+        self._running: Counter[int] = Counter()  # by merchant
+        self._results: deque[Result] = deque()
+        self._to_flush = asyncio.Event()
+        self._worked_at = -BUSY_FOR_S
+        self._scanned_at = -POLL_S
+        self._next_due_s: float | None = None  # until the next due instant, as of the last scan
+        self._turn = 0
+        self._away = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        beside = [
+            asyncio.create_task(self._every(HEARTBEAT_S, self._heartbeat), name="deliver: heartbeat"),
+            asyncio.create_task(self._every(RECLAIM_S, self._reclaim), name="deliver: reclaim"),
+            asyncio.create_task(self._ring_on(stop), name="deliver: stop"),
+        ]
+        flusher = asyncio.create_task(self._flush_always(), name="deliver: record")
+        try:
+            await self._prepare()
+            while not stop.is_set():
+                more = await self._round()
+                if not more:
+                    await self._rest()
+            await self._finish()
+        finally:
+            for task in (*beside, *self._sending.values(), flusher):
+                task.cancel()
+            await asyncio.gather(*beside, *self._sending.values(), flusher, return_exceptions=True)
+            while self._results and await self._flush():
+                pass
+
+    async def _prepare(self) -> None:
+        """Make room in the attempt log and take back what this process's predecessor was sending."""
+        engine = self._engine
+        try:
+            await engine.db.write(lambda tx: partitions.keep_ahead(tx, now=engine.clock.now()))
+        except (DatabaseError, Busy) as trouble:
+            log.warning("deliver.database_away", error=str(trouble))
+        await self._reclaim(everything=engine.works_alone)
+
+    # Claiming.
+
+    async def _round(self) -> bool:
+        """Claim and start what there is room for; tell whether there may be more at once."""
+        free = min(self._engine.in_flight_max - len(self._sending), CLAIM_ROWS_MAX)
+        if free <= 0 or len(self._results) >= RESULTS_MAX or self._away:
+            return False
+        hinted = self._engine.to_send.take_lanes()
+        everywhere = time.monotonic() - self._scanned_at >= self._poll_s or self._due_by_now()
+        if not hinted and not everywhere:
+            return False
+        try:
+            return await self._claim(None if everywhere else hinted, free)
+        except (DatabaseError, Busy) as trouble:
+            log.warning("deliver.claim_failed", error=str(trouble))
+            await asyncio.sleep(TROUBLE_PAUSE_S)
+            return False
+
+    async def _claim(self, lanes: set[int] | None, free: int) -> bool:
+        engine, began = self._engine, time.monotonic()
+        waiting = await engine.db.read(lambda tx: queue.waiting(tx, lanes))
+        now = engine.clock.now()
+        if lanes is None:
+            self._scanned_at = began
+            coming = [lane.next_at for lane in waiting if lane.next_at > now]
+            self._next_due_s = (min(coming) - now) / SECOND if coming else None
+        grants = rules.share_out(
+            waiting,
+            now=now,
+            free=free,
+            room_of={m: engine.in_flight_per_merchant_max - n for m, n in self._running.items()},
+            room_default=engine.in_flight_per_merchant_max,
+            after_merchant=self._turn,
+        )
+        if not grants:
+            return False
+        jobs = await engine.db.write(lambda tx: queue.claim(tx, grants, worker=engine.worker, now=engine.now(tx)))
+        for job in jobs:
+            self._start(job, claimed_at=began)
+        if jobs:
+            self._worked_at = time.monotonic()
+            self._turn = jobs[-1].claimed.owner.merchant_id
+            full = Counter(job.claimed.endpoint_id for job in jobs)
+            engine.to_send.ring(g.endpoint_id for g in grants if full[g.endpoint_id] >= g.most)
+        return bool(jobs)
+
+    async def _rest(self) -> None:
+        """Wait for a hint, the next due instant, or the poll interval."""
+        left = self._scanned_at + self._poll_s - time.monotonic()
+        if self._next_due_s is not None:
+            left = min(left, self._scanned_at + self._next_due_s - time.monotonic())
+        await self._engine.to_send.wait(max(left, 0.001))
+
+    @property
+    def _poll_s(self) -> float:
+        return POLL_BUSY_S if time.monotonic() - self._worked_at < BUSY_FOR_S else POLL_S
+
+    def _due_by_now(self) -> bool:
+        return self._next_due_s is not None and time.monotonic() - self._scanned_at >= self._next_due_s
+
+    # Sending.
+
+    def _start(self, job: Job, *, claimed_at: float) -> None:
+        self._running[job.claimed.owner.merchant_id] += 1
+        self._sending[job.claimed.id] = asyncio.create_task(self._send(job, claimed_at))
+
+    async def _send(self, job: Job, claimed_at: float) -> None:
+        engine, claimed = self._engine, job.claimed
+        try:
+            left_s = LEASE_S - (time.monotonic() - claimed_at)
+            if left_s < job.endpoint.options.timeout_s + LEASE_SPARE_S:
+                self._keep(sending.dropped(job, clock=engine.clock))
+                return
+            result = await sending.attempt(
+                job,
+                sender=engine.sender,
+                keyring=engine.keyring,
+                clock=engine.clock,
+                worker=engine.worker,
+                keep_private_answers=engine.keep_private_answers,
+            )
+            self._keep(result)
+        except asyncio.CancelledError:
+            self._keep(sending.dropped(job, clock=engine.clock))
+            raise
+        except Exception as fault:  # a bug of ours: the lease lapses, and a third loss uses up a step
+            log.exception("deliver.attempt_failed", delivery=claimed.public_id, error=repr(fault))
+        finally:
+            self._sending.pop(claimed.id, None)
+            self._running[claimed.owner.merchant_id] -= 1
+            if self._running[claimed.owner.merchant_id] <= 0:
+                del self._running[claimed.owner.merchant_id]
+
+    def _keep(self, result: Result) -> None:
+        self._results.append(result)
+        self._to_flush.set()
+
+    # Recording.
+
+    async def _flush_always(self) -> None:
+        pause = TROUBLE_PAUSE_S
+        while True:
+            await self._to_flush.wait()
+            self._to_flush.clear()
+            if len(self._results) < COMPLETE_ROWS_MAX:
+                await asyncio.sleep(FLUSH_S)
+            while self._results:
+                if await self._flush():
+                    pause = TROUBLE_PAUSE_S
+                else:
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, TROUBLE_PAUSE_MAX_S)
+
+    async def _flush(self) -> bool:
+        """Record the oldest results; False if the database is away, in which case they are kept."""
+        batch = [self._results.popleft() for _ in range(min(len(self._results), COMPLETE_ROWS_MAX))]
+        if not batch:
+            return True
+        try:
+            await self._record(batch)
+        except (Unavailable, Busy) as trouble:
+            self._results.extendleft(reversed(batch))
+            self._away = True
+            log.warning("deliver.record_failed", error=str(trouble), waiting=len(self._results))
+            return False
+        except Exception as fault:  # one result the schema refuses must not keep the others
+            log.warning("deliver.batch_refused", error=repr(fault), results=len(batch))
+            await self._record_singly(batch)
+        self._away = False
+        self._engine.to_send.ring(result.endpoint_id for result in batch)
+        return True
+
+    async def _record(self, batch: Sequence[Result]) -> None:
+        engine = self._engine
+        done = await engine.db.write(lambda tx: queue.complete(tx, batch, ids=engine.ids, chance=engine.chance))
+        if done.fenced:
+            log.warning("deliver.stale", deliveries=len(done.fenced))
+        if done.dead:
+            log.warning("deliver.dead", deliveries=done.dead)
+        for endpoint_id in done.disabled:
+            log.warning("deliver.endpoint_disabled", endpoint=endpoint_id)
+
+    async def _record_singly(self, batch: Sequence[Result]) -> None:
+        """Record what can be recorded. What cannot is sent again when its lease has lapsed."""
+        for result in batch:
+            try:
+                await self._record([result])
+            except Exception as fault:  # whatever it is, it belongs to this result
+                log.exception("deliver.result_refused", delivery=result.delivery_id, error=repr(fault))
+
+    # Beside.
+
+    async def _every(self, seconds: float, act: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            await act()
+
+    async def _heartbeat(self) -> None:
+        engine = self._engine
+        if not self._sending:
+            return
+        try:
+            await engine.db.write(lambda tx: queue.heartbeat(tx, worker=engine.worker, now=engine.now(tx)))
+        except (DatabaseError, Busy) as trouble:
+            log.warning("deliver.heartbeat_failed", error=str(trouble))
+
+    async def _reclaim(self, *, everything: bool = False) -> None:
+        """Make due again what a worker did not report; *everything* if no other process can be sending."""
+        engine = self._engine
+        try:
+            lost = await engine.db.write(
+                lambda tx: queue.reclaim(
+                    tx, now=engine.now(tx), ids=engine.ids, chance=engine.chance, everything=everything
+                )
+            )
+        except (DatabaseError, Busy) as trouble:
+            log.warning("deliver.reclaim_failed", error=str(trouble))
+            return
+        if lost:
+            log.warning("deliver.reclaimed", deliveries=lost)
+            self._scanned_at = -POLL_S
+            engine.to_send.ring()
+
+    async def _ring_on(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._engine.to_send.ring()
+
+    async def _finish(self) -> None:
+        """Give what is under way time to end."""
+        if self._sending:
+            await asyncio.wait(list(self._sending.values()), timeout=FINISH_S)
