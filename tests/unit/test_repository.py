@@ -4,9 +4,12 @@ import ast
 import re
 import subprocess
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+
+from opentill.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "opentill"
@@ -104,6 +107,12 @@ def test_every_place_that_the_glossary_names_exists() -> None:
     assert places
     missing = {place for place in places if place not in tables and not (SOURCE / place).exists()}
     assert missing == set()
+
+
+def test_every_setting_is_documented_and_nothing_else_is() -> None:
+    text = (ROOT / "docs" / "operating" / "README.md").read_text()
+    known = {f"OPENTILL_{field.name.upper()}" for field in fields(Settings)}
+    assert set(re.findall(r"OPENTILL_[A-Z_]+", text)) == known
 
 
 def test_decision_records_are_numbered_in_a_row_and_have_one_shape() -> None:
