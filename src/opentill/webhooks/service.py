@@ -208,6 +208,23 @@ def set_active(tx: Tx, *, owner: Owner, dialect: Dialect, public_id: str, active
     return changed
 
 
+def endpoint_to_test(tx: ReadTx, *, owner: Owner, dialect: Dialect, endpoint_id: int | str | None) -> Endpoint:
+    """Return the endpoint with an id or `wh_…`; without one the oldest active.
+
+    Raises `EndpointNotFound` or `NotActive`.
+    """
+    known = of_surface(tx, owner, dialect)
+    if endpoint_id is not None:
+        for endpoint in known:
+            if endpoint_id in (endpoint.id, endpoint.public_id):
+                return endpoint
+        raise EndpointNotFound
+    for endpoint in known:
+        if endpoint.state in (EndpointState.ACTIVE, EndpointState.ACTIVATING):
+            return endpoint
+    raise NotActive
+
+
 def claim_test(
     tx: Tx,
     *,
@@ -216,7 +233,6 @@ def claim_test(
     ids: Ids,
     now: Instant,
     message: str = TEST_MESSAGE,
-    merchant_uuid: str,
 ) -> Job:
     """Write a test event, its payload and a delivery that is claimed already; return it ready to send.
 
@@ -224,6 +240,7 @@ def claim_test(
     """
     if endpoint.state not in (EndpointState.ACTIVE, EndpointState.ACTIVATING):
         raise NotActive
+    merchant_uuid = store.merchants(tx, [endpoint.owner.merchant_id])[endpoint.owner.merchant_id].uuid
     event_id = record(tx, _test_event(endpoint, merchant_uuid, message, now), ids=ids)
     event = outbox.by_id(tx, event_id)
     outbox.mark(tx, [event.seq], PLANNED)

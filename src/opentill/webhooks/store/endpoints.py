@@ -261,6 +261,7 @@ def options_of(text: str) -> Options:
 class MerchantSide:
     """What deliveries need to know of a merchant: the default secret and who an operator opened for it."""
 
+    uuid: str
     default_secret: SealedSecret
     outbound_allow: tuple[str, ...]
 
@@ -272,6 +273,7 @@ def merchants(tx: ReadTx, merchant_ids: Iterable[int]) -> dict[int, MerchantSide
     )
     return {
         int(row["id"]): MerchantSide(
+            row["uuid"],
             SealedSecret(0, row["sealed_secret"], f"merchant.sealed_secret/{row['uuid']}", None),
             tuple(json.loads(row["outbound_allow"])),
         )
