@@ -10,8 +10,8 @@ from opentill.pix.brcode.objects import NO_LABEL, PIX, BadCode, crc, walk, walk_
 CHARACTERS_MIN: Final = 30
 CHARACTERS_MAX: Final = 1024
 
-_ACCOUNTS: Final = [f"{number}" for number in range(26, 52)]
-_RECURRENCES: Final = [f"{number}" for number in range(80, 100)]
+_ACCOUNTS: Final = frozenset(map(str, range(26, 52)))
+_RECURRENCES: Final = frozenset(map(str, range(80, 100)))
 _AMOUNT: Final = re.compile(r"([0-9]{1,10})(?:\.([0-9]{0,2}))?")
 
 
@@ -86,10 +86,8 @@ def _verify_crc(text: str, given: str) -> None:
 
 
 def _pix_account(objects: dict[str, str]) -> dict[str, str]:
-    for identifier in _ACCOUNTS:
-        value = objects.get(identifier)
-        if value is None:
-            continue
+    for identifier in sorted(_ACCOUNTS & objects.keys()):
+        value = objects[identifier]
         try:
             members = walk_unique(value)
         except BadCode:
@@ -102,9 +100,9 @@ def _pix_account(objects: dict[str, str]) -> dict[str, str]:
 
 
 def _recurrence_url(objects: dict[str, str]) -> str | None:
-    for identifier in _RECURRENCES:
+    for identifier in sorted(_RECURRENCES & objects.keys()):
         try:
-            members = walk_unique(objects.get(identifier, ""))
+            members = walk_unique(objects[identifier])
         except BadCode:
             continue
         if members.get("00", "").lower() == PIX and "25" in members:

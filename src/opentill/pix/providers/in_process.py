@@ -1,0 +1,84 @@
+"""Reaching an ASGI application in this process: the same bytes as over the network, without the network."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from opentill.pix.port import Ambiguous
+from opentill.pix.providers.transport import RawAnswer
+
+Message = MutableMapping[str, Any]
+AsgiApp = Callable[
+    [MutableMapping[str, Any], Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]],
+    Awaitable[None],
+]
+
+
+class InProcess:
+    """A `Transport` whose only host is one application."""
+
+    def __init__(self, app: AsgiApp) -> None:
+        self._app = app
+
+    async def request(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float
+    ) -> RawAnswer:
+        """Return the application's answer. An answer it never finishes is a broken connection: `Ambiguous`."""
+        exchange = _Exchange(body)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._app(_scope(method, url, headers, len(body)), exchange.receive, exchange.send)
+        except TimeoutError:
+            raise Ambiguous(f"no answer within {timeout_s:g} s") from None
+        return exchange.answer()
+
+
+class _Exchange:
+    """One request and what the application says to it."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body: bytes | None = body
+        self._status = 0
+        self._headers: dict[str, str] = {}
+        self._parts: list[bytes] = []
+        self._complete = False
+
+    async def receive(self) -> Message:
+        body, self._body = self._body, None
+        if body is None:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            self._headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in message["headers"]}
+        elif message["type"] == "http.response.body":
+            self._parts.append(message.get("body", b""))
+            self._complete = not message.get("more_body", False)
+
+    def answer(self) -> RawAnswer:
+        if not self._complete:
+            raise Ambiguous("connection broken before the answer was complete")
+        return RawAnswer(self._status, self._headers, b"".join(self._parts))
+
+
+def _scope(method: str, url: str, headers: Mapping[str, str], length: int) -> dict[str, Any]:
+    parts = urlsplit(url)
+    sent = [(b"host", parts.netloc.encode()), (b"content-length", str(length).encode())]
+    sent += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": parts.scheme,
+        "path": unquote(parts.path),
+        "raw_path": parts.path.encode(),
+        "query_string": parts.query.encode(),
+        "root_path": "",
+        "headers": sent,
+        "client": ("127.0.0.1", 0),
+        "server": (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)),
+    }

@@ -1,0 +1,236 @@
+"""The bank as a whole: an ASGI application, and the loop that carries out its agenda."""
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from opentill.kernel.clock import SECOND, Clock
+from opentill.kernel.ids import Ids
+from opentill.kernel.secret import Secret
+from opentill.sandbox_psp import faults, locations, notices
+from opentill.sandbox_psp.accounts import authorised, grant_token
+from opentill.sandbox_psp.frame import LOCATION_HOST, Frame
+from opentill.sandbox_psp.hooks import HOOKS
+from opentill.sandbox_psp.http import (
+    Answer,
+    Receive,
+    Request,
+    Scope,
+    Send,
+    json_answer,
+    read_request,
+    send_answer,
+)
+from opentill.sandbox_psp.notices import Notice, Sender
+from opentill.sandbox_psp.operations import Outcome, perform, with_fault
+from opentill.sandbox_psp.problems import Problem
+from opentill.sandbox_psp.store import Store
+
+log = structlog.get_logger(__name__)
+
+BREAK_AFTER_S: Final = 0.3  # before a connection is broken in place of an answer
+POLL_S: Final = 0.25  # for what another process put on the agenda
+CHECKPOINT_S: Final = 5.0
+REQUESTS_KEPT: Final = 5_000
+BODY_KEPT_MAX: Final = 16_384  # bytes
+
+
+class SandboxBank:
+    """A bank whose books are the file at *path*; several processes may open the same one.
+
+    As an ASGI application it answers requests. `run` carries out what becomes due, and `tick` does so once.
+    *sender* sends its notifications.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        sim_token: Secret,
+        sender: Sender,
+        clock: Clock,
+        ids: Ids,
+        host: str = LOCATION_HOST,
+        break_after_s: float = BREAK_AFTER_S,
+    ) -> None:
+        self._store = Store(path)
+        self._frame = Frame(self._store, clock, ids, host)
+        self._sim_token = sim_token
+        self._sender = sender
+        self._break_after_s = break_after_s
+        self._signing: locations.SigningKey | None = None
+        self._changed = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        request = await read_request(scope, receive)
+        if request is None:
+            await send_answer(Answer(413), send)
+            return
+        if request.parts[0] in ("qr", "jwks.json"):
+            await self._have_signing_key()
+        outcome = self._outcome_or_failure(request)
+        self._changed.set()
+        if outcome.notify_first:
+            await self.tick()
+        if outcome.held_s:
+            await asyncio.sleep(outcome.held_s)
+        await send_answer(outcome.answer, send)
+
+    async def run(self) -> None:
+        """Carry out the agenda until cancelled."""
+        async with asyncio.TaskGroup() as sending:
+            sending.create_task(self._checkpoint())
+            while True:
+                self._changed.clear()
+                for notice in self._due():
+                    sending.create_task(self._tell(notice))
+                await self._rest()
+
+    async def tick(self) -> int:
+        """Carry out what is due now, wait for its notifications, and return how many were sent."""
+        due = self._due()
+        await asyncio.gather(*(self._tell(notice) for notice in due))
+        return len(due)
+
+    def close(self) -> None:
+        """Close the books."""
+        self._store.close()
+
+    def _due(self) -> list[Notice]:
+        due_at = notices.next_due_at(self._frame)
+        if due_at is None or due_at > self._frame.now():
+            return []
+        with self._store.transaction():
+            notices.carry_out_due(self._frame)
+            return notices.claim_due(self._frame)
+
+    async def _tell(self, notice: Notice) -> None:
+        try:
+            status = await self._sender(notice.url, notice.body)
+        except Exception:  # a sender that fails otherwise than by its return value must not end the agenda
+            log.exception("sandbox bank's sender failed")
+            status = 0
+        with self._store.transaction():
+            notices.conclude(self._frame, notice, status)
+
+    async def _checkpoint(self) -> None:
+        while True:
+            await asyncio.sleep(CHECKPOINT_S)
+            await asyncio.to_thread(self._store.checkpoint)
+
+    async def _rest(self) -> None:
+        """Sleep until something is due, something changed here, or it is time to look for others' changes."""
+        due_at = notices.next_due_at(self._frame)
+        left_s = POLL_S if due_at is None else (due_at - self._frame.clock.now()) / SECOND
+        try:
+            async with asyncio.timeout(max(0.0, min(left_s, POLL_S))):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """Run the agenda for as long as a server runs this application."""
+        running: asyncio.Task[None] | None = None
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                running = asyncio.create_task(self.run())
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                if running is not None:
+                    running.cancel()
+                    await asyncio.wait([running])
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _have_signing_key(self) -> None:
+        if self._signing is None:
+            self._signing = locations.load_signing_key(self._frame)
+        if self._signing is None:
+            frame = self._frame
+            made = await asyncio.to_thread(locations.make_signing_key, frame.host, frame.now())
+            locations.keep_signing_key(frame, made)
+            self._signing = locations.load_signing_key(frame)
+
+    def _outcome_or_failure(self, request: Request) -> Outcome:
+        try:
+            return self._outcome(request)
+        except Exception:  # a fault of the bank is not its client's: in one process, it must not become one
+            log.exception("sandbox bank failed", method=request.method, path=request.parts[:3])
+            return Outcome(self._refused(request, Problem("ErroInternoDoServidor")))
+
+    def _outcome(self, request: Request) -> Outcome:
+        """Answer a request in one transaction, and write down that it came."""
+        with self._store.transaction():
+            account_id = None
+            try:
+                outcome, account_id = self._answered(request)
+            except Problem as problem:
+                outcome = Outcome(self._refused(request, problem))
+            if request.parts[0] != "_sim":
+                self._note(request, account_id, outcome.answer.status)
+            return outcome
+
+    def _answered(self, request: Request) -> tuple[Outcome, int | None]:
+        match request.method, request.parts:
+            case _, ["api", "v2", *_]:
+                return self._api(request)
+            case "POST", ["oauth", "token"]:
+                return self._token(request)
+            case "GET", ["qr", "v2", _] if self._signing:
+                return Outcome(locations.payload(self._frame, self._signing, request)), None
+            case "GET", ["jwks.json"] if self._signing:
+                return Outcome(locations.key_set(self._signing)), None
+            case method, ["_sim", name]:
+                return Outcome(self._hook(request, method, name)), None
+        raise Problem("NaoEncontrado")
+
+    def _api(self, request: Request) -> tuple[Outcome, int | None]:
+        account = authorised(self._frame, request)
+        if account is None:
+            return Outcome(json_answer(401, {"error": "invalid_token"})), None
+        try:
+            return perform(self._frame, account, request, self._break_after_s), account.id
+        except Problem as problem:
+            return Outcome(self._refused(request, problem)), account.id
+
+    def _token(self, request: Request) -> tuple[Outcome, int | None]:
+        answer, account_id = grant_token(self._frame, request)
+        fault = faults.take(self._frame, account_id, "token", {})
+        return with_fault(fault, lambda: answer, self._break_after_s), account_id
+
+    def _hook(self, request: Request, method: str, name: str) -> Answer:
+        if not self._sim_token.matches(request.headers.get("x-sim-token", "")):
+            raise Problem("AcessoNegado")
+        hook = HOOKS.get((method, name))
+        if hook is None:
+            raise Problem("NaoEncontrado")
+        return hook(self._frame, request)
+
+    def _refused(self, request: Request, problem: Problem) -> Answer:
+        correlation_id = request.headers.get("x-correlation-id") or self._frame.ids.uuid7()
+        return json_answer(problem.status, problem.document(correlation_id), "application/problem+json")
+
+    def _note(self, request: Request, account_id: int | None, status: int) -> None:
+        # A token call carries the account's secret.
+        body = b"" if request.parts[0] == "oauth" else request.body[:BODY_KEPT_MAX]
+        number = self._store.insert(
+            """
+            insert into request (at, account_id, method, path, body, status)
+            values (:at, :account_id, :method, :path, :body, :status)
+            """,
+            at=self._frame.now(),
+            account_id=account_id,
+            method=request.method,
+            path=request.target,
+            body=body.decode("utf-8", "replace"),
+            status=status,
+        )
+        if number % 100 == 0:
+            self._store.run("delete from request where id <= :oldest", oldest=number - REQUESTS_KEPT)

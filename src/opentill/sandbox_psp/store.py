@@ -1,0 +1,189 @@
+"""The bank's books: one SQLite file that several processes may share and that survives a restart.
+
+Transactions are short and run on the event loop: the few tens of microseconds they take are less than
+handing them to another thread would cost. What waits for the disk, moving the log into the file, is left to
+`checkpoint`, which is called from another thread.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+BUSY_MS: Final = 5_000
+LOG_PAGES_MAX: Final = 10_000  # before a commit moves the log into the file itself
+
+SCHEMA: Final = """
+create table if not exists account (
+  id           integer primary key,
+  client_id    text    not null unique,
+  secret_hash  text    not null,
+  document     text    not null,
+  name         text    not null,
+  city         text    not null,
+  scopes       text    not null,
+  created_at   integer not null
+) strict;
+
+create table if not exists account_key (
+  key          text    primary key,
+  account_id   integer not null references account
+) strict;
+
+create table if not exists token (
+  hash         text    primary key,
+  account_id   integer not null references account,
+  scopes       text    not null,
+  expires_at   integer not null
+) strict;
+
+create table if not exists charge (
+  id           integer primary key,          -- also the id of its location
+  account_id   integer not null references account,
+  document     text    not null,             -- of the receiver: a txid is used once per document
+  txid         text    not null,
+  status       text    not null,
+  revision     integer not null default 0,
+  executions   integer not null default 1,   -- how often a PUT was carried out
+  amount       integer not null,             -- centavos
+  key          text    not null,
+  expires_in_s integer not null,
+  body         text    not null,             -- the request's other members, as JSON
+  place        text    not null unique,      -- the last part of the location
+  created_at   integer not null,
+  unique (document, txid)
+) strict;
+
+create index if not exists charge_list on charge (account_id, created_at, id);
+
+create table if not exists charge_revision (
+  charge_id    integer not null references charge,
+  revision     integer not null,
+  answer       text    not null,             -- the charge as it was
+  primary key (charge_id, revision)
+) strict, without rowid;
+
+create table if not exists creation (       -- creations that a magic amount makes misbehave
+  account_id   integer not null references account,
+  txid         text    not null,
+  answer       text    not null,             -- what reads answer too, empty for none
+  until_at     integer not null,
+  primary key (account_id, txid)
+) strict, without rowid;
+
+create table if not exists receipt (
+  id             integer primary key,
+  e2e_id         text    not null unique,
+  account_id     integer not null references account,
+  charge_id      integer references charge,
+  txid           text,
+  amount         integer not null,           -- centavos
+  key            text    not null,
+  payer_name     text    not null,
+  payer_document text    not null,
+  message        text,
+  settled_at     integer not null
+) strict;
+
+create index if not exists receipt_list on receipt (account_id, settled_at, id);
+
+create index if not exists receipt_charge on receipt (charge_id) where charge_id is not null;
+
+create table if not exists webhook (
+  key          text    primary key,
+  account_id   integer not null references account,
+  url          text    not null,
+  created_at   integer not null
+) strict;
+
+create table if not exists effect (         -- what is going to happen, and when
+  id           integer primary key,
+  account_id   integer not null references account,
+  kind         text    not null check (kind in ('pay', 'remove', 'notify')),
+  key          text    not null default '',  -- notifications of one key may go together
+  detail       text    not null,
+  tries        integer not null default 0,
+  due_at       integer not null,
+  created_at   integer not null
+) strict;
+
+create index if not exists effect_due on effect (due_at);
+
+create table if not exists fault (
+  id           integer primary key,
+  account_id   integer references account,   -- null: every account
+  operation    text    not null,
+  fault        text    not null,
+  match        text    not null,
+  delay_ms     integer not null,
+  count        integer not null,
+  used         integer not null default 0
+) strict;
+
+create table if not exists request (
+  id           integer primary key,
+  at           integer not null,
+  account_id   integer,
+  method       text    not null,
+  path         text    not null,
+  body         text    not null,
+  status       integer not null             -- 0: the connection was broken instead
+) strict;
+
+create table if not exists meta (
+  name         text    primary key,
+  value        text    not null
+) strict, without rowid;
+"""
+
+Row = sqlite3.Row
+
+
+class Store:
+    """The one connection of this process."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = path
+        self._connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_MS / 1_000, cached_statements=256)
+        self._connection.row_factory = sqlite3.Row
+        self._connection.execute("pragma journal_mode = wal")
+        self._connection.execute("pragma synchronous = normal")
+        self._connection.execute(f"pragma wal_autocheckpoint = {LOG_PAGES_MAX}")
+        self._connection.execute("pragma foreign_keys = on")
+        self._connection.executescript(SCHEMA)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def checkpoint(self) -> None:
+        """Move the log into the file. Uses a connection of its own, so any thread may call it."""
+        with closing(sqlite3.connect(self._path, timeout=BUSY_MS / 1_000)) as connection:
+            connection.execute("pragma wal_checkpoint(passive)")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit what the block did, or nothing of it."""
+        self._connection.execute("begin immediate")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("rollback")
+            raise
+        self._connection.execute("commit")
+
+    def run(self, sql: str, **params: object) -> int:
+        """Return the number of rows changed."""
+        return self._connection.execute(sql, params).rowcount
+
+    def insert(self, sql: str, **params: object) -> int:
+        """Return the id of the new row."""
+        return self._connection.execute(sql, params).lastrowid or 0
+
+    def one(self, sql: str, **params: object) -> Row | None:
+        """Return the first row. All are fetched: a statement left half-way would keep its transaction open."""
+        rows = self.all(sql, **params)
+        return rows[0] if rows else None
+
+    def all(self, sql: str, **params: object) -> Sequence[Row]:
+        return self._connection.execute(sql, params).fetchall()
