@@ -1,0 +1,149 @@
+"""The one HTTP client of OpenTill: every call to somebody else's server goes through `Outbound.send`.
+
+It never raises for what the network does: what happened is data (webhooks.md §8). It follows no redirect,
+reads no proxy variable, keeps no cookie, unpacks no body, and dials only what the guard has judged.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import replace
+from types import TracebackType
+from typing import Final, Self
+
+from opentill.outbound.allow import NOTHING, USUAL_PORTS, AllowList, Ports
+from opentill.outbound.dial import Dialler
+from opentill.outbound.guard import Guard
+from opentill.outbound.model import Answer, OutboundRequest
+from opentill.outbound.names import Lookup, Names, NoSuchName, system_lookup
+from opentill.outbound.outcomes import Outcome
+from opentill.outbound.pools import Pool
+from opentill.outbound.refusals import Refusal
+from opentill.outbound.tls import BadProfile, Contexts, TlsProfile
+from opentill.outbound.tunnel import EgressProxy
+
+POOLS_MAX: Final = 256
+PLAIN: Final = TlsProfile()
+
+PoolKey = tuple[TlsProfile, AllowList]
+
+
+class Outbound:
+    """The guarded client. Belongs to one event loop; close it, or use it as a context."""
+
+    def __init__(
+        self,
+        *,
+        allow: AllowList = NOTHING,
+        ports: Ports = USUAL_PORTS,
+        own: frozenset[tuple[str, int]] = frozenset(),
+        nat64: bool = False,
+        egress_proxy: EgressProxy | None = None,
+        roots: str | None = None,
+        keep_private_answers: bool = False,
+        lookup: Lookup = system_lookup,
+    ) -> None:
+        """Set up. *own* is host and port of our own public addresses, *roots* PEM instead of the system's."""
+        self._guard = Guard(allow, ports, own, nat64)
+        self._proxy = egress_proxy
+        self._contexts = Contexts(roots)
+        self._keep_private_answers = keep_private_answers
+        self._names = Names(lookup)
+        self._pools: OrderedDict[PoolKey, Pool] = OrderedDict()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def send(self, request: OutboundRequest) -> Answer:
+        """Make one call and return what became of it. Judges the URL, and at connecting every address.
+
+        Raises `ValueError` only for what a caller may never do: a header that frames the message.
+        """
+        if self._keep_private_answers and not request.keep_private_answer:
+            request = replace(request, keep_private_answer=True)
+        try:
+            pool = await self._pool(request)
+        except BadProfile as bad:
+            return Answer(outcome=Outcome.TLS_FAILED, duration_us=0, error_text=f"{bad}.")
+        return await pool.send(request)
+
+    def check(self, url: str, *, plain_http: bool = False, allow: AllowList | None = None) -> Refusal | None:
+        """Judge a URL as sending would before it looks anything up. For saving one."""
+        target = self._guard_for(allow).check_url(url, plain_http=plain_http)
+        return target if isinstance(target, Refusal) else None
+
+    async def inspect(
+        self, url: str, *, plain_http: bool = False, allow: AllowList | None = None, owner: Hashable = None
+    ) -> Refusal | None:
+        """Judge a URL and what its name resolves to now. Sends nothing; a name without an answer passes."""
+        guard = self._guard_for(allow)
+        target = guard.check_url(url, plain_http=plain_http)
+        if isinstance(target, Refusal):
+            return target
+        try:
+            addresses = (target.host,) if target.is_literal else await self._names.addresses(target.host, owner=owner)
+        except (NoSuchName, TimeoutError):
+            return None
+        return guard.check_addresses(target, addresses) or guard.check_own(target, addresses)
+
+    async def change_allow(self, allow: AllowList) -> None:
+        """Replace the operator's allow list. Kept connections are closed; calls under way may finish."""
+        self._guard = replace(self._guard, allow=allow)
+        self._names.forget()
+        pools = list(self._pools.values())
+        self._pools.clear()
+        for pool in pools:
+            await self._retire(pool)
+
+    async def close(self) -> None:
+        """Close everything. Calls under way end as broken connections."""
+        for task in self._closing:
+            task.cancel()
+        await asyncio.gather(*self._closing, return_exceptions=True)
+        for pool in self._pools.values():
+            await pool.close()
+        self._pools.clear()
+        await self._names.close()
+
+    def _guard_for(self, allow: AllowList | None) -> Guard:
+        return self._guard if allow is None else replace(self._guard, allow=self._guard.allow | allow)
+
+    async def _pool(self, request: OutboundRequest) -> Pool:
+        """Return the pool for a call.
+
+        A connection that one merchant's entry opened must not serve another merchant, so calls with an
+        allow list or a TLS profile of their own have a pool of their own.
+        """
+        key = (request.tls or PLAIN, request.allow or NOTHING)
+        pool = self._pools.get(key)
+        if pool is None:
+            pool = await self._make_pool(key)
+        if len(self._pools) > 1:
+            self._pools.move_to_end(key)
+        return pool
+
+    async def _make_pool(self, key: PoolKey) -> Pool:
+        profile, allow = key
+        context = await self._contexts.of(profile)
+        if key in self._pools:  # made by another call while we waited for the context
+            return self._pools[key]
+
+        guard = self._guard_for(allow)
+        pool = self._pools[key] = Pool(guard, Dialler(guard, self._names, context, self._proxy))
+        if len(self._pools) > POOLS_MAX:
+            await self._retire(self._pools.popitem(last=False)[1])
+        return pool
+
+    async def _retire(self, pool: Pool) -> None:
+        if not pool.is_busy:
+            await pool.close()
+            return
+        task = asyncio.create_task(pool.drain())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)

@@ -1,0 +1,155 @@
+"""aiohttp's connection pool, with our way of connecting and a protocol that takes notes.
+
+aiohttp asks a connector for a connection; this one has no resolver to bypass, because there is no other way
+to connect than `Dialler.connect`. What a connection is for is not in aiohttp's request: it is in `DIAL`.
+"""
+
+from contextvars import ContextVar
+from functools import partial
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from aiohttp import BaseConnector
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.streams import StreamReader
+
+from opentill.outbound.dial import Dial, Dialler
+from opentill.outbound.model import Peer
+from opentill.outbound.outcomes import Outcome
+
+if TYPE_CHECKING:
+    from aiohttp import ClientRequest, ClientTimeout
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
+
+IDLE_S: Final = 15.0
+HEAD_BYTES_MAX: Final = 1024 * 1024  # all interim answers and the final head together
+HEAD_END: Final = b"\r\n\r\n"
+
+
+class Use:
+    """One request's use of a connection: when what happened."""
+
+    __slots__ = ("acquired", "dial", "first_byte", "peer", "reused", "written")
+
+    def __init__(self, dial: Dial) -> None:
+        self.dial = dial
+        self.reused = True
+        self.peer: Peer | None = None
+        self.acquired = 0.0
+        self.written = 0.0
+        self.first_byte = 0.0
+
+
+USE: Final[ContextVar[Use]] = ContextVar("use")
+
+
+class Wire(ResponseHandler):
+    """One connection. Remembers its peer, and keeps one request's answer out of the next one's."""
+
+    peer: Peer
+    use: Use | None = None
+    _answer: StreamReader | None = None
+    _head_bytes = 0
+
+    def begin(self, use: Use) -> None:
+        """Start a request on this connection, fresh or kept."""
+        self.use = use
+        self._head_bytes = 0
+        self._answer = None
+        use.peer = self.peer
+        use.acquired = perf_counter()
+
+    def start_timeout(self) -> None:
+        """Called by aiohttp when the request is written. There is no timeout here, only a note."""
+        if self.use is not None:
+            self.use.written = perf_counter()
+
+    def feed_data(self, data: Any, size: int = 0) -> None:
+        """Take one parsed head from the parser; the final one opens the body."""
+        message, body = data
+        if message.code >= 200 or message.code == 101:
+            self._answer = body
+        super().feed_data(data, size)
+
+    def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
+        """Take a parser's or socket's error, and let a reader of the body know at once."""
+        cause = exc_cause or exc
+        super().set_exception(exc, cause)
+        if self._answer is not None and not self._answer.is_eof():
+            self._answer.set_exception(exc, cause)
+
+    def data_received(self, data: bytes) -> None:
+        if not data:
+            super().data_received(data)  # aiohttp's way of resuming its parser
+        elif self._answer is None:
+            self._head_received(data)
+        elif self._answer.is_eof():
+            # Nobody asked: a late "408", or an answer meant to be taken for the next request's.
+            self.abort()
+        else:
+            super().data_received(data)
+
+    def _head_received(self, data: bytes) -> None:
+        use = self.use
+        if use is None:  # it speaks before it was asked; aiohttp keeps that until the request is out
+            super().data_received(data)
+            return
+        if not use.first_byte:
+            use.first_byte = perf_counter()
+
+        # The parser drops a good head when the body behind it in the same packet is broken, and the status
+        # line decides the result: so the head goes in alone.
+        start = 0
+        while self._answer is None and self.exception() is None:
+            end = data.find(HEAD_END, start) + len(HEAD_END)
+            if end < len(HEAD_END):
+                break
+            super().data_received(data[start:end])
+            start = end
+        if start < len(data):
+            super().data_received(data[start:] if start else data)
+        self._bound_head(len(data))
+
+    def _bound_head(self, size: int) -> None:
+        self._head_bytes += size
+        if self._answer is None and self._head_bytes > HEAD_BYTES_MAX and self.transport is not None:
+            # A flood of interim answers: stop listening, and the attempt ends with its time.
+            self.transport.pause_reading()
+
+
+class GuardedConnector(BaseConnector):
+    """A pool of judged connections. A kept one was judged when it was dialled."""
+
+    def __init__(self, dialler: Dialler, *, keep: bool) -> None:
+        # The number of connections is limited by whoever sends, not here.
+        if keep:
+            super().__init__(limit=0, keepalive_timeout=IDLE_S)
+        else:
+            super().__init__(limit=0, force_close=True)
+        self._dialler = dialler
+
+    async def connect(
+        self,
+        req: "ClientRequest",
+        traces: "list[Trace]",
+        timeout: "ClientTimeout",  # noqa: ASYNC109 - aiohttp's own
+    ) -> "Connection":
+        """Return a kept or a new connection for the request of this task."""
+        connection = await super().connect(req, traces, timeout)
+        use = USE.get()
+        use.dial.phase = Outcome.TIMEOUT_ANSWER
+        cast("Wire", connection.protocol).begin(use)  # nothing else is made below
+        return connection
+
+    async def _create_connection(
+        self,
+        req: "ClientRequest",
+        traces: "list[Trace]",
+        timeout: "ClientTimeout",  # noqa: ASYNC109 - aiohttp's own
+    ) -> Wire:
+        use = USE.get()
+        use.reused = False
+        wire, peer = await self._dialler.connect(use.dial, partial(Wire, self._loop))
+        wire.peer = peer
+        return wire
