@@ -1,0 +1,141 @@
+"""The planner and dispatcher loops at work, with real sockets and the real clock."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from standardwebhooks import Webhook
+
+from opentill.db import Database
+from opentill.kernel.clock import SystemClock
+from opentill.kernel.ids import SystemIds
+from opentill.outbound import AllowList, Outbound
+from opentill.webhooks.engine import Engine
+from opentill.webhooks.model import DeliveryState, Options
+from opentill.webhooks.queries import figures, orphans
+from opentill.workers.deliver import deliver_loop
+from opentill.workers.plan import plan_loop
+from tests.fakes.receiver import Received, Receiver
+from tests.usecases.webhooks.engine import Bench
+
+pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def running(bench: Bench, database: Database, *, worker: str = "worker-1") -> AsyncIterator[Engine]:
+    """Run both loops with the real client, and stop them in the end."""
+    clock = SystemClock()
+    async with Outbound(allow=AllowList.parse(["127.0.0.1"])) as outbound:
+        engine = Engine(
+            db=database,
+            sender=outbound,
+            keyring=bench.engine.keyring,
+            ids=SystemIds(clock),
+            clock=clock,
+            worker=worker,
+        )
+        stop = asyncio.Event()
+        tasks = [asyncio.create_task(plan_loop(engine, stop)), asyncio.create_task(deliver_loop(engine, stop))]
+        try:
+            yield engine
+        finally:
+            stop.set()
+            began = time.monotonic()
+            await asyncio.gather(*tasks)
+            assert time.monotonic() - began < 3
+
+
+async def settled(bench: Bench, count: int, within_s: float = 5.0) -> None:
+    """Wait until so many deliveries are delivered."""
+
+    async def delivered() -> bool:
+        return len([d for d in await bench.deliveries() if d["state"] == DeliveryState.DELIVERED]) >= count
+
+    await eventually(delivered, within_s=within_s)
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]], *, within_s: float = 5.0) -> None:
+    """Ask again and again until it holds."""
+    async with asyncio.timeout(within_s):
+        while not await holds():  # noqa: ASYNC110 - rows and sockets ring no bell
+            await asyncio.sleep(0.01)
+
+
+async def test_events_recorded_while_the_loops_run_are_delivered_and_verify(bench: Bench, database: Database) -> None:
+    async with Receiver() as receiver:
+        _, secret = await bench.endpoint(receiver.url("/hook"))
+        library = Webhook(secret.reveal())
+
+        def verify(request: Received) -> None:
+            library.verify(request.body, {name.lower(): value for name, value in request.headers})
+
+        receiver._check = verify
+        async with running(bench, database):
+            ids = await bench.happens(*[bench.event(object_id=f"payment-{n}") for n in range(20)])
+            requests = await receiver.wait_for(20)
+            await settled(bench, 20)
+
+    assert receiver.failed_checks == []
+    assert sorted(str(request.header("webhook-id")) for request in requests) == sorted(ids)
+    assert {request.header("user-agent") for request in requests} == {"OpenTill-Webhook/0.1.0"}
+    now = SystemClock().now()
+    assert (await database.read(lambda tx: orphans(tx, now=now))).total == 0
+    assert (await database.read(lambda tx: figures(tx, now=now))).oldest_due_us == 0
+
+
+async def test_an_idle_engine_sends_an_event_at_once(bench: Bench, database: Database) -> None:
+    async with Receiver() as receiver:
+        await bench.endpoint(receiver.url("/hook"))
+        delays = []
+        async with running(bench, database):
+            await asyncio.sleep(0.2)
+            for n in range(5):
+                await bench.happens(bench.event(object_id=f"payment-{n}"))
+                committed = time.monotonic()
+                requests = await receiver.wait_for(n + 1)
+                delays.append(requests[n].at - committed)
+                await asyncio.sleep(0.05)
+    assert sorted(delays)[2] < 0.25, delays
+
+
+async def test_what_happened_while_nothing_ran_is_delivered_at_the_start(bench: Bench, database: Database) -> None:
+    async with Receiver() as receiver:
+        await bench.endpoint(receiver.url("/hook"))
+        await bench.happens(*[bench.event(object_id=f"payment-{n}") for n in range(3)])
+        async with running(bench, database):
+            await receiver.wait_for(3)
+            await settled(bench, 3)
+
+
+async def test_a_hanging_receiver_does_not_keep_another_waiting(bench: Bench, database: Database) -> None:
+    async with Receiver() as receiver:
+        receiver.script("/hangs", "hang")
+        slow = Options(timeout_s=2)
+        await bench.endpoint(receiver.url("/hangs"), options=slow)
+        await bench.endpoint(receiver.url("/well"))
+        async with running(bench, database):
+            await bench.happens(*[bench.event(object_id=f"payment-{n}") for n in range(12)])
+            began = time.monotonic()
+
+            async def all_came() -> bool:
+                return sum(request.path == "/well" for request in receiver.requests) == 12
+
+            await eventually(all_came)
+            assert time.monotonic() - began < 1.5
+            assert sum(request.path == "/hangs" for request in receiver.requests) <= 4
+            await asyncio.sleep(2.2 - (time.monotonic() - began))
+
+
+async def test_two_workers_never_send_one_delivery_at_the_same_time(bench: Bench, database: Database) -> None:
+    async with Receiver() as receiver:
+        receiver.script("*", "slow:0.02")
+        await bench.endpoint(receiver.url("/hook"), options=Options(max_in_flight=50))
+        await bench.happens(*[bench.event(object_id=f"payment-{n}") for n in range(60)])
+        async with running(bench, database), running(bench, database, worker="worker-2"):
+            await receiver.wait_for(60, within_s=10)
+            await settled(bench, 60, within_s=10)
+        ids = [request.header("webhook-id") for request in receiver.requests]
+        assert len(ids) == len(set(ids)) == 60
+        assert {row["claim_gen"] for row in await bench.deliveries()} == {1}
