@@ -3,6 +3,7 @@
 import math
 from typing import Any, Final
 
+SHOWN_MAX: Final = 40  # characters of a number in a message
 WHOLE_DIGITS_MAX: Final = 15  # every whole number of so many digits is exact in every JSON reader
 
 
@@ -35,5 +36,5 @@ def _ordinary(number: Number) -> int | float:
         return int(number)
     real = float(number)
     if not math.isfinite(real) or number.lstrip("-").isdigit():
-        raise OutOfRangeError(number)
+        raise OutOfRangeError(number if len(number) <= SHOWN_MAX else f"{number[:SHOWN_MAX]}…")
     return real

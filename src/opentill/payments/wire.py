@@ -17,6 +17,7 @@ from opentill.kernel.money import (
     parse,
     render,
 )
+from opentill.kernel.number import OutOfRangeError, ordinary
 from opentill.payments.model import Contact, Detail, Order, Payment, PaymentStatus
 from opentill.payments.rules import shown_status
 
@@ -126,7 +127,11 @@ class _Fields:
         if not isinstance(value, Mapping):
             self.fault(name, "VALIDATION_FAILED", "The metadata field must be an object.")
             return "{}"
-        text = plain_json(value)
+        try:
+            text = plain_json(ordinary(value))
+        except OutOfRangeError as number:
+            self.fault(name, "VALIDATION_FAILED", f"The metadata field holds a number nobody can read: {number}.")
+            return "{}"
         if len(text.encode()) > METADATA_BYTES_MAX:
             self.fault(name, "VALIDATION_FAILED", "The metadata field must have at most 16 KiB as JSON.")
         return text
@@ -287,7 +292,7 @@ def checkout_url(payment: Payment, base_url: str) -> str:
 
 
 def plain_json(value: object) -> str:
-    """Write a JSON value compactly, numbers as the caller wrote them."""
+    """Write a JSON value compactly."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 

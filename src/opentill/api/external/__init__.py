@@ -1,0 +1,1 @@
+"""The PIX API under /api/external (pix-api.md)."""

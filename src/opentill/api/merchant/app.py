@@ -1,0 +1,192 @@
+"""/api/v1: the checks of merchant-api.md §1.3 in their order, then the operation."""
+
+from typing import Any, ClassVar, Final
+
+from opentill.api.merchant import errors, health, payment_intents, payments, transactions
+from opentill.api.merchant.call import MerchantCall
+from opentill.api.merchant.errors import Stopped
+from opentill.kernel.clock import Instant
+from opentill.kernel.errors import Invalid, Refused
+from opentill.merchants import service as merchants
+from opentill.merchants.model import ApiKey
+from opentill.web import idempotency, json_body
+from opentill.web.addresses import admitted
+from opentill.web.callers import Callers
+from opentill.web.dependencies import Dependencies
+from opentill.web.edge import Edge, Message, Receive, read_body
+from opentill.web.exchange import Answer, Header, printable
+from opentill.web.idempotency import Slot
+from opentill.web.rate_limit import Standing, Windows
+from opentill.web.routes import Operation, Routes, allowed
+
+BODY_BYTES_MAX: Final = 1024 * 1024
+KEY_LIMIT: Final = 120  # requests per minute of a key that names no limit of its own
+ADDRESS_LIMIT: Final = 60  # requests per minute of an address without a valid key
+KEY_MAX: Final = 255  # characters of an Idempotency-Key
+NO_FIELDS: Final[tuple[object, ...]] = (None, [], {})
+BODILESS: Final = frozenset({"GET", "HEAD"})
+
+OPERATIONS: Final[tuple[Operation[MerchantCall], ...]] = (
+    *payment_intents.OPERATIONS,
+    *payments.OPERATIONS,
+    *transactions.OPERATIONS,
+    *health.OPERATIONS,
+)
+
+
+class MerchantApi(Edge[MerchantCall]):
+    """The merchant API as an ASGI application, to be mounted at /api/v1."""
+
+    surface: ClassVar[str] = "merchant"
+
+    def __init__(self, dependencies: Dependencies) -> None:
+        super().__init__(dependencies, Routes(OPERATIONS))
+        self._callers: Callers[ApiKey] = Callers()
+        self._windows = Windows()
+
+    def called(self, scope: Message) -> MerchantCall:
+        return MerchantCall(scope, self.dependencies, arrived_at=self.dependencies.clock.now())
+
+    async def answer(self, call: MerchantCall, receive: Receive) -> Answer:
+        body = await read_body(call, receive, bytes_max=BODY_BYTES_MAX)
+        objection = await self._identify(call)
+        call.standing = self._count(call)
+        if body is None:
+            raise Stopped(413, "PAYLOAD_TOO_LARGE", "The request body must have at most 1 MiB.")
+        if call.standing.refused:
+            raise _too_many(call.standing)
+
+        found = self.routes.find(call.path)
+        if found is None:
+            raise Stopped(404, "NOT_FOUND", "There is no such address in this API.")
+        operation = found.methods.get("GET" if call.method == "HEAD" else call.method)
+        if call.method == "OPTIONS":
+            return Answer(204, b"", ((b"allow", allowed(found.methods)),))
+        if operation is None:
+            raise _method_not_allowed(call.method, allowed(found.methods))
+        call.operation, call.failure, call.values = operation.path, operation.failure, found.values
+
+        if objection is not None:
+            raise objection
+        _authorise(call, operation.permission)
+        if call.method not in BODILESS:
+            call.fields = _fields(body)
+            call.slot = _slot(call)
+        try:
+            return await operation.handle(call)
+        except Invalid:
+            await self._check_key_first(call)
+            raise
+
+    def refused(self, call: MerchantCall, refusal: Refused) -> Answer:
+        return errors.refused(call, refusal)
+
+    def failed(self, call: MerchantCall) -> Answer:
+        return errors.failed(call)
+
+    def headers(self, call: MerchantCall) -> list[Header]:
+        standing = call.standing or self._windows.look(call.address, ADDRESS_LIMIT, call.arrived_at)
+        headers: list[Header] = [
+            (b"x-ratelimit-limit", b"%d" % standing.limit),
+            (b"x-ratelimit-remaining", b"%d" % standing.remaining),
+            (b"x-ratelimit-reset", b"%d" % standing.resets_at_s),
+            (b"x-request-id", call.request_id.encode()),
+            *FIXED_HEADERS,
+        ]
+        return headers
+
+    async def _identify(self, call: MerchantCall) -> Stopped | None:
+        """Find out whose key was sent; return what is to be said later if it is not a valid one."""
+        scheme, _, text = (call.header(b"authorization") or "").partition(" ")
+        text = text.strip()
+        if not scheme or (scheme.lower() == "bearer" and not text):
+            return _unauthorised("MISSING_TOKEN", "Send your API key as 'Authorization: Bearer op_…'.")
+        if scheme.lower() != "bearer" or merchants.KEY_FORM.fullmatch(text) is None:
+            return _unauthorised("INVALID_TOKEN", "Invalid or missing API key.")
+        now = call.arrived_at
+        key = await self._callers.recognise(text, now, lambda: self._look_up(text))
+        if key is None or key.status == "locked":
+            return _unauthorised("INVALID_TOKEN", "Invalid or missing API key.")
+        call.caller_name = key.prefix
+        if key.status == "revoked" or key.expired(now):
+            ended = "revoked" if key.status == "revoked" else "expired"
+            return _unauthorised("INVALID_TOKEN", f"This API key is {ended}.")
+        call.key = key
+        if self._callers.to_touch(key.id, now):
+            self.in_background(self._touch(key, call.address, now))
+        return None
+
+    async def _look_up(self, text: str) -> ApiKey | None:
+        return await self.dependencies.db.read(lambda tx: merchants.find_api_key(tx, text))
+
+    async def _touch(self, key: ApiKey, address: str, now: Instant) -> None:
+        await self.dependencies.db.write(lambda tx: merchants.touch_api_key(tx, key.id, ip=address, now=now))
+
+    def _count(self, call: MerchantCall) -> Standing:
+        if call.key is None:
+            return self._windows.take(call.address, ADDRESS_LIMIT, call.arrived_at)
+        return self._windows.take(f"key {call.key.id}", call.key.rate_limit or KEY_LIMIT, call.arrived_at)
+
+    async def _check_key_first(self, call: MerchantCall) -> None:
+        """Before fields are faulted, an idempotency key that is taken is answered with its conflict."""
+        slot = call.slot
+        if slot is not None:
+            keyring = self.dependencies.keyring
+            await self.dependencies.db.read(lambda tx: idempotency.look(tx, slot, keyring=keyring, now=call.arrived_at))
+
+
+FIXED_HEADERS: Final[tuple[Header, ...]] = (
+    (b"x-api-version", b"1.0"),
+    (b"cache-control", b"no-store"),
+    (b"vary", b"User-Agent, Accept"),
+)
+
+
+def _authorise(call: MerchantCall, scope: str) -> None:
+    key = call.by
+    if key.merchant.status != "active":
+        raise Stopped(403, "MERCHANT_INACTIVE", f"This merchant is {key.merchant.status}.")
+    if key.allowed_ips and not admitted(call.address, key.allowed_ips):
+        raise Stopped(403, "IP_NOT_ALLOWED", f"This API key may not be used from {call.address}.")
+    if scope not in key.scopes:
+        raise Stopped(403, "INSUFFICIENT_SCOPE", f"This API key lacks the scope '{scope}'.")
+
+
+def _fields(body: bytes) -> dict[str, Any]:
+    """Return the fields of a body; every way of sending none is the same (§1.1)."""
+    if not body.strip():
+        return {}
+    value = json_body.read(body)
+    if value in NO_FIELDS:
+        return {}
+    if not isinstance(value, dict):
+        raise json_body.MalformedJson("The request body must be a JSON object.")
+    return value
+
+
+def _slot(call: MerchantCall) -> Slot | None:
+    key = call.header(b"idempotency-key")
+    if key is None:
+        return None
+    if not printable(key, characters_max=KEY_MAX):
+        raise Stopped(400, "INVALID_IDEMPOTENCY_KEY", "An Idempotency-Key has 1 to 255 printable ASCII characters.")
+    call.idempotency_key = key
+    target = f"{call.path}?{call.query_string.decode('latin-1')}" if call.query_string else call.path
+    same = idempotency.fingerprint(call.method, target, json_body.canonical(call.fields))
+    return Slot(call.by.owner, "merchant", key, same)
+
+
+def _unauthorised(code: str, message: str) -> Stopped:
+    return Stopped(401, code, message, headers=((b"www-authenticate", b"Bearer"),))
+
+
+def _method_not_allowed(method: str, allow: bytes) -> Stopped:
+    return Stopped(
+        405, "METHOD_NOT_ALLOWED", f"This address does not take {method[:20]}.", headers=((b"allow", allow),)
+    )
+
+
+def _too_many(standing: Standing) -> Stopped:
+    seconds = standing.retry_after_s
+    message = f"Too many requests. Try again in {seconds} seconds."
+    return Stopped(429, "RATE_LIMIT_EXCEEDED", message, retry_after_s=seconds)

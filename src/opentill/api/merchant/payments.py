@@ -1,0 +1,70 @@
+"""/payments: what the official clients use (merchant-api.md §9.3, §9.4)."""
+
+import re
+from typing import Any, Final
+
+from opentill.api.merchant import documents
+from opentill.api.merchant.call import MerchantCall
+from opentill.api.merchant.once import once
+from opentill.db import Tx
+from opentill.kernel.errors import Fault, Invalid, NotFound
+from opentill.payments import queries, service, wire
+from opentill.payments.model import Order, Payment
+from opentill.web.exchange import Answer
+from opentill.web.json_body import write
+from opentill.web.routes import Operation
+
+NODE_SDK: Final = "OwnPay-NodeJS/"  # verifies the bare form of the signature (§14.5)
+PAYMENT_REF: Final = re.compile(
+    rf"{queries.UUID_FORM.pattern}|{queries.REFERENCE_FORM.pattern}|OP-[A-Za-z0-9-]{{1,60}}", re.ASCII
+)
+
+
+async def create(call: MerchantCall) -> Answer:
+    """Create a payment."""
+    order = wire.parse_payment(call.fields, callback_bare=call.agent.startswith(NODE_SDK))
+
+    def work(tx: Tx) -> bytes:
+        payment = stored(tx, call, order)
+        return write({"success": True, "data": wire.created_object(payment, call.dependencies.settings.public_url)})
+
+    return await once(call, 201, work)
+
+
+async def show(call: MerchantCall) -> Answer:
+    """Show a payment by its UUID or `txn_` reference."""
+    payment = await found(call, call.values["payment_id"])
+
+    return Answer(200, write({"success": True, "data": shown(call, payment)}))
+
+
+def stored(tx: Tx, call: MerchantCall, order: Order) -> Payment:
+    """Store an order of the caller's merchant as a payment."""
+    deps = call.dependencies
+    return service.create(tx, order, merchant=call.by.merchant, ids=deps.ids, keyring=deps.keyring, now=call.arrived_at)
+
+
+async def found(call: MerchantCall, ref: str) -> Payment:
+    """Return the caller's payment of a reference. Raises Invalid where it can be none, NotFound where it is not."""
+    ref = ref.strip()
+    if not ref:
+        raise Invalid([Fault("payment_id", "PAYMENT_ID_REQUIRED", "The payment_id is required.")])
+    if PAYMENT_REF.fullmatch(ref) is None:
+        message = "The payment_id must be a payment's UUID or its txn_ reference."
+        raise Invalid([Fault("payment_id", "INVALID_PAYMENT_ID", message)])
+    keyring, owner = call.dependencies.keyring, call.by.owner
+    payment = await call.dependencies.db.read(lambda tx: queries.find(tx, ref, owner=owner, keyring=keyring))
+    if payment is None:
+        raise NotFound("PAYMENT_NOT_FOUND", "No such payment.")
+    return payment
+
+
+def shown(call: MerchantCall, payment: Payment) -> dict[str, Any]:
+    """Return the payment object as of now."""
+    return wire.payment_object(payment, call.dependencies.settings.public_url, now=call.arrived_at)
+
+
+OPERATIONS: Final = (
+    Operation("POST", "/payments", create, "write", documents.CREATE_PAYMENT, failure="PAYMENT_PROCESSING_FAILED"),
+    Operation("GET", "/payments/{payment_id}", show, "read", documents.SHOW_PAYMENT),
+)

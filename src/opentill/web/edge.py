@@ -1,0 +1,177 @@
+"""What both APIs share around an operation: reading the body, sending the answer, failing well, one line in the log.
+
+An API is an ASGI application of its own that `main` mounts. Its `answer` makes the checks in the order of its
+document; whatever stops a call is raised and becomes an answer of the API's own shape.
+"""
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from typing import Any, ClassVar, Final, Generic, TypeVar
+
+import structlog
+
+from opentill.db import Unavailable
+from opentill.kernel.errors import Busy, Refused
+from opentill.web import metrics
+from opentill.web.addresses import caller_address
+from opentill.web.dependencies import Dependencies
+from opentill.web.exchange import Answer, Call, Header, printable
+from opentill.web.routes import Routes
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+C = TypeVar("C", bound=Call)
+
+REQUEST_ID_MAX: Final = 128  # characters
+OVERLOADED: Final = "The service cannot do this now. Try again in a moment."
+
+log = structlog.get_logger("opentill.requests")
+
+
+class CallerGone(Exception):  # noqa: N818 - nobody is left to be told
+    """The caller hung up before the body was complete."""
+
+
+class Edge(ABC, Generic[C]):
+    """An API as an ASGI application."""
+
+    surface: ClassVar[str]
+    body_bytes_max: ClassVar[int]
+
+    def __init__(self, dependencies: Dependencies, routes: Routes[C]) -> None:
+        self.dependencies = dependencies
+        self.routes = routes
+        self._proxies = dependencies.settings.proxies
+        self._background: set[asyncio.Task[None]] = set()
+
+    @abstractmethod
+    def called(self, scope: Message) -> C:
+        """Return the call of a request."""
+
+    @abstractmethod
+    async def answer(self, call: C, receive: Receive) -> Answer:
+        """Make the checks in the order of the document, then the operation. What stops a call is raised."""
+
+    @abstractmethod
+    def refused(self, call: C, refusal: Refused) -> Answer:
+        """Return the answer to a call that was refused."""
+
+    @abstractmethod
+    def failed(self, call: C) -> Answer:
+        """Return the answer to a call that met a bug: a 500 that says nothing but its request id."""
+
+    @abstractmethod
+    def headers(self, call: C) -> list[Header]:
+        """Return the headers of every answer to this call."""
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise RuntimeError(f"{self.surface} speaks http only, not {scope['type']}")
+        started = time.perf_counter()
+        call = self.called(scope)
+        call.request_id = self._request_id(call)
+        call.address = self._address(scope)
+        try:
+            answer = await self._answered(call, receive)
+        except CallerGone:
+            return
+        await _send(send, answer, self.headers(call), bodiless=scope["method"] == "HEAD")
+        self._note(call, answer, time.perf_counter() - started)
+
+    async def _answered(self, call: C, receive: Receive) -> Answer:
+        try:
+            return await self.answer(call, receive)
+        except Refused as refusal:
+            return self.refused(call, refusal)
+        except Unavailable as away:
+            log.warning("database away", request_id=call.request_id, error=str(away))
+            return self.refused(call, Busy("SERVICE_UNAVAILABLE", OVERLOADED, retry_after_s=away.retry_after_s))
+        except CallerGone:
+            raise
+        except Exception:  # whatever it is, it is our bug: the caller learns its request id, the log the rest
+            log.exception(
+                "unexpected error", request_id=call.request_id, surface=self.surface, operation=call.operation
+            )
+            return self.failed(call)
+
+    def in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that the caller need not wait for, and whose failure only the log hears of."""
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._finished)
+
+    async def settled(self) -> None:
+        """Return when everything in the background is done."""
+        await asyncio.gather(*self._background, return_exceptions=True)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.warning("background work failed", surface=self.surface, error=repr(task.exception()))
+
+    def _request_id(self, call: C) -> str:
+        own = call.headers.get(b"x-request-id")
+        if own is not None:
+            text = own.decode("latin-1")
+            if printable(text, characters_max=REQUEST_ID_MAX):
+                return text
+        return self.dependencies.ids.hex(32)
+
+    def _address(self, scope: Message) -> str:
+        peer = scope["client"][0] if scope.get("client") else None
+        if not self._proxies:
+            return caller_address(peer, (), ())
+        forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        return caller_address(peer, forwarded, self._proxies)
+
+    def _note(self, call: C, answer: Answer, seconds: float) -> None:
+        operation = call.operation or "none"
+        metrics.observe(self.surface, call.method, operation, answer.status, seconds)
+        log.info(
+            "request",
+            request_id=call.request_id,
+            surface=self.surface,
+            method=call.method,
+            operation=operation,
+            status=answer.status,
+            ms=round(seconds * 1000, 2),
+            caller=call.caller_name,
+            idempotency_key=call.idempotency_key,
+            replayed=call.replayed,
+        )
+
+
+async def read_body(call: Call, receive: Receive, *, bytes_max: int) -> bytes | None:
+    """Return the whole body, or None if it has more than *bytes_max* bytes. Raises CallerGone."""
+    declared = call.headers.get(b"content-length")
+    if declared is not None and declared.isdigit() and int(declared[:15]) > bytes_max:
+        return None
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body", False):
+        whole: bytes = message.get("body", b"")
+        return whole if len(whole) <= bytes_max else None
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        if message["type"] != "http.request":
+            raise CallerGone
+        part = message.get("body", b"")
+        size += len(part)
+        if size > bytes_max:
+            return None
+        parts.append(part)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+        message = await receive()
+
+
+async def _send(send: Send, answer: Answer, headers: list[Header], *, bodiless: bool) -> None:
+    if answer.status != 204:
+        headers.append((b"content-type", b"application/json"))
+        headers.append((b"content-length", b"%d" % len(answer.body)))
+    headers.extend(answer.headers)
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if bodiless else answer.body})

@@ -1,0 +1,184 @@
+"""Idempotency keys: what was asked under one key happens once (bars.md §8, merchant-api.md §5, pix-api.md §9).
+
+A use case of one transaction runs inside `once`. One that leaves the process in between says `claim` in its first
+transaction and `finish` or `release` in its last; until then, and no longer than `LOCK_S`, the key is taken.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple
+
+from opentill.db import ReadTx, Tx, Unavailable
+from opentill.kernel.clock import DAY, SECOND, Instant, after
+from opentill.kernel.errors import Conflict
+from opentill.kernel.owner import Owner
+from opentill.kernel.secret import Keyring
+
+KEPT: Final = DAY  # from first use
+LOCK_S: Final = 60  # a key whose owner died is free after this
+WAIT_MS: Final = 2_000  # for another process that works under the same key
+LOCK_NOT_AVAILABLE: Final = "55P03"  # PostgreSQL's name for having waited that long
+
+REUSED: Final = "IDEMPOTENCY_KEY_REUSED"
+IN_PROGRESS: Final = "IDEMPOTENCY_IN_PROGRESS"
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where the outcome of one request is kept: a caller's key within an owner and surface."""
+
+    owner: Owner
+    surface: Literal["merchant", "pix"]
+    key: str
+    fingerprint: str
+    scope: str = ""  # PIX: method and path; keys of two operations do not meet
+    compares: bool = True  # refuse another request under the same key, instead of answering as before
+
+    @property
+    def seal_context(self) -> str:
+        return f"idempotency.sealed_body/{self.owner.merchant_id}/{int(self.owner.mode)}/{self.surface}/{self.key}"
+
+    @property
+    def _place(self) -> dict[str, object]:
+        return {
+            "merchant_id": self.owner.merchant_id,
+            "mode": int(self.owner.mode),
+            "surface": self.surface,
+            "scope": self.scope,
+            "key": self.key,
+        }
+
+
+class Finished(NamedTuple):
+    """An answer, and whether it is one given before."""
+
+    status: int
+    body: bytes
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The key is ours until `finish` or `release`. An earlier try may have chosen ids to go on with."""
+
+    chosen: Mapping[str, Any]
+    until: Instant  # then somebody else may take it
+
+
+def fingerprint(method: str, target: str, canonical_body: str) -> str:
+    """Return the SHA-256 that tells whether two requests are the same. *target* is the path with its query."""
+    return hashlib.sha256(f"{method}\0{target}\0{canonical_body}".encode()).hexdigest()
+
+
+def once(tx: Tx, slot: Slot, work: Callable[[], tuple[int, bytes]], *, keyring: Keyring, now: Instant) -> Finished:
+    """Do *work* and keep its answer, or return the answer kept before. All of it is one transaction.
+
+    Raises Conflict where the key belongs to another request, or to one that takes longer than we wait; what *work*
+    raises undoes the claim, so the key is free again.
+    """
+    claimed = claim(tx, slot, keyring=keyring, now=now)
+    if isinstance(claimed, Finished):
+        return claimed
+    status, body = work()
+    finish(tx, slot, status, body, keyring=keyring)
+    return Finished(status, body, replayed=False)
+
+
+def claim(tx: Tx, slot: Slot, *, keyring: Keyring, now: Instant) -> Claimed | Finished:
+    """Take the key, or return the answer kept under it. Raises Conflict as `once` does.
+
+    Where another transaction is about to take it, PostgreSQL waits for that one to end, up to two seconds.
+    """
+    locked_until = after(now, LOCK_S * SECOND)
+    patience = "select set_config('lock_timeout', '2000', true)" if tx.dialect == "postgres" else "select 1"
+    try:
+        taken = tx.all(
+            f"""
+            with patience as materialized ({patience})
+            insert into idempotency (merchant_id, mode, surface, scope, key, fingerprint, state,
+                                     created_at, locked_until_at, expires_at)
+            select :merchant_id, :mode, :surface, :scope, :key, :fingerprint, 'running',
+                   :now, :locked_until, :expires_at
+              from patience where true
+            on conflict (merchant_id, mode, surface, scope, key) do update
+               set fingerprint = excluded.fingerprint, state = 'running', status = null, sealed_body = null,
+                   chosen = case when idempotency.expires_at > :now then idempotency.chosen end,
+                   created_at = excluded.created_at, locked_until_at = excluded.locked_until_at,
+                   expires_at = excluded.expires_at
+             where idempotency.expires_at <= :now or idempotency.state = 'free'
+                or (idempotency.state = 'running' and idempotency.locked_until_at <= :now)
+            returning chosen
+            """,
+            fingerprint=slot.fingerprint,
+            now=now,
+            locked_until=locked_until,
+            expires_at=after(now, KEPT),
+            **slot._place,
+        )
+    except Unavailable as unavailable:
+        if getattr(unavailable.__cause__, "sqlstate", None) == LOCK_NOT_AVAILABLE:
+            raise _in_progress() from unavailable
+        raise
+    if taken:
+        return Claimed(json.loads(taken[0]["chosen"] or "{}"), locked_until)
+    kept = look(tx, slot, keyring=keyring, now=now)
+    if kept is None:  # it ended between the two statements
+        raise _in_progress()
+    return kept
+
+
+def look(tx: ReadTx, slot: Slot, *, keyring: Keyring, now: Instant) -> Finished | None:
+    """Return the answer kept under a key, None if the key is free. Raises Conflict as `once` does."""
+    row = tx.one_or_none(
+        """
+        select fingerprint, state, status, sealed_body, locked_until_at from idempotency
+         where merchant_id = :merchant_id and mode = :mode and surface = :surface and scope = :scope and key = :key
+           and expires_at > :now
+        """,
+        now=now,
+        **slot._place,
+    )
+    if row is None or row["state"] == "free":
+        return None
+    if slot.compares and row["fingerprint"] != slot.fingerprint:
+        raise Conflict(REUSED, "This Idempotency-Key was used with a different request.")
+    if row["state"] == "done":
+        return Finished(row["status"], keyring.open(row["sealed_body"], slot.seal_context), replayed=True)
+    if row["locked_until_at"] > now:
+        raise _in_progress()
+    return None
+
+
+def choose(tx: Tx, slot: Slot, chosen: Mapping[str, Any]) -> None:
+    """Write down ids chosen for the operation, so that a repeat goes on with them instead of choosing others."""
+    tx.run(f"update idempotency set chosen = :chosen {_HERE}", chosen=json.dumps(chosen), **slot._place)
+
+
+def finish(tx: Tx, slot: Slot, status: int, body: bytes, *, keyring: Keyring) -> None:
+    """Keep the answer to a claimed key."""
+    tx.run(
+        f"update idempotency set state = 'done', status = :status, sealed_body = :sealed_body {_HERE}",
+        status=status,
+        sealed_body=keyring.seal(body, slot.seal_context),
+        **slot._place,
+    )
+
+
+def release(tx: Tx, slot: Slot, claimed: Claimed, *, forget: bool = False) -> None:
+    """Free a key that is still ours. A repeat goes on with the chosen ids, unless we *forget* them."""
+    tx.run(
+        f"""update idempotency set state = 'free', chosen = {"null" if forget else "chosen"} {_HERE}
+           and state = 'running' and locked_until_at = :locked_until""",
+        locked_until=claimed.until,
+        **slot._place,
+    )
+
+
+_HERE: Final = """
+         where merchant_id = :merchant_id and mode = :mode and surface = :surface and scope = :scope and key = :key"""
+
+
+def _in_progress() -> Conflict:
+    return Conflict(IN_PROGRESS, "A request with this Idempotency-Key is still being processed.")
