@@ -26,7 +26,9 @@ class Settings:
     pool_size: int = POOL_SIZE  # connections to PostgreSQL
     trusted_proxies: str = ""  # addresses and networks, separated by commas
     log_file: str = ""  # empty: standard error
-    dev: bool = False  # private webhook receivers allowed, plain http links
+    dev: bool = False  # webhook receivers on loopback and on any port are allowed
+    webhooks_allow: str = ""  # private hosts and networks webhooks may reach, separated by commas
+    webhooks_ports: str = "80,443,1024-65535"
     master_key_file: str = ""  # empty: master.key in the data folder
     trace_sql: str = ""  # a file that gets every statement; for the benchmarks
 

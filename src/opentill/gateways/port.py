@@ -59,10 +59,17 @@ class GatewaySession:
 class Gateway(Protocol):
     """A payment method. Has no access to the database."""
 
-    slug: str
-    name: str
-    kind: Literal["api", "manual"]
-    capabilities: frozenset[str]
+    @property
+    def slug(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kind(self) -> Literal["api", "manual"]: ...
+
+    @property
+    def capabilities(self) -> frozenset[str]: ...
 
     def read_form(self, form: Mapping[str, str], session: GatewaySession, *, now: Instant) -> str | None:
         """Return what to remember of the payer's form, as JSON; None where the form makes no sense."""

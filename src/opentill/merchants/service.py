@@ -53,6 +53,14 @@ def create_merchant(
     return made
 
 
+def merchant_of(tx: ReadTx, owner: Owner) -> Merchant:
+    """Return the merchant of an owner's row. Raises NotFound."""
+    found = store.merchant(tx, owner.merchant_id)
+    if found is None:
+        raise NotFound("MERCHANT_NOT_FOUND", "No such merchant.")
+    return found
+
+
 def create_api_key(
     tx: Tx,
     *,

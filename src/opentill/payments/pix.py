@@ -80,14 +80,12 @@ def intend_checkout_charge(tx: Tx, payment: Payment, *, charge_id: str, now: Ins
     )
 
 
-def announce(
-    tx: Tx, charge_id: str, made: ProviderCharge, code: str, *, payment: Payment, ids: Ids, now: Instant
-) -> Charge:
+def announce(tx: Tx, charge_id: str, made: ProviderCharge, *, payment: Payment, ids: Ids, now: Instant) -> Charge:
     """The bank has made the charge (C2). Safe to repeat. The payment's lock is held."""
     charge = _charge(tx, charge_id, payment)
     if charge.state is not State.CREATING:
         return charge
-    active = pix.activate(tx, charge, made, code=code, now=now)
+    active = pix.activate(tx, charge, made, now=now)
     shown = charge_part(active)
     if charge.created_at == payment.created_at:  # born together: the payment is announced with its charge
         store.set_expiry(tx, payment, active.expires_at)

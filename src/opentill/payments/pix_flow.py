@@ -6,6 +6,7 @@ A notification is a hint: what is booked is what a read at the bank says.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from opentill.db import Row, Tx
@@ -215,16 +216,15 @@ async def _create(
 ) -> Charge:
     """Have the bank make a stored charge and confirm it."""
     made: ProviderCharge | None = None
-    account = await _account(tools, charge.account_id)
     if charge.state is State.CREATING:
-        made = await _ask_bank(tools, tools.receiver(account), charge)
+        account = await _account(tools, charge.account_id)
+        made = _with_code(await _ask_bank(tools, tools.receiver(account), charge), account)
 
     def confirm(tx: Tx) -> Charge:
         payment = _payment_of(tx, tools, charge)
         confirmed = charge
         if made is not None:
-            code = made.code or _code_of(made, account)
-            confirmed = pix.announce(tx, charge.id, made, code, payment=payment, ids=tools.ids, now=tools.clock.now())
+            confirmed = pix.announce(tx, charge.id, made, payment=payment, ids=tools.ids, now=tools.clock.now())
         finish(tx, confirmed)
         return confirmed
 
@@ -308,11 +308,11 @@ def _payment_of(tx: Tx, tools: Tools, charge: Charge) -> Payment:
     return payment
 
 
-def _code_of(made: ProviderCharge, account: Account) -> str:
-    """Build the code around the location, where the bank sends none (pix-rail.md §6.4)."""
-    if made.location is None:
-        raise Refused("PROVIDER_REFUSED", "The provider refused the charge")
-    return build_dynamic(url=made.location, name=account.merchant_name, city=account.merchant_city)
+def _with_code(made: ProviderCharge, account: Account) -> ProviderCharge:
+    """Build the code around the charge's location where the bank sends none (pix-rail.md §6.4)."""
+    if made.code is not None or made.location is None:
+        return made
+    return replace(made, code=build_dynamic(url=made.location, name=account.merchant_name, city=account.merchant_city))
 
 
 def _unavailable() -> Busy:

@@ -25,6 +25,12 @@ def is_cnpj(text: str) -> bool:
     return all(_cnpj_digit(text[:length]) == text[length] for length in (12, 13))
 
 
+def cnpj_of(head: str) -> str:
+    """Return the CNPJ that begins with these twelve characters."""
+    head += _cnpj_digit(head)
+    return head + _cnpj_digit(head)
+
+
 def _cpf_digit(head: str) -> str:
     total = sum(int(digit) * weight for digit, weight in zip(head, range(len(head) + 1, 1, -1), strict=True))
     return str(total * 10 % 11 % 10)

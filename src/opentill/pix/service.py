@@ -118,9 +118,9 @@ def start_charge(
     return charge
 
 
-def activate(tx: Tx, charge: Charge, made: ProviderCharge, *, code: str, now: Instant) -> Charge:
+def activate(tx: Tx, charge: Charge, made: ProviderCharge, *, now: Instant) -> Charge:
     """Save a created charge's code and the bank's expiry (C2), and plan when to look at it again."""
-    active = replace(charge, state=State.ACTIVE, code=code, expires_at=made.expires_at, updated_at=now)
+    active = replace(charge, state=State.ACTIVE, code=made.code, expires_at=made.expires_at, updated_at=now)
     store.update_charge(tx, active, next_check_at=next_look(active, now))
     return active
 

@@ -1,0 +1,185 @@
+"""Running OpenTill: serve, worker, migrate, setup."""
+
+import asyncio
+import fcntl
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Annotated, Final
+
+import typer
+import uvicorn
+
+from opentill.cli import logs
+from opentill.cli.options import Data
+from opentill.db import Database, open_database
+from opentill.db.migrations import migrate as bring_to_head
+from opentill.kernel.clock import SystemClock
+from opentill.kernel.errors import Refused
+from opentill.kernel.ids import SystemIds
+from opentill.main import Till, assembled, loops
+from opentill.master_keys import open_keyring
+from opentill.operators import service as operators
+from opentill.settings import Settings
+
+CONNECTIONS_MAX: Final = 2_000
+KEEP_ALIVE_S: Final = 15
+STOP_S: Final = 30
+
+
+def serve(
+    data: Data = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on. Default: 8000")] = None,
+    public_url: Annotated[
+        str | None, typer.Option(help="Where payers reach this server, e.g. https://pay.example.com")
+    ] = None,
+    workers: Annotated[
+        bool, typer.Option("--workers/--no-workers", help="Run the workers in this process too.")
+    ] = True,
+    dev: Annotated[
+        bool | None, typer.Option("--dev", help="Let webhooks reach loopback addresses and any port.")
+    ] = None,
+) -> None:
+    """Serve both APIs, the checkout and the panel; nothing needs to be configured first."""
+    settings = Settings.from_environment(data=data, host=host, port=port, public_url=public_url, dev=dev)
+    logs.configure(settings)
+    with _alone(settings):
+        _prepare(settings)
+        _require_free_port(settings)
+        print(_welcome(settings), flush=True)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                Till(settings, workers=workers),
+                host=settings.host,
+                port=settings.port,
+                loop="uvloop",
+                http="httptools",
+                lifespan="on",
+                access_log=False,
+                log_level="warning",
+                proxy_headers=False,
+                server_header=False,
+                limit_concurrency=CONNECTIONS_MAX,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=STOP_S,
+            )
+        )
+        server.run()
+    if not server.started:
+        raise typer.Exit(1)
+
+
+def worker(data: Data = None) -> None:
+    """Run the workers alone, beside any number of 'opentill serve --no-workers', on PostgreSQL."""
+    settings = Settings.from_environment(data=data)
+    logs.configure(settings)
+    with _alone(settings):
+        _prepare(settings)
+        print("OpenTill's workers are running. Stop them with Ctrl-C.", flush=True)
+        asyncio.run(_work(settings))
+
+
+def migrate(data: Data = None) -> None:
+    """Bring the database to the newest schema. 'serve' and 'worker' do so when they start."""
+    settings = Settings.from_environment(data=data)
+    _prepare(settings)
+    print("The database is up to date.")
+
+
+def setup(data: Data = None) -> None:
+    """Print a one-time link that makes the first operator. There is no default password."""
+    settings = Settings.from_environment(data=data)
+    _prepare(settings)
+    link = asyncio.run(_setup_link(settings))
+    if link is None:
+        raise Refused("OPERATOR_EXISTS", "An operator exists already. Sign in, or ask that operator.")
+    print(f"Open this link within an hour to make the first operator:\n\n  {link}\n")
+
+
+async def _work(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with assembled(settings) as assembly, loops(assembly):
+        await stop.wait()
+
+
+async def _setup_link(settings: Settings) -> str | None:
+    """Return a fresh link, or None where an operator exists."""
+    clock = SystemClock()
+    keyring = open_keyring(settings)
+    async with _database(settings) as database:
+        if await database.read(operators.any_operator):
+            return None
+        token = await database.write(
+            lambda tx: operators.create_setup_link(tx, ids=SystemIds(clock), keyring=keyring, now=clock.now())
+        )
+    return f"{settings.public_url}/setup/{token.reveal()}"
+
+
+def _prepare(settings: Settings) -> None:
+    """Make the folder, the keys and the tables where they are missing."""
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    open_keyring(settings)
+    bring_to_head(settings.database_url)
+
+
+def _welcome(settings: Settings) -> str:
+    lines = [f"OpenTill runs at {settings.public_url}", ""]
+    link = asyncio.run(_setup_link(settings))
+    if link is not None:
+        lines += ["  Make the first operator (this link works once, within an hour):", f"    {link}", ""]
+    folder = "" if str(settings.data) == "data" else f" --data {settings.data}"
+    lines += [
+        "  Get credentials of a sandbox shop, in another terminal:",
+        f"    opentill demo{folder} --json",
+        "  Or watch payments, PIX and webhooks at work:",
+        "    opentill demo",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+@asynccontextmanager
+async def _database(settings: Settings) -> AsyncIterator[Database]:
+    async with open_database(settings.database_url) as database:
+        yield database
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """On SQLite one process serves: hold the data folder's lock, or say who has it."""
+    if not settings.embedded:
+        yield
+        return
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (settings.data / "opentill.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise Refused(
+                "ALREADY_RUNNING",
+                f"process {lock.read().strip() or '?'} serves {settings.data} already. Stop it first, or use "
+                "PostgreSQL (OPENTILL_DATABASE_URL) for several processes.",
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def _require_free_port(settings: Settings) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as taken:
+            raise Refused(
+                "PORT_TAKEN",
+                f"cannot listen on {settings.host}:{settings.port} ({taken.strerror}). Choose another with --port.",
+            ) from None

@@ -1,0 +1,221 @@
+"""The composition root: settings become dependencies, dependencies become one ASGI application with its loops."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+
+from opentill.admin.handlers import create_admin_app
+from opentill.api.external.app import ExternalApi
+from opentill.api.merchant.app import MerchantApi
+from opentill.callbacks.pix import PixCallbacks
+from opentill.checkout.handlers import create_checkout_app
+from opentill.db import open_database
+from opentill.db.database import Options
+from opentill.gateways.sandbox import SandboxGateway
+from opentill.kernel.clock import Clock, SystemClock
+from opentill.kernel.ids import Ids, SystemIds
+from opentill.kernel.secret import Keyring, Secret
+from opentill.master_keys import open_keyring
+from opentill.outbound import AllowList, Outbound, Ports
+from opentill.pix import service as pix
+from opentill.pix.model import Account
+from opentill.pix.port import PixReceiver
+from opentill.pix.providers.bacen import BacenReceiver, Credentials, load_profile
+from opentill.pix.providers.in_process import InProcess
+from opentill.sandbox_psp import SandboxBank
+from opentill.sandbox_psp.sending import to_app
+from opentill.settings import Settings
+from opentill.web import health
+from opentill.web.dependencies import Dependencies
+from opentill.webhooks.engine import Engine
+from opentill.workers.deliver import deliver_loop
+from opentill.workers.plan import plan_loop
+from opentill.workers.resume import resume_loops
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Any, Any, Any], Awaitable[None]]
+
+STOP_S: Final = 25.0  # loops finish what they hold within this
+
+log = structlog.get_logger("opentill")
+
+
+class Banks:
+    """The banks behind provider accounts. Each is reached through the BACEN adapter, the sandbox bank too."""
+
+    def __init__(self, sandbox: SandboxBank, *, keyring: Keyring, clock: Clock, ids: Ids) -> None:
+        self._sandbox = InProcess(sandbox)
+        self._keyring = keyring
+        self._clock = clock
+        self._ids = ids
+        self._receivers: dict[int, PixReceiver] = {}
+
+    def receiver(self, account: Account) -> PixReceiver:
+        """Return the bank of an account. One adapter serves an account for the life of the process."""
+        if account.id not in self._receivers:
+            known = pix.credentials_of(account, self._keyring)
+            self._receivers[account.id] = BacenReceiver(
+                load_profile(account.profile, account.owner.mode),
+                Credentials(known["client_id"], Secret(known["client_secret"])),
+                self._sandbox,
+                clock=self._clock,
+                ids=self._ids,
+            )
+        return self._receivers[account.id]
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """What runs in this process, beside its edges and loops."""
+
+    dependencies: Dependencies
+    sandbox: SandboxBank
+
+
+@asynccontextmanager
+async def assembled(settings: Settings) -> AsyncIterator[Assembly]:
+    """Open what the settings name and close it again. The database must be migrated."""
+    clock = SystemClock()
+    ids = SystemIds(clock)
+    keyring = open_keyring(settings)
+    sandbox = SandboxBank(settings.data / "sandbox-bank.db", clock=clock, ids=ids)
+    banks = Banks(sandbox, keyring=keyring, clock=clock, ids=ids)
+    database = open_database(
+        settings.database_url, options=Options(writers=settings.pool_size), trace=settings.trace_sql
+    )
+    try:
+        async with database, _outbound(settings) as outbound:
+            dependencies = Dependencies(
+                settings=settings,
+                db=database,
+                clock=clock,
+                ids=ids,
+                keyring=keyring,
+                outbound=outbound,
+                gateways={"sandbox": SandboxGateway()},
+                receiver=banks.receiver,
+                sandbox_bank=sandbox,
+            )
+            yield Assembly(dependencies, sandbox)
+    finally:
+        sandbox.close()
+
+
+class Till:
+    """The one ASGI application. Each path prefix has its own below it; the loops live as long as it does."""
+
+    def __init__(self, settings: Settings, *, workers: bool) -> None:
+        self._settings = settings
+        self._workers = workers
+        self._mounted: list[tuple[str, Application]] = []
+        self._dependencies: Dependencies | None = None
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            await self._serve(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """Start, say so, and stop when told to."""
+        await receive()
+        try:
+            async with assembled(self._settings) as assembly:
+                self._mount(assembly.dependencies)
+                async with loops(assembly) if self._workers else nullcontext():
+                    await send({"type": "lifespan.startup.complete"})
+                    await receive()
+        except Exception as fault:
+            await send({"type": "lifespan.startup.failed", "message": str(fault)})
+            raise
+        await send({"type": "lifespan.shutdown.complete"})
+
+    def _mount(self, dependencies: Dependencies) -> None:
+        self._dependencies = dependencies
+        self._mounted = [
+            ("/api/v1", MerchantApi(dependencies)),
+            ("/api/external", ExternalApi(dependencies)),
+            ("/checkout", create_checkout_app(dependencies)),
+            ("/hooks/pix", PixCallbacks(dependencies)),
+            ("", create_admin_app(dependencies)),
+        ]
+
+    async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        if path in ("/health", "/health/ready"):
+            await self._tell_health(path, send)
+            return
+        for prefix, application in self._mounted:
+            if path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", "/"):
+                await application({**scope, "root_path": prefix}, receive, send)
+                return
+
+    async def _tell_health(self, path: str, send: Send) -> None:
+        if path.endswith("/ready") and self._dependencies is not None:
+            status, body = await health.ready(self._dependencies)
+        else:
+            status, body = health.alive()
+        headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+@asynccontextmanager
+async def loops(assembly: Assembly) -> AsyncIterator[None]:
+    """Run the workers beside whatever the caller does, and let them finish what they hold."""
+    stop = asyncio.Event()
+    engine = _engine(assembly.dependencies)
+    tell = to_app(PixCallbacks(assembly.dependencies))
+    tasks = [
+        asyncio.create_task(assembly.sandbox.run(tell, stop), name="sandbox bank"),
+        asyncio.create_task(plan_loop(engine, stop), name="plan"),
+        asyncio.create_task(deliver_loop(engine, stop), name="deliver"),
+        asyncio.create_task(resume_loops(assembly.dependencies, stop), name="resume"),
+    ]
+    for task in tasks:
+        task.add_done_callback(_end_process_on_fault)
+    try:
+        yield
+    finally:
+        stop.set()
+        _, unfinished = await asyncio.wait(tasks, timeout=STOP_S)
+        for task in unfinished:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _engine(dependencies: Dependencies) -> Engine:
+    settings = dependencies.settings
+    return Engine(
+        db=dependencies.db,
+        sender=dependencies.outbound,
+        keyring=dependencies.keyring,
+        ids=dependencies.ids,
+        clock=dependencies.clock,
+        worker=f"{socket.gethostname()}:{os.getpid()}:{dependencies.ids.hex(8)}",
+        keep_private_answers=settings.dev,
+        works_alone=settings.embedded,
+    )
+
+
+def _outbound(settings: Settings) -> Outbound:
+    allow = AllowList.parse(settings.webhooks_allow.split(","))
+    if settings.dev:
+        allow |= AllowList.development()
+    return Outbound(allow=allow, ports=Ports.parse(settings.webhooks_ports))
+
+
+def _end_process_on_fault(task: asyncio.Task[None]) -> None:
+    """A loop that ended by a bug takes its process along: a supervisor starts a whole one."""
+    if not task.cancelled() and task.exception() is not None:
+        log.critical("loop failed", loop=task.get_name(), exc_info=task.exception())
+        os.kill(os.getpid(), signal.SIGTERM)
