@@ -1,16 +1,18 @@
 """What the loops of the engine work with, put together by whoever starts them."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final
+from typing import Final, Protocol
 
 from opentill.db import Database, ReadTx
 from opentill.kernel.clock import Clock, Instant
 from opentill.kernel.ids import Ids
 from opentill.kernel.secret import Keyring
+from opentill.webhooks.direct import Slots
 from opentill.webhooks.port import Sender
+from opentill.webhooks.queue import Job
 from opentill.webhooks.store.queue import clock as shared_clock
 
 IN_FLIGHT_MAX: Final = 256
@@ -44,6 +46,18 @@ class Wake:
         return taken
 
 
+class Dispatching(Protocol):
+    """The dispatcher of this process, as the planner sees it."""
+
+    def reserve(self) -> Slots | None:
+        """Set room aside for deliveries that are about to be planned; None if there is none."""
+        ...
+
+    def start(self, jobs: Sequence[Job], reserved: Slots, *, claimed_at: float) -> None:
+        """Send what was claimed in reserved room (*claimed_at* is monotonic), and give the rest back."""
+        ...
+
+
 @dataclass(slots=True)
 class Engine:
     """The engine's means and limits in one process. Belongs to the event loop it is made on."""
@@ -62,6 +76,7 @@ class Engine:
     works_alone: bool = False  # no other process delivers: what is claimed at the start was left by a crash
     to_plan: Wake = field(default_factory=Wake)
     to_send: Wake = field(default_factory=Wake)
+    dispatching: Dispatching | None = None  # set while a dispatcher runs in this process
 
     def now(self, tx: ReadTx) -> Instant:
         """Return the time all workers agree on."""

@@ -6,20 +6,24 @@ plans nothing twice. What can go wrong with one event goes wrong in pure code, b
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from opentill.db import Tx
 from opentill.events import document_of
-from opentill.kernel.clock import Instant
+from opentill.kernel.clock import SECOND, Instant, after
 from opentill.kernel.ids import Ids
 from opentill.kernel.owner import Owner
 from opentill.webhooks.bodies import render
-from opentill.webhooks.model import DeliveryState, Endpoint, Happening
+from opentill.webhooks.direct import Picker, Slots
+from opentill.webhooks.model import DeliveryState, Endpoint, Happening, Klass, Origin
+from opentill.webhooks.queue import LEASE_S, Job, jobs_of
 from opentill.webhooks.routing import Destination, destinations
 from opentill.webhooks.store import endpoints as endpoint_store
 from opentill.webhooks.store import outbox
+from opentill.webhooks.store.outbox import NewDelivery
+from opentill.webhooks.store.queue import Claimed
 
 BATCH_EVENTS_MAX: Final = 200
 
@@ -29,12 +33,13 @@ FAILED: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What a planning transaction did. *lanes* have something due now; *faults* are events it could not plan."""
+    """What a planning transaction did. *lanes* have something due, *jobs* are claimed for this process already."""
 
     seqs: tuple[int, ...] = ()
     deliveries: int = 0
     lanes: frozenset[int] = frozenset()
-    faults: Mapping[str, str] = field(default_factory=dict)
+    jobs: tuple[Job, ...] = ()
+    faults: Mapping[str, str] = field(default_factory=dict)  # by event id
 
     @property
     def was_full(self) -> bool:
@@ -45,29 +50,36 @@ class Planned:
 class _Batch:
     """Everything to write for a batch of events, gathered before the first write."""
 
-    planned: dict[int, list[Destination]] = field(default_factory=dict)
-    payloads: list[dict[str, Any]] = field(default_factory=list)
-    faults: dict[int, str] = field(default_factory=dict)
+    events: Sequence[Happening]
+    endpoints: dict[int, Endpoint] = field(default_factory=dict)
+    planned: dict[int, list[Destination]] = field(default_factory=dict)  # by event
+    bodies: dict[tuple[int, str], bytes] = field(default_factory=dict)  # by event and variant
+    faults: dict[int, str] = field(default_factory=dict)  # by event
+
+    def pairs(self) -> Iterator[tuple[Happening, Destination]]:
+        return ((event, to) for event in self.events for to in self.planned.get(event.seq, ()))
 
 
-def plan(tx: Tx, *, ids: Ids, now: Instant, events_max: int = BATCH_EVENTS_MAX) -> Planned:
-    """Plan the oldest unplanned events. One planner at a time: while another has the turn, nothing is done."""
+def plan(tx: Tx, *, ids: Ids, now: Instant, events_max: int = BATCH_EVENTS_MAX, slots: Slots | None = None) -> Planned:
+    """Plan the oldest unplanned events. One planner at a time: while another has the turn, nothing is done.
+
+    With *slots* some of the new deliveries are claimed at once and returned as jobs.
+    """
     if not outbox.take_turn(tx):
         return Planned()
     events = outbox.unplanned(tx, events_max)
     if not events:
         return Planned()
     batch = _prepare(tx, events)
-    made: list[outbox.NewDelivery] = []
-    if batch.planned:
-        made = _write(tx, events, batch, ids=ids, now=now)
+    waiting, jobs = _write(tx, batch, ids=ids, now=now, slots=slots) if batch.planned else ([], [])
     outbox.mark(tx, (e.seq for e in events if e.seq not in batch.faults), PLANNED)
     if batch.faults:
         outbox.mark(tx, batch.faults, FAILED)
     return Planned(
         seqs=tuple(event.seq for event in events),
-        deliveries=len(made),
-        lanes=frozenset(delivery.endpoint_id for delivery in made),
+        deliveries=len(waiting) + len(jobs),
+        lanes=frozenset(delivery.endpoint_id for delivery in waiting),
+        jobs=tuple(jobs),
         faults={event.id: batch.faults[event.seq] for event in events if event.seq in batch.faults},
     )
 
@@ -90,14 +102,16 @@ def give_up(tx: Tx, fault: str) -> Planned:
 
 
 def _prepare(tx: Tx, events: Sequence[Happening]) -> _Batch:
-    batch = _Batch()
-    endpoints: dict[Owner, list[Endpoint]] = defaultdict(list)
+    """Decide where each event goes and write its bodies. What fails here fails for one event alone."""
+    batch = _Batch(events)
+    of_owner: dict[Owner, list[Endpoint]] = defaultdict(list)
     for endpoint in endpoint_store.of_merchants(tx, {event.owner.merchant_id for event in events}):
-        endpoints[endpoint.owner].append(endpoint)
+        batch.endpoints[endpoint.id] = endpoint
+        of_owner[endpoint.owner].append(endpoint)
 
     for event in events:
         try:
-            found = destinations(event, endpoints[event.owner])
+            found = destinations(event, of_owner[event.owner])
         except Exception as fault:  # whatever it is, it belongs to this event and must not keep the others
             batch.faults[event.seq] = repr(fault)
         else:
@@ -112,17 +126,16 @@ def _prepare(tx: Tx, events: Sequence[Happening]) -> _Batch:
 
 
 def _render(batch: _Batch, event: Happening, doc: bytes) -> None:
-    """Add the payloads of an event to the batch, or its fault."""
+    """Add the bodies of an event to the batch, or its fault."""
     try:
         complete = replace(event, document=document_of(doc))
         variants = dict.fromkeys(destination.variant for destination in batch.planned[event.seq])
-        bodies = {variant: render(complete, variant) for variant in variants}
+        bodies = {(event.seq, variant): render(complete, variant) for variant in variants}
     except Exception as fault:  # whatever it is, it belongs to this event and must not keep the others
         batch.faults[event.seq] = str(fault) or repr(fault)
         del batch.planned[event.seq]
         return
-    for variant, body in bodies.items():
-        batch.payloads.append(payload_row(event.seq, variant, body))
+    batch.bodies.update(bodies)
 
 
 def payload_row(event_seq: int, variant: str, body: bytes) -> dict[str, Any]:
@@ -135,29 +148,31 @@ def payload_row(event_seq: int, variant: str, body: bytes) -> dict[str, Any]:
     }
 
 
-def _write(tx: Tx, events: Sequence[Happening], batch: _Batch, *, ids: Ids, now: Instant) -> list[outbox.NewDelivery]:
-    origins = _origins(tx, events, batch, ids=ids, now=now)
-    outbox.insert_payloads(tx, batch.payloads)
-    return outbox.insert_deliveries(
-        tx,
-        [
-            _delivery_row(event, destination, origins, ids=ids, now=now)
-            for event in events
-            for destination in batch.planned.get(event.seq, ())
-        ],
-    )
+def _write(
+    tx: Tx, batch: _Batch, *, ids: Ids, now: Instant, slots: Slots | None
+) -> tuple[list[NewDelivery], list[Job]]:
+    """Write payloads and deliveries; return what is due, and what is claimed for this process already."""
+    origins = _origins(tx, batch, ids=ids, now=now)
+    concerned = {to.endpoint_id for _, to in batch.pairs() if to.endpoint_id is not None}
+    picker = Picker(tx, (batch.endpoints[endpoint_id] for endpoint_id in concerned), slots, now=now)
+    rows: dict[tuple[int, int], dict[str, Any]] = {}
+    for event, to in batch.pairs():
+        endpoint_id = to.endpoint_id if to.endpoint_id is not None else origins[event.owner, str(to.origin)]
+        row = _delivery_row(event, to, endpoint_id, public_id=f"dlv_{ids.timed_hex()}", now=now)
+        if picker.takes(event, to):
+            row |= _claimed(picker.worker, now)
+        rows[event.seq, endpoint_id] = row
+
+    outbox.insert_payloads(tx, [payload_row(seq, variant, body) for (seq, variant), body in batch.bodies.items()])
+    made = outbox.insert_deliveries(tx, list(rows.values()))
+    sending = [d for d in made if rows[d.event_seq, d.endpoint_id]["state"] == DeliveryState.SENDING]
+    due = [d for d in made if rows[d.event_seq, d.endpoint_id]["state"] == DeliveryState.DUE]
+    return due, _jobs(tx, batch, sending, rows, now=now)
 
 
-def _origins(
-    tx: Tx, events: Sequence[Happening], batch: _Batch, *, ids: Ids, now: Instant
-) -> dict[tuple[Owner, str], int]:
+def _origins(tx: Tx, batch: _Batch, *, ids: Ids, now: Instant) -> dict[tuple[Owner, str], int]:
     """Return the endpoint ids of the callback origins of a batch; those seen for the first time are made."""
-    wanted = {
-        (event.owner, destination.origin)
-        for event in events
-        for destination in batch.planned.get(event.seq, ())
-        if destination.origin is not None
-    }
+    wanted = {(event.owner, to.origin) for event, to in batch.pairs() if to.origin is not None}
     if not wanted:
         return {}
     known = endpoint_store.origins(tx, wanted)
@@ -170,26 +185,69 @@ def _origins(
 
 
 def _delivery_row(
-    event: Happening,
-    destination: Destination,
-    origins: Mapping[tuple[Owner, str], int],
-    *,
-    ids: Ids,
-    now: Instant,
+    event: Happening, to: Destination, endpoint_id: int, *, public_id: str, now: Instant
 ) -> dict[str, Any]:
-    endpoint_id = destination.endpoint_id
-    if endpoint_id is None:
-        endpoint_id = origins[event.owner, str(destination.origin)]
     return {
-        "public_id": f"dlv_{ids.timed_hex()}",
+        "public_id": public_id,
         "event_seq": event.seq,
         "endpoint_id": endpoint_id,
-        "wire_type": destination.wire_type,
-        "variant": destination.variant,
+        "wire_type": to.wire_type,
+        "variant": to.variant,
         "object_key": event.object_key,
-        "target_url": destination.target_url,
-        "target_format": None if destination.target_format is None else int(destination.target_format),
-        "state": int(DeliveryState.HELD if destination.held else DeliveryState.DUE),
-        "ordering": int(destination.ordering),
+        "target_url": to.target_url,
+        "target_format": None if to.target_format is None else int(to.target_format),
+        "state": int(DeliveryState.HELD if to.held else DeliveryState.DUE),
+        "ordering": int(to.ordering),
         "created_at": now,
+        "claim_gen": 0,
+        "lease_owner": None,
+        "lease_until": None,
     }
+
+
+def _claimed(worker: str, now: Instant) -> dict[str, Any]:
+    return {
+        "state": int(DeliveryState.SENDING),
+        "claim_gen": 1,
+        "lease_owner": worker,
+        "lease_until": after(now, LEASE_S * SECOND),
+    }
+
+
+def _jobs(
+    tx: Tx,
+    batch: _Batch,
+    sending: Sequence[NewDelivery],
+    rows: Mapping[tuple[int, int], Mapping[str, Any]],
+    *,
+    now: Instant,
+) -> list[Job]:
+    """Return what is claimed already, ready to send, without reading back what was just written."""
+    if not sending:
+        return []
+    events = {event.seq: event for event in batch.events}
+    claimed = []
+    for delivery in sending:
+        row, event = rows[delivery.event_seq, delivery.endpoint_id], events[delivery.event_seq]
+        claimed.append(
+            Claimed(
+                id=delivery.id,
+                public_id=row["public_id"],
+                endpoint_id=delivery.endpoint_id,
+                owner=event.owner,
+                event_seq=event.seq,
+                event_id=event.id,
+                wire_type=row["wire_type"],
+                variant=row["variant"],
+                body=batch.bodies[event.seq, row["variant"]],
+                target_url=None,
+                target_format=None,
+                origin=Origin.EVENT,
+                klass=Klass.FIRST_TRY,
+                attempts=0,
+                attempts_max=None,
+                claim_gen=1,
+                lost=0,
+            )
+        )
+    return jobs_of(tx, claimed, batch.endpoints, now=now)

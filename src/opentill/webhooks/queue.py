@@ -92,7 +92,11 @@ def claim(tx: Tx, grants: Sequence[Grant], *, worker: str, now: Instant) -> list
 def jobs(tx: ReadTx, delivery_ids: Iterable[int], *, now: Instant) -> list[Job]:
     """Return claimed deliveries with their endpoints, secrets and bytes."""
     claimed = store.claimed(tx, delivery_ids)
-    endpoints = endpoint_store.by_ids(tx, {c.endpoint_id for c in claimed})
+    return jobs_of(tx, claimed, endpoint_store.by_ids(tx, {c.endpoint_id for c in claimed}), now=now)
+
+
+def jobs_of(tx: ReadTx, claimed: Sequence[Claimed], endpoints: Mapping[int, Endpoint], *, now: Instant) -> list[Job]:
+    """Return claimed deliveries of known endpoints ready to send."""
     signers = _signers(tx, claimed, endpoints)
     secrets: dict[int, list[SealedSecret]] = defaultdict(list)
     for secret in endpoint_store.secrets_of(tx, {signer.id for signer in signers.values()}, now=now):
@@ -118,7 +122,7 @@ def jobs(tx: ReadTx, delivery_ids: Iterable[int], *, now: Instant) -> list[Job]:
 def _signers(tx: ReadTx, claimed: Sequence[Claimed], endpoints: Mapping[int, Endpoint]) -> dict[int, Endpoint]:
     """Return who signs each delivery; callback deliveries that nobody signs are left out."""
     callbacks = [c for c in claimed if endpoints[c.endpoint_id].kind is Kind.CALLBACK]
-    signers = {c.id: endpoints[c.endpoint_id] for c in claimed if c not in callbacks}
+    signers = {c.id: endpoints[c.endpoint_id] for c in claimed if endpoints[c.endpoint_id].kind is not Kind.CALLBACK}
     if callbacks:
         registered = endpoint_store.of_merchants(tx, {c.owner.merchant_id for c in callbacks})
         for c in callbacks:

@@ -16,6 +16,7 @@ from opentill.db import DatabaseError, Unavailable
 from opentill.kernel.clock import SECOND
 from opentill.kernel.errors import Busy
 from opentill.webhooks import partitions, queue, rules, sending
+from opentill.webhooks.direct import Slots
 from opentill.webhooks.engine import Engine
 from opentill.webhooks.queue import CLAIM_ROWS_MAX, COMPLETE_ROWS_MAX, HEARTBEAT_S, LEASE_S, Job, Result
 
@@ -53,6 +54,8 @@ class Dispatcher:
         self._next_due_s: float | None = None  # until the next due instant, as of the last scan
         self._turn = 0
         self._away = False
+        self._reserved = 0
+        self._stopping = False
 
     async def run(self, stop: asyncio.Event) -> None:
         beside = [
@@ -63,12 +66,14 @@ class Dispatcher:
         flusher = asyncio.create_task(self._flush_always(), name="deliver: record")
         try:
             await self._prepare()
+            self._engine.dispatching = self
             while not stop.is_set():
                 more = await self._round()
                 if not more:
                     await self._rest()
             await self._finish()
         finally:
+            self._engine.dispatching = None
             for task in (*beside, *self._sending.values(), flusher):
                 task.cancel()
             await asyncio.gather(*beside, *self._sending.values(), flusher, return_exceptions=True)
@@ -88,8 +93,8 @@ class Dispatcher:
 
     async def _round(self) -> bool:
         """Claim and start what there is room for; tell whether there may be more at once."""
-        free = min(self._engine.in_flight_max - len(self._sending), CLAIM_ROWS_MAX)
-        if free <= 0 or len(self._results) >= RESULTS_MAX or self._away:
+        free = self._free
+        if free <= 0:
             return False
         hinted = self._engine.to_send.take_lanes()
         everywhere = time.monotonic() - self._scanned_at >= self._poll_s or self._due_by_now()
@@ -114,7 +119,7 @@ class Dispatcher:
             waiting,
             now=now,
             free=free,
-            room_of={m: engine.in_flight_per_merchant_max - n for m, n in self._running.items()},
+            room_of=self._room_of(),
             room_default=engine.in_flight_per_merchant_max,
             after_merchant=self._turn,
         )
@@ -136,6 +141,33 @@ class Dispatcher:
         if self._next_due_s is not None:
             left = min(left, self._scanned_at + self._next_due_s - time.monotonic())
         await self._engine.to_send.wait(max(left, 0.001))
+
+    @property
+    def _free(self) -> int:
+        """Return how many more attempts may be started now."""
+        if self._away or self._stopping or len(self._results) >= RESULTS_MAX:
+            return 0
+        return min(self._engine.in_flight_max - len(self._sending) - self._reserved, CLAIM_ROWS_MAX)
+
+    def _room_of(self) -> dict[int, int]:
+        """Return how many more attempts each merchant that has some may have."""
+        return {m: self._engine.in_flight_per_merchant_max - n for m, n in self._running.items()}
+
+    # What the planner of this process claims for us.
+
+    def reserve(self) -> Slots | None:
+        free = self._free
+        if free <= 0:
+            return None
+        self._reserved += free
+        return Slots(self._engine.worker, free, self._room_of(), self._engine.in_flight_per_merchant_max)
+
+    def start(self, jobs: Sequence[Job], reserved: Slots, *, claimed_at: float) -> None:
+        self._reserved -= reserved.most
+        for job in jobs:
+            self._start(job, claimed_at=claimed_at)
+        if jobs:
+            self._worked_at = time.monotonic()
 
     @property
     def _poll_s(self) -> float:
@@ -273,5 +305,6 @@ class Dispatcher:
 
     async def _finish(self) -> None:
         """Give what is under way time to end."""
+        self._stopping = True
         if self._sending:
             await asyncio.wait(list(self._sending.values()), timeout=FINISH_S)

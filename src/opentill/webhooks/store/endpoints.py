@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Final
 
 from opentill.db import ReadTx, Row, Tx
+from opentill.db.dialect import for_update
 from opentill.kernel.clock import Instant
 from opentill.kernel.mode import Mode
 from opentill.kernel.owner import Owner
@@ -70,12 +71,11 @@ def get(tx: ReadTx, endpoint_id: int) -> Endpoint | None:
 
 def lock(tx: Tx, *, owner: Owner, public_id: str) -> Endpoint | None:
     """Return an endpoint of an owner that is not deleted, locked against other changes."""
-    locking = " for update" if tx.dialect == "postgres" else ""
     row = tx.one_or_none(
         f"""
         select {COLUMNS} from webhook_endpoint e
          where e.public_id = :public_id and e.merchant_id = :merchant_id and e.mode = :mode
-           and e.kind = 0 and e.state <> 3{locking}
+           and e.kind = 0 and e.state <> 3{for_update(tx)}
         """,
         public_id=public_id,
         merchant_id=owner.merchant_id,

@@ -20,7 +20,7 @@ HEAD: Final = """e.seq, e.id, e.merchant_id, e.mode, e.audience, e.type, e.merch
 PAYLOAD_COLUMNS: Final = ("event_seq", "variant", "body", "coding", "sha256")
 DELIVERY_COLUMNS: Final = (
     "public_id", "event_seq", "endpoint_id", "wire_type", "variant", "object_key", "target_url", "target_format",
-    "state", "ordering", "created_at",
+    "state", "ordering", "created_at", "claim_gen", "lease_owner", "lease_until",
 )  # fmt: skip
 
 

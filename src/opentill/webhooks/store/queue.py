@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from opentill.db import ReadTx, Row, Tx
+from opentill.db.dialect import for_update, skip_locked
 from opentill.kernel.clock import Instant
 from opentill.kernel.mode import Mode
 from opentill.kernel.owner import Owner
@@ -145,6 +146,60 @@ def _as_waiting(row: Row) -> Waiting:
     )
 
 
+@dataclass(slots=True)
+class LaneRoom:
+    """How many more attempts an idle lane may run, and the objects whose order a new one would break."""
+
+    free: int
+    busy_objects: set[str]
+
+
+def idle_lanes(tx: Tx, lanes: Mapping[int, int], *, now: Instant) -> dict[int, LaneRoom]:
+    """Lock those lanes (ids with their caps) that are healthy and have nothing due, and return their room."""
+    locked = _lock_healthy_lanes(tx, lanes, now=now)
+    if not locked:
+        return {}
+    counted = tx.all(
+        f"""
+        select l.endpoint_id,
+               (select count(*) from webhook_delivery s
+                 where s.endpoint_id = l.endpoint_id and s.state = 1) as running
+          from webhook_lane l
+         where l.endpoint_id {among(tx, "ids")}
+           and not exists (select 1 from webhook_delivery d where d.endpoint_id = l.endpoint_id and d.state = 0)
+        """,
+        ids=numbers(tx, locked),
+    )
+    rooms = {int(r["endpoint_id"]): LaneRoom(lanes[int(r["endpoint_id"])] - int(r["running"]), set()) for r in counted}
+    if any(row["running"] for row in counted):
+        for row in _busy_objects(tx, rooms):
+            rooms[int(row["endpoint_id"])].busy_objects.add(row["object_key"])
+    return rooms
+
+
+def _lock_healthy_lanes(tx: Tx, lanes: Iterable[int], *, now: Instant) -> list[int]:
+    found = tx.all(
+        f"""
+        select endpoint_id from webhook_lane
+         where endpoint_id {among(tx, "ids")} and breaker = 0 and open_at <= :now
+         order by endpoint_id{skip_locked(tx)}
+        """,
+        ids=numbers(tx, lanes),
+        now=now,
+    )
+    return [int(row["endpoint_id"]) for row in found]
+
+
+def _busy_objects(tx: Tx, lanes: Iterable[int]) -> Sequence[Row]:
+    return tx.all(
+        f"""
+        select endpoint_id, object_key from webhook_delivery
+         where endpoint_id {among(tx, "ids")} and state = 1 and (ordering = 2 or attempts = 0)
+        """,
+        ids=numbers(tx, lanes),
+    )
+
+
 # Claiming.
 
 
@@ -166,13 +221,12 @@ def claim(tx: Tx, grants: Sequence[Grant], *, worker: str, now: Instant, lease_u
 
 
 def _lock_open_lanes(tx: Tx, grants: Sequence[Grant], *, now: Instant) -> set[int]:
-    locking = " for update skip locked" if tx.dialect == "postgres" else ""
     found = tx.all(
         f"""
         select endpoint_id from webhook_lane
          where endpoint_id {among(tx, "ids")} and open_at <= :now
            and exists (select 1 from webhook_endpoint e where e.id = endpoint_id and e.state = 0)
-         order by endpoint_id{locking}
+         order by endpoint_id{skip_locked(tx)}
         """,
         ids=numbers(tx, (grant.endpoint_id for grant in grants)),
         now=now,
@@ -328,7 +382,6 @@ def extend_leases(tx: Tx, *, worker: str, lease_until: Instant) -> int:
 
 def lapsed(tx: Tx, *, now: Instant | None) -> list[Row]:
     """Lock and return rows whose worker did not report until *now*; None returns all that are being sent."""
-    locking = " for update skip locked" if tx.dialect == "postgres" else ""
     return list(
         tx.all(
             f"""
@@ -336,7 +389,7 @@ def lapsed(tx: Tx, *, now: Instant | None) -> list[Row]:
               from webhook_delivery
              where state = 1 and lease_until <= :until
              order by lease_until
-             limit :most{locking}
+             limit :most{skip_locked(tx)}
             """,
             until=FOREVER if now is None else now,
             most=RECLAIM_ROWS_MAX,
@@ -375,11 +428,10 @@ def insert_attempts(tx: Tx, attempts: Sequence[Mapping[str, Any]]) -> None:
 
 def lanes(tx: Tx, endpoint_ids: Iterable[int]) -> dict[int, Lane]:
     """Lock and return lanes."""
-    locking = " for update" if tx.dialect == "postgres" else ""
     found = tx.all(
         f"""
         select {", ".join(LANE_COLUMNS)} from webhook_lane
-         where endpoint_id {among(tx, "ids")} order by endpoint_id{locking}
+         where endpoint_id {among(tx, "ids")} order by endpoint_id{for_update(tx)}
         """,
         ids=numbers(tx, endpoint_ids),
     )
