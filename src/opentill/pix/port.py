@@ -112,7 +112,10 @@ class ProviderReceipt:
 
 @dataclass(frozen=True, slots=True)
 class ProviderCharge:
-    """A charge as the provider holds it. `provider_status` is its own word for the state."""
+    """A charge as the provider holds it. `provider_status` is its own word for the state.
+
+    Without a `code`, one is built around the `location` (`brcode.build_dynamic`).
+    """
 
     txid: str
     state: ChargeState

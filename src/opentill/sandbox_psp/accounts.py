@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote
 
 from opentill.kernel.clock import SECOND
 from opentill.kernel.errors import Conflict, Refused
-from opentill.pix.brcode import shown_text
+from opentill.pix.brcode import BadCode, shown_text
 from opentill.pix.documents import is_cnpj
 from opentill.pix.keys import detect
 from opentill.sandbox_psp.frame import Frame
@@ -49,12 +49,10 @@ def open_account(
     """Open an account, or bring the one of this *client_id* up to date: keys are added, the rest replaced.
 
     The caller chooses id and secret and stores them first, so it may repeat this after a crash.
-    Raises `Refused`: `bad_document`, `bad_text`, `bad_key`, and `Conflict` for a key of another account.
+    Raises `Refused`: `bad_document`, `bad_key`, and the conflict `key_taken` for a key of another account.
     """
     if not is_cnpj(document):
         raise Refused("bad_document", "The account's document must be a CNPJ.")
-    shown_text(name)
-    shown_text(city)
     owned = [detect(key).value for key in keys]
     _refuse_foreign_keys(frame, client_id, owned)
     account_id = _upsert(
@@ -62,8 +60,8 @@ def open_account(
         client_id=client_id,
         secret_hash=_hash(client_secret),
         document=document,
-        name=name,
-        city=city,
+        name=_carried(name, "RECEBEDOR"),
+        city=_carried(city, "BRASILIA"),
         scopes=" ".join(scopes),
     )
     for key in owned:
@@ -141,6 +139,14 @@ def account_id_of(frame: Frame, client_id: str | None) -> int | None:
     if row is None:
         raise Problem("NaoEncontrado")
     return int(row["id"])
+
+
+def _carried(text: str, otherwise: str) -> str:
+    """Return a name as codes can carry it; a bank has one ready for names they cannot."""
+    try:
+        return shown_text(text)
+    except BadCode:
+        return otherwise
 
 
 def _upsert(frame: Frame, **given: str) -> int:

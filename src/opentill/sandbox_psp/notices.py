@@ -40,6 +40,21 @@ def next_due_at(frame: Frame) -> int | None:
     return row["due_at"] if row else None
 
 
+def is_pending(frame: Frame, txid: str) -> bool:
+    """Tell whether a payment of a charge, or its notification, is still on the agenda."""
+    row = frame.store.one(
+        """
+        select 1 from effect
+         where kind = 'pay' and json_extract(detail, '$.order.txid') = :txid
+            or kind = 'notify'
+               and json_extract(detail, '$.receipt_id') in (select id from receipt where txid = :txid)
+         limit 1
+        """,
+        txid=txid,
+    )
+    return row is not None
+
+
 def carry_out_due(frame: Frame) -> int:
     """Carry out the payments and removals that are due, and return how many there were."""
     due = frame.store.all(

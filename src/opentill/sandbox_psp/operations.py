@@ -29,11 +29,11 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """An answer, how long it is held back, and whether notifications overtake it."""
+    """An answer, how long it is held back, and the txid whose payment is announced before it goes out."""
 
     answer: Answer
     held_s: float = 0.0
-    notify_first: bool = False
+    told_before: str = ""
 
 
 OPERATIONS: Final = {
@@ -61,7 +61,7 @@ def perform(frame: Frame, account: Account, request: Request, break_after_s: flo
     fault = _fault(frame, account, operation, about)
     if fault is None:
         first = operation.fault_name == "charge.create" and about["amount"] == str(magic.PAID_BEFORE_ANSWER)
-        return Outcome(operation.handler(frame, account, request), notify_first=first)
+        return Outcome(operation.handler(frame, account, request), told_before=about["txid"] if first else "")
     return _with_fault(fault, lambda: operation.handler(frame, account, request), break_after_s)
 
 

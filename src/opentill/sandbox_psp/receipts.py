@@ -38,7 +38,8 @@ def pay(frame: Frame, order: Mapping[str, Any], account_id: int | None = None) -
     """Have a payer pay, now or after `delay_ms`, and return the end-to-end ids.
 
     *order*: one of `txid`, `code`, `key`; optional `amount` (centavos), `label`, `payer`, `e2e_id`, `count`,
-    `copies` of the notification, `delay_ms`, `message`, `force`. Raises `Problem` where no bank would pay.
+    `copies` of the notification, `delay_ms`, `message`, `any_amount`, `force`.
+    Raises `Problem` where no bank would pay.
     """
     target = _target(frame, order, account_id)
     ids = order.get("e2e_ids") or _new_ids(frame, order)
@@ -158,8 +159,8 @@ def _of_charge(frame: Frame, charge: Row | None, order: Mapping[str, Any]) -> _T
     asked, kept = charge["amount"], json.loads(charge["body"])
     amount = order.get("amount", asked)
     payable = charge["status"] == "ATIVA" and frame.now() < charge["created_at"] + charge["expires_in_s"] * SECOND
-    open_amount = kept.get("modalidadeAlteracao") == 1
-    if not order.get("force") and not (payable and (open_amount or amount == asked)):
+    free = kept.get("modalidadeAlteracao") == 1 or order.get("any_amount") or amount == asked
+    if not order.get("force") and not (payable and free):
         raise Problem("CobOperacaoInvalida")
     debtor = kept.get("devedor")
     payer = {"name": debtor["nome"], "document": debtor.get("cpf") or debtor["cnpj"]} if debtor else PAYER

@@ -1,9 +1,8 @@
-"""Ways for the bank's notifications to reach their receiver."""
+"""How the bank's notifications reach their receiver."""
 
 from typing import Final
 
 from opentill.pix.port import Ambiguous, NotSent
-from opentill.pix.providers.in_process import AsgiApp, InProcess
 from opentill.pix.providers.transport import Transport
 from opentill.sandbox_psp.notices import Sender
 
@@ -22,8 +21,3 @@ def over(transport: Transport) -> Sender:
         return answer.status
 
     return send
-
-
-def to_app(app: AsgiApp) -> Sender:
-    """Send to an application in this process, whatever host the URL names."""
-    return over(InProcess(app))

@@ -37,10 +37,7 @@ _SCOPES: Final = {
 
 
 class BacenReceiver:
-    """One account at a bank that speaks the document. Keep one per account and process: it holds the token.
-
-    *name* and *city* are the account holder's, for banks that send a location without a code.
-    """
+    """One account at a bank that speaks the document. Keep one per account and process: it holds the token."""
 
     def __init__(
         self,
@@ -48,8 +45,6 @@ class BacenReceiver:
         credentials: Credentials,
         transport: Transport,
         *,
-        name: str,
-        city: str,
         clock: Clock,
         ids: Ids,
         observe: Observer | None = None,
@@ -57,8 +52,6 @@ class BacenReceiver:
         self._profile = profile
         self._tokens = Tokens(profile, credentials, transport, clock)
         self._calls = Calls(profile, self._tokens, transport, clock, ids, observe)
-        self._name = name
-        self._city = city
         self._clock = clock
 
     @property
@@ -200,13 +193,7 @@ class BacenReceiver:
             raise Ambiguous(f"the charge is not readable: {malformed}") from None
 
     def _read(self, document: dict[str, Any]) -> ProviderCharge:
-        return wire.read_charge(
-            document,
-            now=self._clock.now(),
-            code_members=self._profile.code_members,
-            name=self._name,
-            city=self._city,
-        )
+        return wire.read_charge(document, now=self._clock.now(), code_members=self._profile.code_members)
 
 
 def _charge_path(txid: str) -> str:

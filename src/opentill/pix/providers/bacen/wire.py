@@ -70,13 +70,8 @@ def charge_body(request: ChargeRequest) -> dict[str, Any]:
     return body
 
 
-def read_charge(
-    document: Mapping[str, Any], *, now: Instant, code_members: Sequence[str], name: str, city: str
-) -> ProviderCharge:
-    """Read a charge. Where no code comes, it is built from the location with *name* and *city*.
-
-    Raises `Malformed`.
-    """
+def read_charge(document: Mapping[str, Any], *, now: Instant, code_members: Sequence[str]) -> ProviderCharge:
+    """Read a charge. Raises `Malformed`."""
     calendar = _object(document, "calendario")
     created_at = read_instant(calendar.get("criacao"))
     expires_at = after(created_at, _whole_number(calendar.get("expiracao")) * SECOND)
@@ -92,7 +87,7 @@ def read_charge(
         created_at=created_at,
         expires_at=expires_at,
         location=location,
-        code=_code(document, location, code_members, name, city),
+        code=_code(document, location, code_members),
         receipts=tuple(read_receipt(item) for item in document.get("pix") or ()),
     )
 
@@ -176,14 +171,12 @@ def _location(document: Mapping[str, Any]) -> str | None:
     return _optional_text(document.get("location")) or _optional_text(inner)
 
 
-def _code(
-    document: Mapping[str, Any], location: str | None, members: Sequence[str], name: str, city: str
-) -> str | None:
-    """Return the bank's code if it pays the charge's location, or one built around the location."""
+def _code(document: Mapping[str, Any], location: str | None, members: Sequence[str]) -> str | None:
+    """Return the bank's code, once it is sure that it leads to the charge's location."""
     given = next((text for member in members if (text := _optional_text(document.get(member)))), None)
+    if given is None:
+        return None
     try:
-        if given is None:
-            return brcode.build_dynamic(url=location, name=name, city=city) if location else None
         url = brcode.parse(given).url
     except brcode.BadCode as bad:
         raise Malformed(f"the code: {bad.message}") from None

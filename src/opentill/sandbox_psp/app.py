@@ -1,16 +1,18 @@
-"""The bank as a whole: an ASGI application, and the loop that carries out its agenda."""
+"""The bank as a whole: an ASGI application, what its payers do, and the loop that carries out its agenda."""
 
 import asyncio
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
 from opentill.kernel.clock import SECOND, Clock
+from opentill.kernel.errors import Refused
 from opentill.kernel.ids import Ids
 from opentill.kernel.secret import Secret
 from opentill.sandbox_psp import faults, locations, notices
-from opentill.sandbox_psp.accounts import authorised, grant_token
+from opentill.sandbox_psp.accounts import authorised, grant_token, open_account
 from opentill.sandbox_psp.frame import LOCATION_HOST, Frame
 from opentill.sandbox_psp.hooks import HOOKS
 from opentill.sandbox_psp.http import (
@@ -26,6 +28,7 @@ from opentill.sandbox_psp.http import (
 from opentill.sandbox_psp.notices import Notice, Sender
 from opentill.sandbox_psp.operations import Outcome, perform, with_fault
 from opentill.sandbox_psp.problems import Problem
+from opentill.sandbox_psp.receipts import pay
 from opentill.sandbox_psp.store import Store
 
 log = structlog.get_logger(__name__)
@@ -33,6 +36,8 @@ log = structlog.get_logger(__name__)
 BREAK_AFTER_S: Final = 0.3  # before a connection is broken in place of an answer
 POLL_S: Final = 0.25  # for what another process put on the agenda
 CHECKPOINT_S: Final = 5.0
+TOLD_LOOK_S: Final = 0.02
+TOLD_LOOKS: Final = 50
 REQUESTS_KEPT: Final = 5_000
 BODY_KEPT_MAX: Final = 16_384  # bytes
 
@@ -40,34 +45,29 @@ BODY_KEPT_MAX: Final = 16_384  # bytes
 class SandboxBank:
     """A bank whose books are the file at *path*; several processes may open the same one.
 
-    As an ASGI application it answers requests. `run` carries out what becomes due, and `tick` does so once.
-    *sender* sends its notifications.
+    As an ASGI application it answers requests. `run` carries out what becomes due, in at least one of the
+    processes. Without a *sim_token* the hooks under `/_sim` are closed.
     """
 
     def __init__(
         self,
         path: str | Path,
         *,
-        sim_token: Secret,
-        sender: Sender,
         clock: Clock,
         ids: Ids,
+        sim_token: Secret | None = None,
         host: str = LOCATION_HOST,
         break_after_s: float = BREAK_AFTER_S,
     ) -> None:
         self._store = Store(path)
         self._frame = Frame(self._store, clock, ids, host)
         self._sim_token = sim_token
-        self._sender = sender
         self._break_after_s = break_after_s
         self._signing: locations.SigningKey | None = None
         self._changed = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] == "lifespan":
-            await self._live(receive, send)
-            return
         request = await read_request(scope, receive)
         if request is None:
             await send_answer(Answer(413), send)
@@ -76,27 +76,78 @@ class SandboxBank:
             await self._have_signing_key()
         outcome = self._outcome_or_failure(request)
         self._changed.set()
-        if outcome.notify_first:
-            await self.tick()
+        if outcome.told_before:
+            await self._have_told(outcome.told_before)
         if outcome.held_s:
             await asyncio.sleep(outcome.held_s)
         await send_answer(outcome.answer, send)
 
-    async def run(self) -> None:
-        """Carry out the agenda until cancelled."""
-        async with asyncio.TaskGroup() as sending:
-            sending.create_task(self._checkpoint())
-            while True:
+    async def run(self, sender: Sender, stop: asyncio.Event) -> None:
+        """Carry out the agenda until *stop* is set; *sender* carries its notifications."""
+        async with asyncio.TaskGroup() as working:
+            checkpoints = working.create_task(self._checkpoint())
+            while not stop.is_set():
                 self._changed.clear()
                 for notice in self._due():
-                    sending.create_task(self._tell(notice))
+                    working.create_task(self._tell(notice, sender))
                 await self._rest()
+            checkpoints.cancel()
 
-    async def tick(self) -> int:
+    async def tick(self, sender: Sender) -> int:
         """Carry out what is due now, wait for its notifications, and return how many were sent."""
         due = self._due()
-        await asyncio.gather(*(self._tell(notice) for notice in due))
+        await asyncio.gather(*(self._tell(notice, sender) for notice in due))
         return len(due)
+
+    def open_account(
+        self,
+        *,
+        client_id: str,
+        client_secret: str,
+        document: str,
+        name: str,
+        city: str,
+        keys: Iterable[str],
+    ) -> None:
+        """Open an account, or bring the one of this *client_id* up to date: keys are only ever added.
+
+        Raises `Refused`: `bad_document` (a CNPJ is needed), `bad_key`, `key_taken`.
+        """
+        with self._store.transaction():
+            open_account(
+                self._frame,
+                client_id=client_id,
+                client_secret=client_secret,
+                document=document,
+                name=name,
+                city=city,
+                keys=keys,
+            )
+
+    async def pay(
+        self,
+        txid: str,
+        *,
+        amount_centavos: int | None = None,
+        count: int = 1,
+        copies: int = 1,
+        force: bool = False,
+    ) -> list[str]:
+        """Pay a charge as a payer would and return the end-to-end ids.
+
+        *count* payments, each announced *copies* times, of another amount if asked. Raises `Refused` where
+        the charge cannot be paid any more, unless *force* has the money arrive all the same.
+        """
+        order: dict[str, Any] = {"txid": txid, "count": count, "copies": copies, "force": force}
+        if amount_centavos is not None:
+            order |= {"amount": amount_centavos, "any_amount": True}
+        try:
+            with self._store.transaction():
+                return pay(self._frame, order)
+        except Problem:
+            raise Refused("invalid_state", "The charge cannot be paid.") from None
+        finally:
+            self._changed.set()
 
     def close(self) -> None:
         """Close the books."""
@@ -110,9 +161,9 @@ class SandboxBank:
             notices.carry_out_due(self._frame)
             return notices.claim_due(self._frame)
 
-    async def _tell(self, notice: Notice) -> None:
+    async def _tell(self, notice: Notice, sender: Sender) -> None:
         try:
-            status = await self._sender(notice.url, notice.body)
+            status = await sender(notice.url, notice.body)
         except Exception:  # a sender that fails otherwise than by its return value must not end the agenda
             log.exception("sandbox bank's sender failed")
             status = 0
@@ -134,20 +185,12 @@ class SandboxBank:
         except TimeoutError:
             return
 
-    async def _live(self, receive: Receive, send: Send) -> None:
-        """Run the agenda for as long as a server runs this application."""
-        running: asyncio.Task[None] | None = None
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                running = asyncio.create_task(self.run())
-                await send({"type": "lifespan.startup.complete"})
-            else:
-                if running is not None:
-                    running.cancel()
-                    await asyncio.wait([running])
-                await send({"type": "lifespan.shutdown.complete"})
+    async def _have_told(self, txid: str) -> None:
+        """Wait until a charge's payment was announced, by whichever process does so, or has been late."""
+        for _ in range(TOLD_LOOKS):
+            if not notices.is_pending(self._frame, txid):
                 return
+            await asyncio.sleep(TOLD_LOOK_S)
 
     async def _have_signing_key(self) -> None:
         if self._signing is None:
@@ -206,7 +249,8 @@ class SandboxBank:
         return with_fault(fault, lambda: answer, self._break_after_s), account_id
 
     def _hook(self, request: Request, method: str, name: str) -> Answer:
-        if not self._sim_token.matches(request.headers.get("x-sim-token", "")):
+        given = request.headers.get("x-sim-token", "")
+        if self._sim_token is None or not self._sim_token.matches(given):
             raise Problem("AcessoNegado")
         hook = HOOKS.get((method, name))
         if hook is None:
