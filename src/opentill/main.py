@@ -30,7 +30,7 @@ from opentill.pix.port import PixReceiver
 from opentill.pix.providers.bacen import BacenReceiver, Credentials, load_profile
 from opentill.pix.providers.in_process import InProcess
 from opentill.sandbox_psp import SandboxBank
-from opentill.sandbox_psp.sending import to_app
+from opentill.sandbox_psp.sending import over
 from opentill.settings import Settings
 from opentill.web import health
 from opentill.web.dependencies import Dependencies
@@ -174,7 +174,7 @@ async def loops(assembly: Assembly) -> AsyncIterator[None]:
     """Run the workers beside whatever the caller does, and let them finish what they hold."""
     stop = asyncio.Event()
     engine = _engine(assembly.dependencies)
-    tell = to_app(PixCallbacks(assembly.dependencies))
+    tell = over(InProcess(PixCallbacks(assembly.dependencies)))
     tasks = [
         asyncio.create_task(assembly.sandbox.run(tell, stop), name="sandbox bank"),
         asyncio.create_task(plan_loop(engine, stop), name="plan"),

@@ -8,14 +8,16 @@ from typing import Annotated, Any, Final
 import typer
 
 from opentill.cli.options import Data, Json
-from opentill.db import Tx
+from opentill.db import Tx, open_database
 from opentill.db.migrations import migrate
-from opentill.kernel.ids import Ids
+from opentill.kernel.clock import SystemClock
+from opentill.kernel.errors import Refused
+from opentill.kernel.ids import Ids, SystemIds
 from opentill.kernel.mode import Mode
 from opentill.kernel.secret import Secret
 from opentill.main import Assembly, assembled
 from opentill.merchants import gateways, service
-from opentill.merchants.model import KEY_RATE_MAX, SCOPES, Merchant
+from opentill.merchants.model import DEFAULT_SCOPES, KEY_RATE_MAX, SCOPES, Merchant
 from opentill.operators import audit
 from opentill.operators.model import Change
 from opentill.pix import service as pix
@@ -58,6 +60,45 @@ def add(
         print(json.dumps(made) if as_json else _readable(made))
 
 
+@app.command("key")
+def key(
+    merchant: Annotated[str, typer.Argument(help="The merchant's id, as 'merchant add' printed it.")],
+    data: Data = None,
+    name: Annotated[str, typer.Option(help="What the key is for.")] = "Default",
+    scope: Annotated[
+        list[str] | None, typer.Option(help="read, write or admin; repeat for several. Default: read and write.")
+    ] = None,
+    rate_limit: Annotated[int | None, typer.Option(min=1, max=KEY_RATE_MAX, help="Requests per minute.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make another API key for a merchant; it is shown this once."""
+    scopes = scope or list(DEFAULT_SCOPES)
+    unknown = sorted(set(scopes) - set(SCOPES))
+    if unknown:
+        raise Refused("INVALID_SCOPES", f"no such scope: {', '.join(unknown)}. Scopes are {', '.join(SCOPES)}.")
+    settings = Settings.from_environment(data=data)
+    made = asyncio.run(_add_key(settings, merchant, name=name, scopes=scopes, rate_limit=rate_limit))
+    print(json.dumps(made) if as_json else _readable(made))
+
+
+async def _add_key(
+    settings: Settings, uuid: str, *, name: str, scopes: Sequence[str], rate_limit: int | None
+) -> dict[str, Any]:
+    clock = SystemClock()
+    ids = SystemIds(clock)
+
+    def make(tx: Tx) -> dict[str, Any]:
+        owner = service.find_merchant(tx, uuid).owner
+        key = service.create_api_key(
+            tx, owner=owner, ids=ids, now=clock.now(), name=name, scopes=scopes, rate_limit=rate_limit
+        )
+        audit.write(tx, Change(ACTOR, ACTOR, "api_key.created", key.reveal()[:11]), now=clock.now())
+        return {"merchant_api_key": key.reveal(), "scopes": list(scopes)}
+
+    async with open_database(settings.database_url) as database:
+        return await database.write(make)
+
+
 async def add_merchants(
     settings: Settings,
     names: Sequence[str],
@@ -98,6 +139,7 @@ async def _add(
             "merchant_api_key": key.reveal(),
             "client_id": client_id,
             "client_secret": secret.reveal(),
+            "webhook_secret": service.default_secret(tx, merchant, keyring=keyring).reveal(),
             "mode": mode.name.lower(),
         }
 

@@ -61,6 +61,19 @@ def merchant_of(tx: ReadTx, owner: Owner) -> Merchant:
     return found
 
 
+def find_merchant(tx: ReadTx, uuid: str) -> Merchant:
+    """Return the merchant of a public id. Raises NotFound."""
+    found = store.merchant_by_uuid(tx, uuid)
+    if found is None:
+        raise NotFound("MERCHANT_NOT_FOUND", f"There is no merchant {uuid}.")
+    return found
+
+
+def default_secret(tx: ReadTx, merchant: Merchant, *, keyring: Keyring) -> Secret:
+    """Return the secret that signs what goes to callback addresses (merchant-api.md §14.5)."""
+    return keyring.open_secret(store.sealed_secret(tx, merchant.id), f"merchant.sealed_secret/{merchant.uuid}")
+
+
 def create_api_key(
     tx: Tx,
     *,

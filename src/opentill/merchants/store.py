@@ -36,6 +36,16 @@ def merchant(tx: ReadTx, merchant_id: int) -> Merchant | None:
     return as_merchant(row) if row else None
 
 
+def merchant_by_uuid(tx: ReadTx, uuid: str) -> Merchant | None:
+    row = tx.one_or_none(f"select {MERCHANT_COLUMNS} from merchant m where m.uuid = :uuid", uuid=uuid)
+    return as_merchant(row) if row else None
+
+
+def sealed_secret(tx: ReadTx, merchant_id: int) -> str:
+    sealed: str = tx.all("select sealed_secret from merchant where id = :id", id=merchant_id)[0]["sealed_secret"]
+    return sealed
+
+
 def insert_api_key(tx: Tx, **columns: Any) -> int:
     """Insert an API key and return its id."""
     return _inserted(

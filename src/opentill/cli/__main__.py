@@ -1,0 +1,5 @@
+"""`python -m opentill.cli` is `opentill`."""
+
+from opentill.cli import main
+
+main()
