@@ -21,6 +21,8 @@ from opentill.db.migrations import migrate
 SERVER_URL = os.environ.get("OPENTILL_TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 OPTIONS = Options(writers=4, readers=2)
 
+pytest_plugins = ("tests.bars",)
+
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:

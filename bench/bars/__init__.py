@@ -1,0 +1,1 @@
+"""The bars, one module a chapter of bars.md."""

@@ -1,0 +1,133 @@
+"""Measuring in rounds: limit, product, limit, product … so that both meet the same machine (bars.md §1.4)."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bench.noise import FOREIGN_CPU_MAX, ForeignCpu
+
+Subject = Callable[[float], float]
+"""Works for the given seconds and returns what it reached."""
+
+SPREAD_MAX = 0.25
+REPETITIONS_MAX = 3
+TRIES_PER_ROUND = 4
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How long and how often; the defaults are those of bars.md."""
+
+    rounds: int = 5
+    seconds: float = 8.0
+    warmup_s: float = 3.0
+    pause_s: float = 0.2
+    foreign_cpu_max: float = FOREIGN_CPU_MAX
+
+
+CHANGE = Protocol(rounds=3, seconds=4.0)
+
+
+@dataclass
+class Noise:
+    """What disturbed the whole run."""
+
+    foreign_cpu_max: float = 0.0
+    rounds_discarded: int = 0
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """The median of the per-round ratios of two subjects, with all of them."""
+
+    value: float
+    rounds: Sequence[float]
+    over: float
+    under: float
+
+    @property
+    def spread(self) -> float:
+        return spread(self.rounds)
+
+    @property
+    def stable(self) -> bool:
+        return self.spread <= SPREAD_MAX
+
+
+@dataclass
+class Series:
+    """What each subject reached in each round that counted."""
+
+    values: dict[str, list[float]]
+    complete: bool = True
+    settled: dict[tuple[str, str], Ratio] = field(default_factory=dict)
+
+
+def spread(values: Sequence[float]) -> float:
+    """Return (largest − smallest) ÷ median."""
+    median = statistics.median(values)
+    return (max(values) - min(values)) / median if median else 0.0
+
+
+def ratio(series: Series, over: str, under: str) -> Ratio:
+    each = [a / b for a, b in zip(series.values[over], series.values[under], strict=True)]
+    return Ratio(
+        value=statistics.median(each),
+        rounds=each,
+        over=statistics.median(series.values[over]),
+        under=statistics.median(series.values[under]),
+    )
+
+
+def interleaved(subjects: Mapping[str, Subject], protocol: Protocol, foreign: ForeignCpu, noise: Noise) -> Series:
+    """Let the subjects take turns; a round in which others used too much of the machine is done again."""
+    values: dict[str, list[float]] = {name: [] for name in subjects}
+    tries_left = protocol.rounds * TRIES_PER_ROUND
+    while tries_left and len(next(iter(values.values()))) < protocol.rounds:
+        tries_left -= 1
+        found, disturbed = one_round(subjects, protocol, foreign)
+        noise.foreign_cpu_max = max(noise.foreign_cpu_max, 0.0 if disturbed > protocol.foreign_cpu_max else disturbed)
+        if disturbed > protocol.foreign_cpu_max:
+            noise.rounds_discarded += 1
+            continue
+        for name, value in found.items():
+            values[name].append(value)
+    return Series(values, complete=len(next(iter(values.values()))) == protocol.rounds)
+
+
+def one_round(
+    subjects: Mapping[str, Subject], protocol: Protocol, foreign: ForeignCpu
+) -> tuple[dict[str, float], float]:
+    """Return what each subject reached, and the worst foreign share while one worked."""
+    found, worst = {}, 0.0
+    for name, work in subjects.items():
+        time.sleep(protocol.pause_s)
+        foreign.start()
+        found[name] = work(protocol.seconds)
+        worst = max(worst, foreign.share())
+    return found, worst
+
+
+def settled(
+    subjects: Mapping[str, Subject],
+    pairs: Sequence[tuple[str, str]],
+    protocol: Protocol,
+    foreign: ForeignCpu,
+    noise: Noise,
+) -> Series:
+    """Measure until every ratio of *pairs* is stable, at most three times; keep each at its first stable value."""
+    for work in subjects.values():
+        work(protocol.warmup_s)
+    kept: dict[tuple[str, str], Ratio] = {}
+    for _ in range(REPETITIONS_MAX):
+        series = interleaved(subjects, protocol, foreign, noise)
+        if not series.complete:
+            break
+        for pair in pairs:
+            if pair not in kept or not kept[pair].stable:
+                kept[pair] = ratio(series, *pair)
+        if all(found.stable for found in kept.values()):
+            break
+    series.settled = kept
+    return series

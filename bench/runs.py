@@ -1,0 +1,139 @@
+"""One run: bars measured mode by mode, written as JSON and markdown, and the exit status they deserve."""
+
+import importlib
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import psycopg
+
+from bench import audit, machine, suite
+from bench.bar import Bar, Benchmark, MarkedTests, Mode, NotBuilt, SizeName, Tier
+from bench.cluster import NoPostgres
+from bench.limits import every
+from bench.limits.servers import FLAGS
+from bench.noise import FOREIGN_CPU_MAX
+from bench.product import RATE_LIMIT, ProductFailed
+from bench.report import markdown
+from bench.results import RESULTS, Found, Run, not_run, write
+from bench.rounds import Protocol
+from bench.session import Session, open_session
+
+PAYMENTS = 100_000
+WORK = Path("/var/tmp")
+"""On a disk: the usual folder for short-lived files is memory on many machines."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to measure, and how."""
+
+    bars: Sequence[tuple[Bar, SizeName]]
+    modes: Sequence[Mode]
+    tier: Tier
+    protocol: Protocol
+    payments: int
+
+
+def measure(order: Order) -> int:
+    """Measure every bar of *order*, write and print the result; return the exit status."""
+    with tempfile.TemporaryDirectory(prefix="opentill-bench-", dir=WORK) as folder:
+        run = Run(order.tier, machine.describe(Path(folder)), machine.software())
+        for mode in order.modes:
+            for found in measured_in(mode, order, run, Path(folder) / mode):
+                run.found.append(found)
+                print(f"{found.bar.id} {found.mode} {found.part.name}: {found.verdict} {found.note}", flush=True)
+    return finish(run)
+
+
+def measure_limits(order: Order) -> int:
+    """Measure only the limits."""
+    with tempfile.TemporaryDirectory(prefix="opentill-bench-", dir=WORK) as folder:
+        run = Run(order.tier, machine.describe(Path(folder)), machine.software())
+        for mode in order.modes:
+            with open_session(mode, Path(folder) / mode, order.protocol, run) as session:
+                every.measure(session)
+                note_settings(session)
+    return finish(run)
+
+
+def measured_in(mode: Mode, order: Order, run: Run, work: Path) -> Iterable[Found]:
+    """Yield what was found in one mode: tests first, then benchmarks, which share a session."""
+    chosen = [(bar, size) for bar, size in order.bars if belongs(bar, mode, order.modes)]
+    yield from without_measuring(chosen, mode)
+    for bar, size in chosen:
+        if isinstance(bar.runner, MarkedTests):
+            yield from suite.measure(bar, "any" if "any" in bar.modes else mode, size)
+    benchmarks = [bar for bar, _ in chosen if isinstance(bar.runner, Benchmark)]
+    if benchmarks:
+        yield from benchmarked(benchmarks, mode, order, run, work)
+
+
+def belongs(bar: Bar, mode: Mode, modes: Sequence[Mode]) -> bool:
+    """Tell whether *bar* is measured in *mode*; what depends on no database is measured once."""
+    return mode in bar.modes or ("any" in bar.modes and mode == modes[0])
+
+
+def without_measuring(chosen: Sequence[tuple[Bar, SizeName]], mode: Mode) -> Iterable[Found]:
+    for bar, _ in chosen:
+        if isinstance(bar.runner, NotBuilt):
+            for part in bar.parts_in(mode):
+                yield not_run(bar, part, mode, bar.runner.reason)
+
+
+def benchmarked(bars: Sequence[Bar], mode: Mode, order: Order, run: Run, work: Path) -> Iterable[Found]:
+    try:
+        with open_session(mode, work, order.protocol, run) as session:
+            session.payments = order.payments
+            for module, group in groupby(bars, key=module_of):
+                yield from looked_at(module, list(group), session)
+            note_settings(session)
+    except NoPostgres as missing:
+        for bar in bars:
+            for part in bar.parts_in(mode):
+                yield not_run(bar, part, mode, str(missing))
+
+
+def module_of(bar: Bar) -> str:
+    assert isinstance(bar.runner, Benchmark)
+    return bar.runner.module
+
+
+def looked_at(module: str, bars: Sequence[Bar], session: Session) -> Iterable[Found]:
+    """Measure and audit the bars of one module; what breaks fails them and leaves the others alone."""
+    work: Callable[[Sequence[Bar], Session], Sequence[Found]] = importlib.import_module(module).measure
+    try:
+        yield from session.audited(work(bars, session))
+    except (ProductFailed, RuntimeError) as failure:
+        for bar in bars:
+            for part in bar.parts_in(session.mode):
+                yield Found(bar, part, session.mode, "fail", 0.0, note=str(failure))
+
+
+def note_settings(session: Session) -> None:
+    """Write down what the run was set to; raises NotDurable where it may lose what it acknowledged."""
+    run, install = session.run, session.install
+    run.settings["server"] = dict(FLAGS)
+    run.settings["opentill"] = {"rate_limit": RATE_LIMIT}
+    if session.protocol.foreign_cpu_max != FOREIGN_CPU_MAX:
+        run.settings["opentill"]["bench.foreign_cpu_max"] = session.protocol.foreign_cpu_max
+    if session.cluster:
+        run.settings["postgres"] = {**session.cluster.settings(), **audit.settings(install)}
+        with closing(psycopg.connect(session.cluster.url)) as server:
+            run.software["postgresql"] = server.info.parameter_status("server_version") or "?"
+    else:
+        run.settings["sqlite"] = audit.settings(install)
+
+
+def finish(run: Run) -> int:
+    """Write both files, print the table, return 1 below a gate."""
+    result = run.as_json()
+    path = write(result, RESULTS)
+    text = markdown(result)
+    path.with_suffix(".md").write_text(text)
+    print(f"\n{text}\n{path}")
+    bad = {"fail", "unstable", "not_run"} if run.tier == "release" else {"fail"}
+    return 1 if any(found.verdict in bad for found in run.found) else 0

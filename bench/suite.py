@@ -1,0 +1,87 @@
+"""Bars that are proved by tests: runs the marked tests and turns what they say into results."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.bar import Bar, MarkedTests, Mode, Part, SizeName
+from bench.product import Install
+from bench.results import Found, not_run
+
+ROOT = Path(__file__).parents[1]
+NO_TESTS = 5
+"""pytest's exit status when nothing was collected."""
+Line = Mapping[str, Any]
+
+
+def measure(bar: Bar, mode: Mode, size: SizeName) -> Sequence[Found]:
+    """Run the tests of *bar* on one database, or on none where the bar does not depend on it."""
+    assert isinstance(bar.runner, MarkedTests)
+    with tempfile.TemporaryDirectory(prefix="opentill-bar-") as folder:
+        path = Path(folder) / "results.jsonl"
+        status, output = pytest(bar, mode, size, path)
+        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    lines = [line for line in lines if line["id"] == bar.id]
+    if status not in (0, 1, NO_TESTS):
+        return [failed(bar, part, mode, f"pytest ended with {status}: {output}") for part in bar.parts_in(mode)]
+    if not lines:
+        return [not_run(bar, part, mode, f"not built yet: {bar.runner.missing}") for part in bar.parts_in(mode)]
+    return [judged(bar, part, mode, size, of_part(lines, part, bar)) for part in bar.parts_in(mode)]
+
+
+def pytest(bar: Bar, mode: Mode, size: SizeName, results: Path) -> tuple[int, str]:
+    """Run pytest for *bar*; return its exit status and the end of its output."""
+    environment = Install(Path()).environment(
+        OPENTILL_BAR_RESULTS=str(results), OPENTILL_BAR_SIZE=size, OPENTILL_BAR_DB="both" if mode == "any" else mode
+    )
+    for name in ("OPENTILL_BAR_SEED", "OPENTILL_TEST_DATABASE_URL"):
+        if name in os.environ:
+            environment[name] = os.environ[name]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.bars", "-m", "bar", "--bar", bar.id, "tests"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode == 1:
+        print(done.stdout[-6000:])
+    return done.returncode, (done.stdout + done.stderr).strip()[-400:]
+
+
+def of_part(lines: Sequence[Line], part: Part, bar: Bar) -> Sequence[Line]:
+    """Return what was said about *part*; tests that name no part speak about all of them."""
+    return [line for line in lines if len(bar.parts) == 1 or line["part"] in ("", part.name)]
+
+
+def judged(bar: Bar, part: Part, mode: Mode, size: SizeName, lines: Sequence[Line]) -> Found:
+    if not lines:
+        return not_run(bar, part, mode, f"no test says anything about {part.name}")
+    bad = [line for line in lines if line["outcome"] == "failed"]
+    if bad:
+        return failed(bar, part, mode, f"{bad[0]['test']}: {bad[0]['reason']}", **sizes(lines))
+    passed = [line for line in lines if line["outcome"] == "passed"]
+    if not passed:
+        return not_run(bar, part, mode, lines[0]["reason"] or "every test was skipped")
+    value = next((line["value"] for line in passed if "value" in line), part.target.value)
+    verdict = part.verdict(value)
+    if verdict == "target" and any(line.get("size_name") == "gate" for line in passed):
+        verdict = "gate"  # the rule held, at the smaller size
+    seed = next((line["seed"] for line in passed if "seed" in line), None)
+    skipped = sum(line["outcome"] == "skipped" for line in lines)
+    note = f"{skipped} of its tests skipped" if skipped else ""
+    measured = (value, part.unit) if any("value" in line for line in passed) else None
+    return Found(bar, part, mode, verdict, value, measured, size=sizes(passed), seed=seed, note=note)
+
+
+def failed(bar: Bar, part: Part, mode: Mode, reason: str, **size: Any) -> Found:
+    value = False if part.gate.op == "holds" else 0.0
+    return Found(bar, part, mode, "fail", value, size=size, note=reason)
+
+
+def sizes(lines: Sequence[Line]) -> dict[str, Any]:
+    """Return the number of tests, and the size where they have one."""
+    named: dict[str, Any] = {}
+    for line in lines:
+        named |= line.get("size", {})
+    return {"tests": len(lines)} | named

@@ -1,0 +1,1 @@
+"""Benchmarks of the delivery engine (bars.md §4.3)."""

@@ -1,0 +1,1 @@
+"""The benchmark suite measures what it says it measures."""
