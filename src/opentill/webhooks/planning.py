@@ -60,17 +60,26 @@ class _Batch:
         return ((event, to) for event in self.events for to in self.planned.get(event.seq, ()))
 
 
-def plan(tx: Tx, *, ids: Ids, now: Instant, events_max: int = BATCH_EVENTS_MAX, slots: Slots | None = None) -> Planned:
+def plan(
+    tx: Tx,
+    *,
+    ids: Ids,
+    now: Instant,
+    events_max: int = BATCH_EVENTS_MAX,
+    slots: Slots | None = None,
+    trusts_database_clock: bool = False,
+) -> Planned:
     """Plan the oldest unplanned events. One planner at a time: while another has the turn, nothing is done.
 
     With *slots* some of the new deliveries are claimed at once and returned as jobs.
     """
-    if not outbox.take_turn(tx):
-        return Planned()
-    events = outbox.unplanned(tx, events_max)
+    turn = outbox.take_turn(tx)
+    events, stored = outbox.unplanned(tx, events_max) if turn.mine else ([], {})
     if not events:
         return Planned()
-    batch = _prepare(tx, events)
+    if trusts_database_clock and turn.now is not None:
+        now = turn.now
+    batch = _prepare(tx, events, stored)
     waiting, jobs = _write(tx, batch, ids=ids, now=now, slots=slots) if batch.planned else ([], [])
     outbox.mark(tx, (e.seq for e in events if e.seq not in batch.faults), PLANNED)
     if batch.faults:
@@ -94,14 +103,14 @@ def replan(tx: Tx) -> int:
 
 def give_up(tx: Tx, fault: str) -> Planned:
     """Mark the oldest unplanned event as one that cannot be planned, so that the others go on."""
-    if not outbox.take_turn(tx):
+    if not outbox.take_turn(tx).mine:
         return Planned()
-    events = outbox.unplanned(tx, 1)
+    events, _ = outbox.unplanned(tx, 1)
     outbox.mark(tx, (event.seq for event in events), FAILED)
     return Planned(seqs=tuple(e.seq for e in events), faults={e.id: fault for e in events})
 
 
-def _prepare(tx: Tx, events: Sequence[Happening]) -> _Batch:
+def _prepare(tx: Tx, events: Sequence[Happening], stored: Mapping[int, bytes]) -> _Batch:
     """Decide where each event goes and write its bodies. What fails here fails for one event alone."""
     batch = _Batch(events)
     of_owner: dict[Owner, list[Endpoint]] = defaultdict(list)
@@ -118,7 +127,6 @@ def _prepare(tx: Tx, events: Sequence[Happening]) -> _Batch:
             if found:
                 batch.planned[event.seq] = found
 
-    stored = outbox.documents(tx, batch.planned) if batch.planned else {}
     for event in events:
         if event.seq in batch.planned:
             _render(batch, event, stored[event.seq])

@@ -99,9 +99,12 @@ def jobs_of(tx: ReadTx, claimed: Sequence[Claimed], endpoints: Mapping[int, Endp
     """Return claimed deliveries of known endpoints ready to send."""
     signers = _signers(tx, claimed, endpoints)
     secrets: dict[int, list[SealedSecret]] = defaultdict(list)
-    for secret in endpoint_store.secrets_of(tx, {signer.id for signer in signers.values()}, now=now):
+    found, merchants = endpoint_store.secrets_of(tx, {signer.id for signer in signers.values()}, now=now)
+    for secret in found:
         secrets[secret.endpoint_id].append(secret)
-    merchants = endpoint_store.merchants(tx, {c.owner.merchant_id for c in claimed})
+    strangers = {c.owner.merchant_id for c in claimed} - merchants.keys()
+    if strangers:
+        merchants |= endpoint_store.merchants(tx, strangers)
 
     made = []
     for c in claimed:

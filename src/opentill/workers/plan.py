@@ -99,11 +99,17 @@ class _Planner:
         """Plan, and hand to the dispatcher of this process what it has room for."""
         engine, dispatching = self._engine, self._engine.dispatching
         slots = None if dispatching is None else dispatching.reserve()
-        began = time.monotonic()
+        began, now = time.monotonic(), engine.clock.now()
         jobs: tuple[Job, ...] = ()
         try:
             planned = await engine.db.write(
-                lambda tx: planning.plan(tx, ids=engine.ids, now=engine.now(tx), slots=slots)
+                lambda tx: planning.plan(
+                    tx,
+                    ids=engine.ids,
+                    now=now,
+                    slots=slots,
+                    trusts_database_clock=engine.trusts_database_clock,
+                )
             )
             jobs = planned.jobs
             return planned

@@ -211,19 +211,22 @@ def secret_context(endpoint_id: int, secret_id: int) -> str:
     return f"webhook_secret.sealed/{endpoint_id}/{secret_id}"
 
 
-def secrets_of(tx: ReadTx, endpoint_ids: Iterable[int], *, now: Instant) -> list[SealedSecret]:
-    """Return the secrets valid at *now*, the current one of each endpoint first."""
+def secrets_of(tx: ReadTx, endpoint_ids: Iterable[int], *, now: Instant) -> "tuple[list[SealedSecret], Merchants]":
+    """Return the secrets valid at *now*, the current one of each endpoint first, and the merchants they belong to."""
     found = tx.all(
         f"""
-        select s.id, s.endpoint_id, s.sealed, s.retires_at
+        select s.id, s.endpoint_id, s.sealed, s.retires_at,
+               m.id as merchant_id, m.uuid, m.sealed_secret, m.outbound_allow
           from webhook_secret s
+          join webhook_endpoint e on e.id = s.endpoint_id
+          join merchant m on m.id = e.merchant_id
          where s.endpoint_id {among(tx, "ids")} and (s.retires_at is null or s.retires_at > :now)
          order by s.endpoint_id, coalesce(s.retires_at, 9223372036854775807) desc, s.id desc
         """,
         ids=numbers(tx, endpoint_ids),
         now=now,
     )
-    return [
+    secrets = [
         SealedSecret(
             int(row["endpoint_id"]),
             row["sealed"],
@@ -232,6 +235,7 @@ def secrets_of(tx: ReadTx, endpoint_ids: Iterable[int], *, now: Instant) -> list
         )
         for row in found
     ]
+    return secrets, {int(row["merchant_id"]): _as_merchant(row) for row in found}
 
 
 def as_endpoint(row: Row) -> Endpoint:
@@ -266,16 +270,17 @@ class MerchantSide:
     outbound_allow: tuple[str, ...]
 
 
-def merchants(tx: ReadTx, merchant_ids: Iterable[int]) -> dict[int, MerchantSide]:
+Merchants = dict[int, MerchantSide]
+
+
+def merchants(tx: ReadTx, merchant_ids: Iterable[int]) -> Merchants:
     found = tx.all(
-        f"select id, uuid, sealed_secret, outbound_allow from merchant where id {among(tx, 'ids')}",
+        f"select id as merchant_id, uuid, sealed_secret, outbound_allow from merchant where id {among(tx, 'ids')}",
         ids=numbers(tx, merchant_ids),
     )
-    return {
-        int(row["id"]): MerchantSide(
-            row["uuid"],
-            SealedSecret(0, row["sealed_secret"], f"merchant.sealed_secret/{row['uuid']}", None),
-            tuple(json.loads(row["outbound_allow"])),
-        )
-        for row in found
-    }
+    return {int(row["merchant_id"]): _as_merchant(row) for row in found}
+
+
+def _as_merchant(row: Row) -> MerchantSide:
+    default = SealedSecret(0, row["sealed_secret"], f"merchant.sealed_secret/{row['uuid']}", None)
+    return MerchantSide(row["uuid"], default, tuple(json.loads(row["outbound_allow"])))

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from opentill.db import ReadTx, Row, Tx
 from opentill.events import Audience, document_of
+from opentill.kernel.clock import Instant
 from opentill.kernel.mode import Mode
 from opentill.kernel.owner import Owner
 from opentill.webhooks.model import Happening, SignatureFormat
@@ -33,32 +34,40 @@ class NewDelivery:
     endpoint_id: int
 
 
-def take_turn(tx: Tx) -> bool:
-    """Become the planner until the commit; False if somebody else is. SQLite has one writer anyway."""
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Whether this transaction is the planner, and what the database's clock says; None on SQLite."""
+
+    mine: bool
+    now: Instant | None = None
+
+
+def take_turn(tx: Tx) -> Turn:
+    """Become the planner until the commit, unless somebody else is. SQLite has one writer anyway."""
     if tx.dialect != "postgres":
-        return True
-    row = tx.one_or_none("select pg_try_advisory_xact_lock(:turn) as mine", turn=PLANNER_TURN)
-    return row is not None and bool(row["mine"])
+        return Turn(mine=True)
+    row = tx.one_or_none(
+        """
+        select pg_try_advisory_xact_lock(:turn) as mine,
+               cast(extract(epoch from clock_timestamp()) * 1000000 as bigint) as now
+        """,
+        turn=PLANNER_TURN,
+    )
+    return Turn(mine=False) if row is None else Turn(bool(row["mine"]), Instant(row["now"]))
 
 
-def unplanned(tx: ReadTx, limit: int) -> list[Happening]:
-    """Return the oldest events to plan, without their documents."""
+def unplanned(tx: ReadTx, limit: int) -> tuple[list[Happening], dict[int, bytes]]:
+    """Return the oldest events to plan, and by number their documents as stored, not opened."""
     found = tx.all(
         f"""
-        select {HEAD} from event e
+        select {HEAD}, e.doc from event e
          where e.plan_state <> 1 and e.plan_state = 0
          order by e.seq
          limit :limit
         """,
         limit=limit,
     )
-    return [as_happening(row) for row in found]
-
-
-def documents(tx: ReadTx, seqs: Iterable[int]) -> dict[int, bytes]:
-    """Return the stored documents of events."""
-    found = tx.all(f"select e.seq, e.doc from event e where e.seq {among(tx, 'seqs')}", seqs=numbers(tx, seqs))
-    return {int(row["seq"]): bytes(row["doc"]) for row in found}
+    return [as_happening(row) for row in found], {int(row["seq"]): bytes(row["doc"]) for row in found}
 
 
 def happening(tx: ReadTx, seq: int) -> Happening | None:

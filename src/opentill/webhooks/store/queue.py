@@ -156,7 +156,7 @@ class LaneRoom:
 
 def idle_lanes(tx: Tx, lanes: Mapping[int, int], *, now: Instant) -> dict[int, LaneRoom]:
     """Lock those lanes (ids with their caps) that are healthy and have nothing due, and return their room."""
-    locked = _lock_healthy_lanes(tx, lanes, now=now)
+    locked = _lock_healthy_lanes(tx, lanes, now=now) if tx.dialect == "postgres" else list(lanes)
     if not locked:
         return {}
     counted = tx.all(
@@ -165,10 +165,11 @@ def idle_lanes(tx: Tx, lanes: Mapping[int, int], *, now: Instant) -> dict[int, L
                (select count(*) from webhook_delivery s
                  where s.endpoint_id = l.endpoint_id and s.state = 1) as running
           from webhook_lane l
-         where l.endpoint_id {among(tx, "ids")}
+         where l.endpoint_id {among(tx, "ids")} and l.breaker = 0 and l.open_at <= :now
            and not exists (select 1 from webhook_delivery d where d.endpoint_id = l.endpoint_id and d.state = 0)
         """,
         ids=numbers(tx, locked),
+        now=now,
     )
     rooms = {int(r["endpoint_id"]): LaneRoom(lanes[int(r["endpoint_id"])] - int(r["running"]), set()) for r in counted}
     if any(row["running"] for row in counted):
