@@ -69,7 +69,8 @@ def judged(bar: Bar, part: Part, mode: Mode, size: SizeName, lines: Sequence[Lin
         verdict = "gate"  # the rule held, at the smaller size
     seed = next((line["seed"] for line in passed if "seed" in line), None)
     skipped = sum(line["outcome"] == "skipped" for line in lines)
-    note = f"{skipped} of its tests skipped" if skipped else ""
+    notes = dict.fromkeys(line["note"] for line in passed if "note" in line)
+    note = "; ".join([*notes, *([f"{skipped} of its tests skipped"] if skipped else [])])
     measured = (value, part.unit) if any("value" in line for line in passed) else None
     return Found(bar, part, mode, verdict, value, measured, size=sizes(passed), seed=seed, note=note)
 

@@ -1,11 +1,12 @@
 """The `bar` marker: tests that prove a bar of the specification say what they found, and at which size.
 
-    @pytest.mark.bar("C5", gate=20, target=200)
+    @pytest.mark.bar("C5", gate=20, target=200, quick=2)
     def test_refunds_never_exceed_the_payment(database, bar_size, bar_seed): ...
 
-`bar_size` is the size of the run: the marker's *gate* value, or its *target* value where OPENTILL_BAR_SIZE is
-`target`. `bar_seed` starts every chance, and is OPENTILL_BAR_SEED where that is set. A bar of several parts
-names one with `part="…"`. `bar_value` records a number where the bar is one.
+`bar_size` is the size of the run: the marker's value for what OPENTILL_BAR_SIZE says, `gate` or `target`. Where it
+says nothing, as in the ordinary suite, it is the *quick* value, or the gate's where there is none. `bar_seed` starts
+every chance, and is OPENTILL_BAR_SEED where that is set. A bar of several parts names one with `part="…"`.
+`bar_value` records a number where the bar is one, `bar_note` a sentence that belongs beside the verdict.
 
 `python -m bench` runs the tests of a bar with `--bar C5`, chooses a database by OPENTILL_BAR_DB (`sqlite`,
 `postgres` or `both`) and reads the verdicts, one JSON object a line, from the file OPENTILL_BAR_RESULTS names.
@@ -50,7 +51,7 @@ def bar_size(request: pytest.FixtureRequest) -> Any:
     """The size of this run, from the test's own marker."""
     marker = request.node.get_closest_marker("bar")
     name = size_name()
-    size = marker.kwargs[name]
+    size = marker.kwargs[name] if name in marker.kwargs else marker.kwargs["gate"]
     found(request.node)["size"] = dict(size) if isinstance(size, dict) else {"n": size}
     found(request.node)["size_name"] = name
     return size
@@ -70,6 +71,16 @@ def bar_value(request: pytest.FixtureRequest) -> Callable[[float], None]:
 
     def record(value: float) -> None:
         found(request.node)["value"] = value
+
+    return record
+
+
+@pytest.fixture
+def bar_note(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Records what a reader of the verdict must know: what was left out, what was counted."""
+
+    def record(note: str) -> None:
+        found(request.node)["note"] = note
 
     return record
 
@@ -114,7 +125,7 @@ def reason(report: pytest.TestReport) -> str:
 
 def repeating(item: pytest.Item) -> str:
     """Return the one command that runs *item* again as it was."""
-    words = [f"{SIZE}={size_name()}"]
+    words = [f"{SIZE}={size_name()}"] if size_name() != "quick" else []
     if "seed" in found(item):
         words.append(f"{SEED}={found(item)['seed']}")
     return " ".join([*words, "python -m pytest", f"'{item.nodeid}'"])
@@ -132,7 +143,9 @@ def mode_of(item: pytest.Item) -> str:
 
 
 def size_name() -> str:
-    return "target" if os.environ.get(SIZE) == "target" else "gate"
+    """Return `gate` or `target` where one is asked for, `quick` in the ordinary suite."""
+    asked = os.environ.get(SIZE, "")
+    return asked if asked in ("gate", "target") else "quick"
 
 
 def found(item: pytest.Item) -> dict[str, Any]:
