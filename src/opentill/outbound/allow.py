@@ -1,15 +1,17 @@
 """What the operator opens: the allow list and the list of ports (webhooks.md §7.6)."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Final, Self
 
 from opentill.outbound.addresses import EVERYTHING, LOOPBACK, NEVER, Network, judge
-from opentill.outbound.urls import PORT_MAX, UnreadableHost, is_quad, split_authority
+from opentill.outbound.urls import PORT_MAX, UnreadableHost, is_literal, split_authority
 
 V4_PREFIX_MIN: Final = 8
 V6_PREFIX_MIN: Final = 7
+_NUMBER: Final = re.compile(r"\d{1,5}", re.ASCII)
 PRIVATE_NETWORKS: Final = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 
 
@@ -83,7 +85,7 @@ NOTHING: Final = AllowList()
 
 def _network(entry: str) -> Network:
     try:
-        network = ip_network(entry)
+        network = ip_network(entry if "%" not in entry else "")
     except ValueError:
         raise BadEntry(f"{entry} is not a network: write it like 10.20.0.0/16 or fd12:3456::/32") from None
 
@@ -105,7 +107,7 @@ def _host(entry: str) -> tuple[str, int | None]:
     except UnreadableHost as broken:
         raise BadEntry(f"{entry} is not a host: {broken}") from None
 
-    if (":" in host or is_quad(host)) and judge(host, EVERYTHING) is not None:
+    if is_literal(host) and judge(host, EVERYTHING) is not None:
         raise BadEntry(f"{entry} is an address that nothing opens")
     return host, port
 
@@ -130,7 +132,7 @@ USUAL_PORTS: Final = Ports()
 
 def _range(text: str) -> tuple[int, int]:
     first, dash, last = text.partition("-")
-    if not first.isdecimal() or (dash and not last.isdecimal()):
+    if not _NUMBER.fullmatch(first) or (dash and not _NUMBER.fullmatch(last)):
         raise BadEntry(f"{text or 'an empty text'} is not a port or a range of ports")
     span = int(first), int(last if dash else first)
     if not 1 <= span[0] <= span[1] <= PORT_MAX:

@@ -16,10 +16,9 @@ from opentill.outbound.dial import Dialler
 from opentill.outbound.guard import Guard
 from opentill.outbound.model import Answer, OutboundRequest
 from opentill.outbound.names import Lookup, Names, NoSuchName, system_lookup
-from opentill.outbound.outcomes import Outcome
 from opentill.outbound.pools import Pool
 from opentill.outbound.refusals import Refusal
-from opentill.outbound.tls import BadProfile, Contexts, TlsProfile
+from opentill.outbound.tls import Contexts, TlsProfile
 from opentill.outbound.tunnel import EgressProxy
 
 POOLS_MAX: Final = 256
@@ -50,7 +49,7 @@ class Outbound:
         self._keep_private_answers = keep_private_answers
         self._names = Names(lookup)
         self._pools: OrderedDict[PoolKey, Pool] = OrderedDict()
-        self._closing: set[asyncio.Task[None]] = set()
+        self._retired: dict[Pool, asyncio.Task[None]] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -67,11 +66,7 @@ class Outbound:
         """
         if self._keep_private_answers and not request.keep_private_answer:
             request = replace(request, keep_private_answer=True)
-        try:
-            pool = await self._pool(request)
-        except BadProfile as bad:
-            return Answer(outcome=Outcome.TLS_FAILED, duration_us=0, error_text=f"{bad}.")
-        return await pool.send(request)
+        return await self._pool(request).send(request)
 
     def check(self, url: str, *, plain_http: bool = False, allow: AllowList | None = None) -> Refusal | None:
         """Judge a URL as sending would before it looks anything up. For saving one."""
@@ -98,15 +93,14 @@ class Outbound:
         self._names.forget()
         pools = list(self._pools.values())
         self._pools.clear()
-        for pool in pools:
-            await self._retire(pool)
+        closing = {pool: self._retire(pool) for pool in pools}
+        await asyncio.gather(*(task for pool, task in closing.items() if not pool.is_busy))
 
     async def close(self) -> None:
         """Close everything. Calls under way end as broken connections."""
-        for task in self._closing:
+        for task in self._retired.values():
             task.cancel()
-        await asyncio.gather(*self._closing, return_exceptions=True)
-        for pool in self._pools.values():
+        for pool in [*self._pools.values(), *self._retired]:
             await pool.close()
         self._pools.clear()
         await self._names.close()
@@ -114,36 +108,25 @@ class Outbound:
     def _guard_for(self, allow: AllowList | None) -> Guard:
         return self._guard if allow is None else replace(self._guard, allow=self._guard.allow | allow)
 
-    async def _pool(self, request: OutboundRequest) -> Pool:
+    def _pool(self, request: OutboundRequest) -> Pool:
         """Return the pool for a call.
 
         A connection that one merchant's entry opened must not serve another merchant, so calls with an
         allow list or a TLS profile of their own have a pool of their own.
         """
-        key = (request.tls or PLAIN, request.allow or NOTHING)
+        profile, allow = key = (request.tls or PLAIN, request.allow or NOTHING)
         pool = self._pools.get(key)
         if pool is None:
-            pool = await self._make_pool(key)
+            guard = self._guard_for(allow)
+            dialler = Dialler(guard, self._names, self._contexts, profile, self._proxy)
+            pool = self._pools[key] = Pool(guard, dialler)
+            if len(self._pools) > POOLS_MAX:
+                self._retire(self._pools.popitem(last=False)[1])
         if len(self._pools) > 1:
             self._pools.move_to_end(key)
         return pool
 
-    async def _make_pool(self, key: PoolKey) -> Pool:
-        profile, allow = key
-        context = await self._contexts.of(profile)
-        if key in self._pools:  # made by another call while we waited for the context
-            return self._pools[key]
-
-        guard = self._guard_for(allow)
-        pool = self._pools[key] = Pool(guard, Dialler(guard, self._names, context, self._proxy))
-        if len(self._pools) > POOLS_MAX:
-            await self._retire(self._pools.popitem(last=False)[1])
-        return pool
-
-    async def _retire(self, pool: Pool) -> None:
-        if not pool.is_busy:
-            await pool.close()
-            return
-        task = asyncio.create_task(pool.drain())
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+    def _retire(self, pool: Pool) -> asyncio.Task[None]:
+        self._retired[pool] = task = asyncio.create_task(pool.drain())
+        task.add_done_callback(lambda _: self._retired.pop(pool, None))
+        return task

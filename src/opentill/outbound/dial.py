@@ -20,9 +20,9 @@ from opentill.outbound.model import Peer
 from opentill.outbound.names import Names, NoSuchName
 from opentill.outbound.outcomes import Outcome
 from opentill.outbound.refusals import Refusal, refused_address
-from opentill.outbound.tls import TlsFacts, facts_of
+from opentill.outbound.tls import BadProfile, Contexts, TlsFacts, TlsProfile, facts_of
 from opentill.outbound.tunnel import EgressProxy, NoTunnel
-from opentill.outbound.urls import Target
+from opentill.outbound.urls import Target, is_literal
 
 CONNECT_S: Final = 5.0  # all addresses and the TLS handshake together
 NEXT_ADDRESS_S: Final = 0.25  # unanswered for so long, the next address is tried beside the first
@@ -70,12 +70,15 @@ class Dial:
 
 
 class Dialler:
-    """Makes connections under one guard and one TLS context."""
+    """Makes connections under one guard and one TLS profile."""
 
-    def __init__(self, guard: Guard, names: Names, context: ssl.SSLContext, proxy: EgressProxy | None = None) -> None:
+    def __init__(
+        self, guard: Guard, names: Names, contexts: Contexts, profile: TlsProfile, proxy: EgressProxy | None = None
+    ) -> None:
         self._guard = guard
         self._names = names
-        self._context = context
+        self._contexts = contexts
+        self._profile = profile
         self._proxy = proxy
 
     async def connect(self, dial: Dial, protocol: Callable[[], ProtocolT]) -> tuple[ProtocolT, Peer]:
@@ -144,7 +147,8 @@ class Dialler:
 
     async def _tunnel(self, proxy: EgressProxy, target: Target, address: str) -> tuple[socket.socket, str]:
         try:
-            sock = await _connect(await self._names.addresses(proxy.host), proxy.port)
+            own = (proxy.host,) if is_literal(proxy.host) else await self._names.addresses(proxy.host)
+            sock = await _connect(own, proxy.port)
         except (OSError, NoSuchName) as error:
             if isinstance(error, TimeoutError) and error.errno is None:
                 raise
@@ -164,10 +168,15 @@ class Dialler:
     ) -> tuple[ProtocolT, TlsFacts]:
         """Put TLS on the socket and the protocol on top. The certificate must be that of the URL's host."""
         try:
+            context = await self._contexts.of(self._profile)
+        except BadProfile as bad:
+            sock.close()
+            raise Stopped(Outcome.TLS_FAILED, f"{bad}.") from None
+        try:
             transport, wired = await asyncio.get_running_loop().create_connection(
                 protocol,
                 sock=sock,
-                ssl=self._context,
+                ssl=context,
                 server_hostname=target.host,
                 ssl_shutdown_timeout=TLS_CLOSE_S,
             )

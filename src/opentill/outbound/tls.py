@@ -79,14 +79,19 @@ class Contexts:
 
     async def of(self, profile: TlsProfile) -> ssl.SSLContext:
         """Return the context of a profile, with our usual roots if it brings none. Raises `BadProfile`."""
-        async with self._making:
-            if profile not in self._made:
-                own = profile if profile.roots is not None else replace(profile, roots=self._roots)
-                context = await asyncio.to_thread(context_for, own)
-                while len(self._made) >= CONTEXTS_KEPT_MAX:
-                    del self._made[next(iter(self._made))]
-                self._made[profile] = context
-            return self._made[profile]
+        context = self._made.get(profile)
+        if context is None:
+            async with self._making:
+                context = self._made.get(profile) or await self._make(profile)
+        return context
+
+    async def _make(self, profile: TlsProfile) -> ssl.SSLContext:
+        whole = profile if profile.roots is not None else replace(profile, roots=self._roots)
+        context = await asyncio.to_thread(context_for, whole)
+        while len(self._made) >= CONTEXTS_KEPT_MAX:
+            del self._made[next(iter(self._made))]
+        self._made[profile] = context
+        return context
 
 
 def facts_of(connection: ssl.SSLObject) -> TlsFacts:

@@ -16,6 +16,7 @@ from opentill.outbound.urls import UnreadableHost, split_authority
 
 PORT_DEFAULT: Final = 3_128
 HEAD_BYTES_MAX: Final = 8_190
+HEAD_END: Final = b"\r\n\r\n"
 SETTING: Final = "webhooks.egress_proxy"
 
 
@@ -58,7 +59,7 @@ class EgressProxy:
         await loop.sock_sendall(sock, "\r\n".join([*lines, "", ""]).encode("ascii"))
 
         head = b""
-        while b"\r\n\r\n" not in head:
+        while HEAD_END not in head:
             piece = await loop.sock_recv(sock, HEAD_BYTES_MAX)
             head += piece
             if not piece or len(head) > HEAD_BYTES_MAX:
@@ -72,5 +73,5 @@ def _check(head: bytes) -> None:
     words = status_line.split(None, 2)
     if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
         raise NoTunnel("it gave no answer that can be read")
-    if words[1] != b"200" or not head.endswith(b"\r\n\r\n"):
+    if words[1] != b"200" or head.index(HEAD_END) + len(HEAD_END) != len(head):
         raise NoTunnel(f"it answered {words[1].decode()[:3]}")

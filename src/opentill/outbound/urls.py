@@ -89,7 +89,7 @@ def _assemble(scheme: str, host: str, port: int | None, tail: str) -> Target | R
         return refused_url(f"longer than {URL_CHARACTERS_MAX} characters")
     if url.raw_host != host or url.port != port:
         return refused_url("host that reads two ways")
-    return Target(scheme, host, port, ":" in host or is_quad(host), url)
+    return Target(scheme, host, port, is_literal(host), url)
 
 
 def split_authority(text: str) -> tuple[str, int | None]:
@@ -121,14 +121,14 @@ def normal_host(text: str) -> str:
     if not all(_LABEL.fullmatch(label) for label in labels):
         raise UnreadableHost("character that no host has")
     # What other programs would read as a number is a number here too, and only in its plain form.
-    if (labels[-1].isdigit() or labels[-1].startswith("0x")) and not is_quad(host):
+    if (labels[-1].isdigit() or labels[-1].startswith("0x")) and not is_literal(host):
         raise UnreadableHost("address not in the form 203.0.113.9")
     return host
 
 
-def is_quad(host: str) -> bool:
-    """Tell whether a host is an IPv4 address in its plain form."""
-    return _QUAD.fullmatch(host) is not None
+def is_literal(host: str) -> bool:
+    """Tell whether a normalised host is an address, not a name."""
+    return ":" in host or _QUAD.fullmatch(host) is not None
 
 
 def _mapped(text: str) -> str:
