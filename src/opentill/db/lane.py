@@ -5,6 +5,7 @@ the loop once for all that are ready. What is accepted and not yet answered is b
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
@@ -25,7 +26,7 @@ class Session(Protocol):
     """A connection with the skill to perform units of work. Lives on one thread."""
 
     def perform(self, jobs: Sequence[Job]) -> tuple[list[Answer], int]:
-        """Perform *jobs*; return an answer for each, and how many recorded an event. Never raises."""
+        """Perform *jobs*; return an answer for each, and how many recorded an event. What it raises, all are told."""
         ...
 
     def rest(self) -> None:
@@ -36,6 +37,7 @@ class Session(Protocol):
 
 
 REST_AFTER_S = 0.25
+STAND_ASIDE_S = 0.0002  # the event loop stops this long before it refuses work
 
 
 class Lane:
@@ -60,7 +62,7 @@ class Lane:
         self._waiting = 0
         self._open = False
         self._turn: list[Job] = []
-        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._ended: list[asyncio.Future[None]] = []
         self._answers: deque[tuple[list[Answer], int]] = deque()
         self._ringing = False
 
@@ -69,8 +71,8 @@ class Lane:
     async def open(self) -> None:
         """Start the threads; return when each has its session, raise what kept one from it."""
         self._loop = asyncio.get_running_loop()
-        self._ended: list[asyncio.Future[None]] = []
-        opened = []
+        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        opened: list[asyncio.Future[None]] = []
         for number in range(1, self._threads + 1):
             opened.append(self._loop.create_future())
             self._ended.append(self._loop.create_future())
@@ -88,6 +90,8 @@ class Lane:
         """Accept a unit of work; the future gives its result after it was committed."""
         if not self._open:
             raise Unavailable("the database is closed")
+        if self._waiting >= self._waiting_max:
+            self._stand_aside()
         if self._waiting >= self._waiting_max:
             raise Overloaded(f"{self._waiting} units of work are waiting for the database")
         self._waiting += 1
@@ -109,6 +113,12 @@ class Lane:
         for job in self._turn:
             self._queue.put(job)
         self._turn = []
+
+    def _stand_aside(self) -> None:
+        """Let the database threads have the interpreter: a loop that only refuses would keep it to itself."""
+        self._hand_over()
+        time.sleep(STAND_ASIDE_S)
+        self._deliver()
 
     def _deliver(self) -> None:
         self._ringing = False
@@ -135,9 +145,19 @@ class Lane:
         else:
             self._loop.call_soon_threadsafe(opened.set_result, None)
             while jobs := self._take(session):
-                self._answer(*session.perform(jobs))
+                self._perform(session, jobs)
             session.close()
         self._loop.call_soon_threadsafe(ended.set_result, None)
+
+    def _perform(self, session: Session, jobs: list[Job]) -> None:
+        try:
+            answers, recorded = session.perform(jobs)
+        except BaseException as error:  # whatever it is, those who wait must hear it, and the thread goes on
+            answers, recorded = [(waiter, None, error) for _, waiter in jobs], 0
+        self._answers.append((answers, recorded))
+        if not self._ringing:
+            self._ringing = True
+            self._loop.call_soon_threadsafe(self._deliver)
 
     def _take(self, session: Session) -> list[Job]:
         """Wait for work and return all there is, up to the most at once; nothing when the lane is closed."""
@@ -155,9 +175,3 @@ class Lane:
         if jobs:
             self._queue.put(None)  # close after these
         return jobs
-
-    def _answer(self, answers: list[Answer], recorded: int) -> None:
-        self._answers.append((answers, recorded))
-        if not self._ringing:
-            self._ringing = True
-            self._loop.call_soon_threadsafe(self._deliver)

@@ -2,7 +2,9 @@
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from opentill.db.database import Driver, Options
 from opentill.db.errors import CheckViolation, DatabaseError, IntegrityViolation, Unavailable, UniqueViolation
@@ -33,7 +35,8 @@ def connect(path: Path, options: Options) -> sqlite3.Connection:
     if sqlite3.sqlite_version_info < LIBRARY_MIN:
         raise Unavailable(f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or later is needed")
     try:
-        path.touch(mode=0o600)
+        if not path.exists():
+            path.touch(mode=0o600)
         connection = sqlite3.connect(
             path, timeout=options.lock_timeout_s, isolation_level=None, cached_statements=STATEMENTS_MAX
         )
@@ -100,10 +103,10 @@ class Writer:
             self._execute("begin immediate")
             answers = [self._in_savepoint(work, waiter) for work, waiter in jobs]
             self._execute("commit")
-        except BaseException as error:  # the group is lost, and everybody in it hears why
-            if self._connection.in_transaction:
-                self._execute("rollback")
-            return [(waiter, None, as_ours(error)) for _, waiter in jobs], 0
+        except sqlite3.Error as error:  # all of it is lost, and everybody hears why
+            raise translated(error) from error
+        finally:
+            end(self._connection)
         self._log_grew = True
         return answers, self._recorded
 
@@ -124,7 +127,8 @@ class Writer:
     def rest(self) -> None:
         """Copy the log into the file while nobody waits."""
         if self._log_grew:
-            self._connection.execute("pragma wal_checkpoint(passive)")
+            with suppress(sqlite3.Error):  # a commit will do it when the log is large
+                self._execute("pragma wal_checkpoint(passive)")
             self._log_grew = False
 
     def close(self) -> None:
@@ -140,16 +144,16 @@ class Reader:
         self._tx = Transaction(connection)
 
     def perform(self, jobs: Sequence[Job]) -> tuple[list[Answer], int]:
-        return [self._perform(work, waiter) for work, waiter in jobs], 0
+        return [(waiter, *self._on_snapshot(work)) for work, waiter in jobs], 0
 
-    def _perform(self, work: Work, waiter: Waiter) -> Answer:
+    def _on_snapshot(self, work: Work) -> tuple[Any, BaseException | None]:
         try:
             self._connection.execute("begin")
-            result, error = outcome(work, self._tx)
-            self._connection.execute("rollback")
-        except sqlite3.Error as failure:
-            return waiter, None, as_ours(failure)
-        return waiter, result, error
+            return outcome(work, self._tx)
+        except sqlite3.Error as error:
+            raise translated(error) from error
+        finally:
+            end(self._connection)
 
     def rest(self) -> None:
         """Nothing to tidy."""
@@ -158,13 +162,11 @@ class Reader:
         self._connection.close()
 
 
-def as_ours(error: BaseException) -> BaseException:
-    """Return *error*, translated if it is the driver's."""
-    if not isinstance(error, sqlite3.Error):
-        return error
-    ours = translated(error)
-    ours.__cause__ = error
-    return ours
+def end(connection: sqlite3.Connection) -> None:
+    """Leave the transaction, if there still is one, without storing anything."""
+    if connection.in_transaction:
+        with suppress(sqlite3.Error):
+            connection.execute("rollback")
 
 
 _AWAY = {
