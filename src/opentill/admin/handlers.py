@@ -20,9 +20,9 @@ from opentill.web.forms import Stamps
 from opentill.web.pages import Pages
 
 
-def create_admin_app(deps: Dependencies) -> ASGIApp:
+def create_admin_app(deps: Dependencies, pages: Pages | None = None) -> ASGIApp:
     """Return the application that `main` mounts at the root, below everything else; it serves the assets too."""
-    pages = Pages(ids=deps.ids, public_url=deps.settings.public_url)
+    pages = pages or Pages(ids=deps.ids, public_url=deps.settings.public_url)
     admin = Admin(deps, pages, Stamps(deps.keyring, deps.ids))
     return pages.application(
         [

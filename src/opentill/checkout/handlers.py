@@ -40,9 +40,9 @@ NOTE_OF: Final = {  # what the page says after a refusal; anything else is "gone
 }
 
 
-def create_checkout_app(deps: Dependencies) -> ASGIApp:
+def create_checkout_app(deps: Dependencies, pages: Pages | None = None) -> ASGIApp:
     """Return the application that `main` mounts at `/checkout`."""
-    pages = Pages(ids=deps.ids, public_url=deps.settings.public_url)
+    pages = pages or Pages(ids=deps.ids, public_url=deps.settings.public_url)
     checkout = Checkout(deps, pages, Stamps(deps.keyring, deps.ids))
     return pages.application(
         [

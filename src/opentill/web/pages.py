@@ -94,6 +94,7 @@ class Pages:
                 Exception: self._broken,
             },
         )
+        pages.router.redirect_slashes = False  # it would build an address from the Host header
         # Outermost, because the page of an unexpected failure is made outside every other middleware.
         return BrowserHeaders(pages, https=self._https, ids=self._ids)
 
