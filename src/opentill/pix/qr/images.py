@@ -1,18 +1,16 @@
-"""The image of a code: a PNG for answers, an SVG for pages (pix-rail.md §2.3, pix-api.md §12.1)."""
+"""Drawing a symbol: black and white, with its quiet zone, as PNG or SVG."""
 
 import struct
 import zlib
 from base64 import b64encode
 from typing import Final
 
-import segno
+from opentill.pix.qr.symbol import rows
 
 QUIET_ZONE: Final = 4  # modules on each side
 WIDTH_MIN: Final = 300  # pixels
 
-# One mask for every code. Trying all eight, as the standard prefers, costs six milliseconds to gain a
-# contrast that no reader misses: the text is letters and digits, which already look like noise.
-MASK: Final = 2
+COMPRESSION: Final = 3  # more takes longer than the bytes it saves are worth
 
 _PNG_HEAD: Final = b"\x89PNG\r\n\x1a\n"
 _ONE_BIT_GREY: Final = bytes([1, 0, 0, 0, 0])
@@ -25,16 +23,16 @@ def png_data_url(code: str) -> str:
 
 def png(code: str) -> bytes:
     """Return the code as a black and white PNG, at least 300 pixels wide."""
-    modules = _modules(code)
+    modules = rows(code)
     side = len(modules) + 2 * QUIET_ZONE
     scale = -(-WIDTH_MIN // side)
     width = side * scale
     blank = _scanline("", width, scale) * (QUIET_ZONE * scale)
-    rows = b"".join(_scanline(row, width, scale) * scale for row in modules)
+    drawn = b"".join(_scanline(row, width, scale) * scale for row in modules)
     return (
         _PNG_HEAD
         + _chunk(b"IHDR", struct.pack(">II", width, width) + _ONE_BIT_GREY)
-        + _chunk(b"IDAT", zlib.compress(blank + rows + blank, 6))
+        + _chunk(b"IDAT", zlib.compress(blank + drawn + blank, COMPRESSION))
         + _chunk(b"IEND", b"")
     )
 
@@ -44,7 +42,7 @@ def svg(code: str) -> str:
 
     One path of horizontal runs. It carries no style, so a strict content security policy lets it be.
     """
-    modules = _modules(code)
+    modules = rows(code)
     side = len(modules) + 2 * QUIET_ZONE
     runs = "".join(_runs(row, y) for y, row in enumerate(modules, QUIET_ZONE))
     return (
@@ -53,17 +51,11 @@ def svg(code: str) -> str:
     )
 
 
-def _modules(code: str) -> list[str]:
-    """Return the rows of the symbol, `1` for dark."""
-    symbol = segno.make(code, error="m", mode="byte", micro=False, boost_error=False, mask=MASK)
-    return ["".join("1" if dark else "0" for dark in row) for row in symbol.matrix]
-
-
 def _scanline(row: str, width: int, scale: int) -> bytes:
     """Return one line of pixels, white as 1, packed after the byte that says `no filter`."""
-    light = "".join(("0" if module == "1" else "1") * scale for module in row)
-    margin = "1" * (QUIET_ZONE * scale)
-    bits = (margin + light + margin if row else "1" * width).ljust(-(-width // 8) * 8, "0")
+    modules = row.center(width // scale, "0")
+    light = modules.replace("1", "d").replace("0", "1" * scale).replace("d", "0" * scale)
+    bits = light.ljust(-(-width // 8) * 8, "0")
     return b"\x00" + int(bits, 2).to_bytes(len(bits) // 8)
 
 

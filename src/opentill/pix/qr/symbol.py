@@ -1,0 +1,114 @@
+"""Encoding text as a QR symbol: byte mode, error correction M (ISO/IEC 18004).
+
+A cash-in answers with an image, so encoding is on its path. Whole symbols are single integers here and every step
+works on all modules at once, which takes a tenth of the time of going through them one by one.
+"""
+
+from functools import cache
+from typing import Final
+
+from opentill.pix.qr.layout import BLOCKS, Layout, count_bits, layout, version_for
+
+BYTE_MODE: Final = 0b0100
+PADDING: Final = b"\xec\x11"
+FIELD: Final = 0x11D  # the polynomial of GF(256)
+
+
+def rows(text: str) -> list[str]:
+    """Return the rows of a symbol, `1` for a dark module. Raises `ValueError` above 560 bytes."""
+    data = text.encode()
+    plan = layout(version_for(len(data)))
+    bits = f"{int.from_bytes(_codewords(data, plan)):b}".zfill(8 * (plan.free_bits // 8)).ljust(plan.free_bits, "0")
+    bare = int("".join(plan.place(bits + "01")), 2)
+    best = min((bare ^ mask for mask in plan.masks), key=lambda symbol: penalty(symbol, plan))
+    drawn = f"{best:b}".zfill(plan.side**2)
+    return [drawn[start : start + plan.side] for start in range(0, len(drawn), plan.side)]
+
+
+def penalty(symbol: int, plan: Layout) -> int:
+    """Return how hard a symbol is to read: long runs, blocks, false finders, too dark or too light."""
+    side = plan.side
+    light = symbol ^ (1 << side**2) - 1
+    like_left = ~(symbol ^ symbol >> 1) & plan.within_row
+    like_above = ~(symbol ^ symbol >> side) & plan.below_top
+    blocks = (like_left & like_above & like_left >> side).bit_count()
+    finders = _finders(symbol, light, 1, plan.eleventh) + _finders(symbol, light, side, -1)
+    imbalance = abs(20 * symbol.bit_count() - 10 * side**2) // side**2
+    return _runs(like_left, 1) + _runs(like_above, side) + 3 * blocks + 40 * finders + 10 * imbalance
+
+
+def _codewords(data: bytes, plan: Layout) -> bytes:
+    """Return data and error correction as they follow each other in the symbol: the blocks interleaved."""
+    correction, shorter, length, longer = BLOCKS[plan.version - 1]
+    content = _padded(data, plan)
+    count = shorter + longer
+    blocks = [content[n * length : (n + 1) * length] for n in range(shorter)]
+    start = shorter * length
+    blocks += [content[start + n * (length + 1) : start + (n + 1) * (length + 1)] for n in range(longer)]
+    woven = bytearray(count * (length + correction) + longer)
+    tail = count * length + longer
+    for number, block in enumerate(blocks):
+        woven[number : count * length : count] = block[:length]
+        woven[tail + number :: count] = _correction(block, correction)
+    woven[count * length : tail] = bytes(block[length] for block in blocks[shorter:])
+    return bytes(woven)
+
+
+def _padded(data: bytes, plan: Layout) -> bytes:
+    """Return mode, length, data and padding: exactly the data codewords of the size."""
+    head = BYTE_MODE << count_bits(plan.version) | len(data)
+    # Mode and count fill whole bytes but four bits, which a terminator of four zero bits makes up for.
+    content = (head << 8 * len(data) | int.from_bytes(data)) << 4
+    content_bytes = content.to_bytes((4 + count_bits(plan.version) + 8 * len(data) + 4) // 8)
+    missing = plan.data_codewords - len(content_bytes)
+    return content_bytes + (PADDING * (missing // 2 + 1))[:missing]
+
+
+def _correction(block: bytes, length: int) -> bytes:
+    """Return the Reed-Solomon codewords of a block: the rest of a division, a byte of the block at a time."""
+    multiples = _generator_multiples(length)
+    top, kept = 8 * (length - 1), (1 << 8 * (length - 1)) - 1
+    rest = 0
+    for byte in block:
+        rest = (rest & kept) << 8 ^ multiples[byte ^ rest >> top]
+    return rest.to_bytes(length)
+
+
+@cache
+def _generator_multiples(length: int) -> tuple[int, ...]:
+    """Return the generator polynomial of *length* roots times each element of the field, as one number each."""
+    generator = [1]
+    root = 1
+    for _ in range(length):
+        shifted = [*generator, 0]
+        for place, factor in enumerate(generator):
+            shifted[place + 1] ^= _times(factor, root)
+        generator, root = shifted, _times(root, 2)
+    return tuple(int.from_bytes(bytes(_times(factor, element) for factor in generator[1:])) for element in range(256))
+
+
+def _times(left: int, right: int) -> int:
+    product = 0
+    while right:
+        if right & 1:
+            product ^= left
+        left = left << 1 ^ (FIELD if left & 0x80 else 0)
+        right >>= 1
+    return product
+
+
+def _runs(alike: int, step: int) -> int:
+    """Return the penalty for runs: 3 for five modules of a kind, 1 for each more."""
+    fives = alike & alike >> step & alike >> 2 * step & alike >> 3 * step
+    return fives.bit_count() + 2 * (fives & ~(fives >> step)).bit_count()
+
+
+def _finders(dark: int, light: int, step: int, where: int) -> int:
+    """Return how often the finders' 1:1:3:1:1 stands before or after four light modules, in one direction.
+
+    *where* marks the modules that eleven in a row may end at.
+    """
+    ones = dark & dark >> 2 * step & dark >> 3 * step & dark >> 4 * step & dark >> 6 * step
+    core = ones & light >> step & light >> 5 * step
+    area = light & light >> step & light >> 2 * step & light >> 3 * step
+    return (area & core >> 4 * step & where).bit_count() + (core & area >> 7 * step & where).bit_count()
