@@ -1,6 +1,7 @@
 """The bank as a whole: an ASGI application, what its payers do, and the loop that carries out its agenda."""
 
 import asyncio
+import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -88,7 +89,7 @@ class SandboxBank:
             checkpoints = working.create_task(self._checkpoint())
             while not stop.is_set():
                 self._changed.clear()
-                for notice in self._due():
+                for notice in self._due_or_none():
                     working.create_task(self._tell(notice, sender))
                 await self._rest()
             checkpoints.cancel()
@@ -153,6 +154,13 @@ class SandboxBank:
         """Close the books."""
         self._store.close()
 
+    def _due_or_none(self) -> list[Notice]:
+        try:
+            return self._due()
+        except Exception:  # what cannot be done now is tried at the next look; the agenda goes on
+            log.exception("sandbox bank could not do what is due")
+            return []
+
     def _due(self) -> list[Notice]:
         due_at = notices.next_due_at(self._frame)
         if due_at is None or due_at > self._frame.now():
@@ -167,13 +175,20 @@ class SandboxBank:
         except Exception:  # a sender that fails otherwise than by its return value must not end the agenda
             log.exception("sandbox bank's sender failed")
             status = 0
-        with self._store.transaction():
-            notices.conclude(self._frame, notice, status)
+        try:
+            with self._store.transaction():
+                notices.conclude(self._frame, notice, status)
+        except sqlite3.Error:
+            # Its time runs on: without a conclusion the notification is sent once more.
+            log.exception("sandbox bank could not conclude a notification")
 
     async def _checkpoint(self) -> None:
         while True:
             await asyncio.sleep(CHECKPOINT_S)
-            await asyncio.to_thread(self._store.checkpoint)
+            try:
+                await asyncio.to_thread(self._store.checkpoint)
+            except sqlite3.Error:
+                log.warning("sandbox bank could not tidy its books", exc_info=True)
 
     async def _rest(self) -> None:
         """Sleep until something is due, something changed here, or it is time to look for others' changes."""

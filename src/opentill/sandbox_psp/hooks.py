@@ -12,6 +12,7 @@ from opentill.sandbox_psp.problems import Problem
 from opentill.sandbox_psp.receipts import pay
 
 SHOWN_MAX: Final = 1_000  # rows of each kind
+NUMBER_MAX: Final = 999_999_999_999
 COPIES: Final = {"never": 0, "now": 1, "twice": 2}
 
 Hook = Callable[[Frame, Request], Answer]
@@ -43,9 +44,10 @@ def post_payment(frame: Frame, request: Request) -> Answer:
     if notify not in COPIES:
         return _refusal("bad_notify", "notify is never, now or twice")
     order["copies"] = COPIES[notify]
-    whole = [order.get(name, 1) for name in ("amount", "count", "delay_ms")]
-    if not all(type(value) is int and value >= 0 for value in whole):
-        return _refusal("bad_number", "amount, count and delay_ms are whole numbers")
+    for name, least in (("amount", 1), ("count", 1), ("delay_ms", 0)):
+        value = order.get(name, least)
+        if type(value) is not int or not least <= value <= NUMBER_MAX:
+            return _refusal("bad_number", f"{name} is a whole number from {least}")
     payer = order.get("payer") or {}
     texts = [payer.get("name", ""), payer.get("document", ""), order.get("message") or ""]
     if not all(isinstance(text, str) for text in texts):

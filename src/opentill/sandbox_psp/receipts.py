@@ -51,7 +51,7 @@ def pay(frame: Frame, order: Mapping[str, Any], account_id: int | None = None) -
         return ids
     for e2e_id in ids:
         receipt = _settle(frame, target, e2e_id, order.get("message"))
-        if target.txid is not None:
+        if receipt is not None and target.txid is not None:
             announce(frame, receipt, order.get("copies", 1))
     return ids
 
@@ -192,17 +192,19 @@ def _new_ids(frame: Frame, order: Mapping[str, Any]) -> list[str]:
     return [end_to_end_id(frame.ids, PAYERS_ISPB, Instant(frame.now())) for _ in range(count)]
 
 
-def _settle(frame: Frame, target: _Target, e2e_id: str, message: str | None) -> Row:
+def _settle(frame: Frame, target: _Target, e2e_id: str, message: str | None) -> Row | None:
+    """Have the money arrive, once for an end-to-end id: None when it was used before."""
     charge_id = target.charge["id"] if target.charge is not None else None
     if charge_id is not None:
         # A removed charge stays removed even if money reaches it: only an active one concludes.
         frame.store.run("update charge set status = 'CONCLUIDA' where id = :id and status = 'ATIVA'", id=charge_id)
-    row = frame.store.one(
+    return frame.store.one(
         """
         insert into receipt (e2e_id, account_id, charge_id, txid, amount, key, payer_name, payer_document,
                              message, settled_at)
         values (:e2e_id, :account_id, :charge_id, :txid, :amount, :key, :payer_name, :payer_document,
                 :message, :now)
+        on conflict (e2e_id) do nothing
         returning *
         """,
         e2e_id=e2e_id,
@@ -216,8 +218,6 @@ def _settle(frame: Frame, target: _Target, e2e_id: str, message: str | None) -> 
         message=message,
         now=frame.now(),
     )
-    assert row is not None  # noqa: S101 - an insert that did not raise returns its row
-    return row
 
 
 def _matchable(receipt: Row) -> dict[str, str]:

@@ -218,6 +218,15 @@ async def test_another_amount_is_paid_only_where_somebody_insists(scene: Scene) 
     assert [receipt.amount_centavos for receipt in await receipts(scene)] == [1]
 
 
+async def test_an_end_to_end_id_is_used_once_however_often_it_is_ordered(scene: Scene) -> None:
+    order = {"key": KEY, "amount": 100, "e2e_id": "E99999002202603071530abcdef12345", "delay_ms": 100}
+    for _ in range(2):
+        await scene.sim("POST", "pay", order)
+    await pass_time(scene, 1)
+    assert len(await receipts(scene)) == 1
+    assert (await scene.sim_raw("POST", "pay", order)).status == 400
+
+
 async def test_a_payment_may_be_put_off(scene: Scene) -> None:
     charge = await scene.receiver().create_charge(scene.request())
     answer = await scene.sim("POST", "pay", {"txid": charge.txid, "delay_ms": 500})
@@ -235,6 +244,8 @@ async def test_a_payment_may_be_put_off(scene: Scene) -> None:
         {"key": KEY},
         {"code": "x"},
         {"txid": "t", "count": "2"},
+        {"key": KEY, "amount": 0},
+        {"key": KEY, "amount": 10**15},
         {"txid": "t", "payer": {"name": 5}},
         {"txid": "t", "notify": "often"},
         {"txid": "t", "client_id": "nobody"},
