@@ -112,8 +112,8 @@ create table audit_entry (
 create table ledger_account (
   id              bigint generated always as identity primary key,
   merchant_id     bigint   not null references merchant,
-  mode            smallint not null,
-  currency        text     not null,
+  mode            smallint not null check (mode in (0, 1)),
+  currency        text     not null check (length(currency) = 3 and currency = upper(currency)),
   kind            text     not null check (kind in ('clearing', 'available', 'held', 'fees', 'suspense')),
   gateway         text     not null default '',    -- clearing only: one account per gateway
   balance_units   bigint   not null default 0,     -- the sum of its postings, kept by the guards
@@ -126,8 +126,8 @@ create table ledger_account (
 create table journal (
   id              bigint generated always as identity primary key,
   merchant_id     bigint   not null references merchant,
-  mode            smallint not null,
-  currency        text     not null,
+  mode            smallint not null check (mode in (0, 1)),
+  currency        text     not null check (length(currency) = 3 and currency = upper(currency)),
   kind            text     not null,               -- what happened, e.g. payment.completed
   source_type     text     not null,
   source_id       text     not null,
@@ -180,11 +180,11 @@ create table payment (
   reference       text     not null unique,        -- txn_…
   token           text     not null unique,        -- the checkout's
   merchant_id     bigint   not null references merchant,
-  mode            smallint not null,
+  mode            smallint not null check (mode in (0, 1)),
   status          text     not null check (status in ('pending', 'processing', 'completed', 'failed', 'cancelled', 'expired')),
   detail          text     not null,               -- the transaction's finer word (merchant-api.md §10.2)
   units           bigint   not null check (units > 0),
-  currency        text     not null,
+  currency        text     not null check (length(currency) = 3 and currency = upper(currency)),
   fee_units       bigint   not null default 0,
   refunded_units  bigint   not null default 0,
   order_id        text,
@@ -242,14 +242,14 @@ create index gateway_session_payment on gateway_session (payment_id, id);
 create table receipt (
   id              bigint generated always as identity primary key,
   merchant_id     bigint   not null references merchant,
-  mode            smallint not null,
+  mode            smallint not null check (mode in (0, 1)),
   gateway         text     not null,
   account         text     not null default '',    -- the provider account it arrived on
   ref             text     not null,               -- the provider's name: an end-to-end id for PIX
   public_id       text     unique,                 -- PIXIN… where it has no charge of its own
   payment_id      bigint   references payment,
   units           bigint   not null check (units > 0),
-  currency        text     not null,
+  currency        text     not null check (length(currency) = 3 and currency = upper(currency)),
   fee_units       bigint   not null default 0,
   origin          text     not null check (origin in ('charge', 'repeat', 'direct')),
   state           text     not null check (state in ('booked', 'held', 'suspense')),

@@ -22,8 +22,12 @@ create index wa_endpoint on webhook_attempt (endpoint_id, started_at desc, id de
 
 -- A journal is one insert; this trigger is the only writer of postings and balances.
 create trigger journal_balances before insert on journal
-when (select coalesce(sum(json_extract(e.value, '$[2]')), 1) <> 0 or count(*) < 2
-             or sum(typeof(json_extract(e.value, '$[2]')) <> 'integer') > 0
+when not json_valid(new.entries) or json_type(new.entries) <> 'array'
+  or (select count(*) < 2
+             or sum(case when e.type = 'array' and json_array_length(e.value) = 3
+                              and json_type(e.value, '$[0]') = 'text' and json_type(e.value, '$[1]') = 'text'
+                              and json_type(e.value, '$[2]') = 'integer' then 0 else 1 end) > 0
+             or coalesce(sum(case when e.type = 'array' then json_extract(e.value, '$[2]') end), 1) <> 0
         from json_each(new.entries) e)
 begin
   select raise(abort, 'journal does not balance');
@@ -45,6 +49,11 @@ create trigger journal_expand after insert on journal begin
                                            where p.journal_id = new.id and p.account_id = ledger_account.id),
          last_journal_id = new.id
    where id in (select account_id from posting where journal_id = new.id);
+  -- `insert or ignore` would carry its indulgence into the statements above.
+  select raise(abort, 'journal was posted in part')
+   where (select count(*) from posting where journal_id = new.id) <> json_array_length(new.entries)
+      or exists (select 1 from posting p join ledger_account a on a.id = p.account_id
+                  where p.journal_id = new.id and a.last_journal_id <> new.id);
 end;
 
 -- A posting is a line of its journal and nothing else; its primary key lets each line in once.
@@ -61,15 +70,16 @@ end;
 -- A balance moves by the postings of a newer journal, once each.
 create trigger balance_by_journal before update on ledger_account
 when new.last_journal_id <= old.last_journal_id
-  or new.balance_units <> old.balance_units + (select coalesce(sum(p.units), 0) from posting p
-                                                where p.journal_id = new.last_journal_id and p.account_id = old.id)
+  or new.balance_units is not old.balance_units + (select sum(p.units) from posting p
+                                                    where p.journal_id = new.last_journal_id and p.account_id = old.id)
   or (new.id, new.merchant_id, new.mode, new.currency, new.kind, new.gateway)
      is not (old.id, old.merchant_id, old.mode, old.currency, old.kind, old.gateway)
 begin
   select raise(abort, 'ledger_account is written by journals only');
 end;
 
-create trigger account_starts_empty before insert on ledger_account when new.balance_units <> 0 begin
+create trigger account_starts_empty before insert on ledger_account
+when new.balance_units <> 0 or new.last_journal_id <> 0 begin
   select raise(abort, 'ledger_account starts empty');
 end;
 
@@ -102,5 +112,14 @@ create trigger audit_entry_refuses_delete before delete on audit_entry begin
 end;
 
 create trigger receipt_refuses_delete before delete on receipt begin
+  select raise(abort, 'receipt is append-only');
+end;
+
+-- What arrived is a fact; only what became of it may change.
+create trigger receipt_keeps_its_money before update on receipt
+when (new.merchant_id, new.mode, new.gateway, new.account, new.ref, new.units, new.currency, new.received_at)
+     is not
+     (old.merchant_id, old.mode, old.gateway, old.account, old.ref, old.units, old.currency, old.received_at)
+begin
   select raise(abort, 'receipt is append-only');
 end;
