@@ -1,10 +1,10 @@
 """An engine on a test's database, with a clock the test tells and a receiver that answers as it is told."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
-from opentill.db import Database, Tx
+from opentill.db import Database, Row, Tx
 from opentill.events import Audience, Event, record
 from opentill.kernel.clock import Instant, ManualClock, SystemClock
 from opentill.kernel.ids import SeededIds
@@ -196,3 +196,34 @@ class Bench:
 
     async def attempts(self) -> list[dict[str, Any]]:
         return await self.rows("select * from webhook_attempt order by started_at, id")
+
+
+class Counted:
+    """A transaction that counts its statements."""
+
+    def __init__(self, tx: Tx) -> None:
+        self._tx = tx
+        self.statements = 0
+
+    @property
+    def dialect(self) -> Any:
+        return self._tx.dialect
+
+    def run(self, sql: str, /, **params: object) -> int:
+        self.statements += 1
+        return self._tx.run(sql, **params)
+
+    def one_or_none(self, sql: str, /, **params: object) -> Row | None:
+        self.statements += 1
+        return self._tx.one_or_none(sql, **params)
+
+    def all(self, sql: str, /, **params: object) -> Sequence[Row]:
+        self.statements += 1
+        return self._tx.all(sql, **params)
+
+    def many(self, sql: str, rows: Sequence[Mapping[str, object]], /) -> int:
+        self.statements += len(rows)
+        return self._tx.many(sql, rows)
+
+    def note_event(self) -> None:
+        self._tx.note_event()
