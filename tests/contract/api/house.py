@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,13 @@ class House:
         await self.merchant_api.settled()
         await self.external_api.settled()
         await self.dependencies.outbound.close()
+
+    async def behind(self, proxies: str) -> "House":
+        """Return the same shops behind proxies whose word about callers is trusted."""
+        settings = replace(self.dependencies.settings, trusted_proxies=proxies)
+        house = House(self.db, self.scene, settings)
+        house.shop, house.other = self.shop, self.other
+        return house
 
     def next_second(self) -> None:
         """Let keys that are remembered be looked up again."""

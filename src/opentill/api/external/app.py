@@ -29,6 +29,7 @@ PER_MINUTE: Final = 60_000  # authenticated requests of an address
 FAILURES_PER_MINUTE: Final = 5  # failed authentications of an address
 SIGNED: Final = frozenset({"POST", "PATCH"})
 CONTENT_TYPE: Final = re.compile(r'application/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?', re.IGNORECASE)
+PRESENTED_MAX: Final = 128  # characters of a client id or secret worth looking up
 NO_CREDENTIALS: Final = "Missing API key credentials. Use Authorization: ApiKey <client_id>:<client_secret>"
 BAD_CREDENTIALS: Final = "Invalid API key credentials"
 
@@ -98,7 +99,7 @@ class ExternalApi(Edge[ExternalCall]):
         client_id, secret = _presented(header)
         now = call.arrived_at
         credential = None
-        if client_id and secret:
+        if printable(client_id, characters_max=PRESENTED_MAX) and printable(secret, characters_max=PRESENTED_MAX):
             credential = await self._callers.recognise(
                 f"{client_id}:{secret}", now, lambda: self._look_up(client_id, secret, call)
             )
@@ -172,7 +173,7 @@ def _presented(header: str) -> tuple[str, str]:
                 client_id, _, secret = b64decode(rest.strip(), validate=True).decode().partition(":")
             except (binascii.Error, ValueError):
                 return "", ""
-            return ("", "") if "\0" in client_id else (client_id, secret)
+            return client_id, secret
         case _:
             return "", ""
 

@@ -6,16 +6,14 @@ from typing import Any, Final, NamedTuple
 from opentill.api.merchant import documents
 from opentill.api.merchant.call import MerchantCall
 from opentill.db import ReadTx
-from opentill.kernel.clock import MINUTE, SECOND, Instant, iso_seconds
+from opentill.kernel.clock import SECOND, Instant, iso_seconds
 from opentill.kernel.owner import Owner
 from opentill.merchants import gateways
 from opentill.web.exchange import Answer
+from opentill.web.health import find_problems
 from opentill.web.json_body import write
 from opentill.web.routes import Operation
-from opentill.webhooks.queries import figures
 
-WORKER_SILENT: Final = 2 * MINUTE
-DELIVERY_LATE: Final = 5 * MINUTE
 VERSION: Final = version("opentill")
 
 
@@ -46,11 +44,10 @@ async def show(call: MerchantCall) -> Answer:
 
 
 def take_pulse(tx: ReadTx, owner: Owner, now: Instant) -> Pulse:
-    """Count what the owner has, and look for a silent worker, waiting events and late deliveries."""
+    """Count what the owner has, and look for what is late."""
     row = tx.one_or_none(
         """
         select (select count(*) from customer where merchant_id = :merchant_id and mode = :mode) as customers,
-               (select max(seen_at) from worker_heartbeat) as seen_at,
                (select min(occurred_at) from event where plan_state <> 1 and plan_state = 0) as waiting_since
         """,
         merchant_id=owner.merchant_id,
@@ -58,13 +55,12 @@ def take_pulse(tx: ReadTx, owner: Owner, now: Instant) -> Pulse:
     )
     if row is None:
         raise RuntimeError("a select of scalars gave no row")
-    silent = row["seen_at"] is None or now - row["seen_at"] > WORKER_SILENT
     waited = max(0, now - row["waiting_since"]) if row["waiting_since"] is not None else 0
     return Pulse(
         gateways=len(gateways.active(tx, owner=owner)),
         customers=row["customers"],
         outbox_lag_s=waited // SECOND,
-        late=silent or figures(tx, now=now).oldest_due_us > DELIVERY_LATE,
+        late=bool(find_problems(tx, now)),
     )
 
 
