@@ -3,13 +3,16 @@
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from opentill.web.exchange import Answer, Call
 
 C = TypeVar("C", bound=Call)
 
 Methods = Mapping[str, "Operation[C]"]
+
+
+PUBLIC: Final = ""  # the permission of what needs no credential
 
 
 @dataclass(frozen=True, slots=True)

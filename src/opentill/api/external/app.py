@@ -6,10 +6,11 @@ from base64 import b64decode
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
-from opentill.api.external import cash_in, errors, webhooks
+from opentill.api.external import errors
 from opentill.api.external.call import KEY_MAX, ExternalCall
 from opentill.api.external.errors import Stopped
 from opentill.api.external.key_case import CASES, EqualKeysError, snake
+from opentill.api.external.operations import OPERATIONS
 from opentill.api.external.signature import verifies
 from opentill.kernel.errors import Refused
 from opentill.merchants import service as merchants
@@ -22,7 +23,7 @@ from opentill.web.edge import Edge, Message, Receive, read_body
 from opentill.web.exchange import Answer, Header, printable
 from opentill.web.idempotency import Slot
 from opentill.web.rate_limit import Windows
-from opentill.web.routes import Found, Operation, Routes, allowed
+from opentill.web.routes import PUBLIC, Found, Operation, Routes, allowed
 
 BODY_BYTES_MAX: Final = 256 * 1024
 PER_MINUTE: Final = 60_000  # authenticated requests of an address
@@ -32,8 +33,6 @@ CONTENT_TYPE: Final = re.compile(r'application/json\s*(;\s*charset\s*=\s*"?utf-8
 PRESENTED_MAX: Final = 128  # characters of a client id or secret worth looking up
 NO_CREDENTIALS: Final = "Missing API key credentials. Use Authorization: ApiKey <client_id>:<client_secret>"
 BAD_CREDENTIALS: Final = "Invalid API key credentials"
-
-OPERATIONS: Final[tuple[Operation[ExternalCall], ...]] = (*webhooks.OPERATIONS, *cash_in.OPERATIONS)
 
 
 class ExternalApi(Edge[ExternalCall]):
@@ -58,6 +57,8 @@ class ExternalApi(Edge[ExternalCall]):
         if isinstance(operation, Answer):
             return operation
         call.operation = operation.path
+        if operation.permission is PUBLIC:
+            return await operation.handle(call)
         body = await read_body(call, receive, bytes_max=BODY_BYTES_MAX)
         if body is None:
             raise Stopped(413, "Request body too large")

@@ -2,9 +2,10 @@
 
 from typing import Any, ClassVar, Final
 
-from opentill.api.merchant import errors, health, payment_intents, payments, transactions
+from opentill.api.merchant import errors
 from opentill.api.merchant.call import MerchantCall
 from opentill.api.merchant.errors import Stopped
+from opentill.api.merchant.operations import OPERATIONS
 from opentill.kernel.clock import Instant
 from opentill.kernel.errors import Invalid, Refused
 from opentill.merchants import service as merchants
@@ -17,7 +18,7 @@ from opentill.web.edge import Edge, Message, Receive, read_body
 from opentill.web.exchange import Answer, Header, printable
 from opentill.web.idempotency import Slot
 from opentill.web.rate_limit import Standing, Windows
-from opentill.web.routes import Operation, Routes, allowed
+from opentill.web.routes import PUBLIC, Routes, allowed
 
 BODY_BYTES_MAX: Final = 1024 * 1024
 KEY_LIMIT: Final = 120  # requests per minute of a key that names no limit of its own
@@ -25,13 +26,6 @@ ADDRESS_LIMIT: Final = 60  # requests per minute of an address without a valid k
 KEY_MAX: Final = 255  # characters of an Idempotency-Key
 NO_FIELDS: Final[tuple[object, ...]] = (None, [], {})
 BODILESS: Final = frozenset({"GET", "HEAD"})
-
-OPERATIONS: Final[tuple[Operation[MerchantCall], ...]] = (
-    *payment_intents.OPERATIONS,
-    *payments.OPERATIONS,
-    *transactions.OPERATIONS,
-    *health.OPERATIONS,
-)
 
 
 class MerchantApi(Edge[MerchantCall]):
@@ -66,6 +60,8 @@ class MerchantApi(Edge[MerchantCall]):
             raise _method_not_allowed(call.method, allowed(found.methods))
         call.operation, call.failure, call.values = operation.path, operation.failure, found.values
 
+        if operation.permission is PUBLIC:
+            return await operation.handle(call)
         if objection is not None:
             raise objection
         _authorise(call, operation.permission)

@@ -9,6 +9,7 @@ from opentill.web.json_body import MalformedJson, write
 
 SDK_AGENTS: Final = ("OwnPay-NodeJS/", "GuzzleHttp/")  # §3.3: their clients read `error` as a text
 GUZZLE: Final = "GuzzleHttp/"  # its SDK takes a Retry-After header for a connection error (§19.1)
+HEALTH: Final = "/health"  # says more of a database that is away (§9.14)
 SERVER_ERROR: Final = "Something went wrong on our side. Quote the request id to the operator of this gateway."
 
 
@@ -55,8 +56,12 @@ def refused(call: MerchantCall, refusal: Refused) -> Answer:
         headers += ((b"retry-after", b"%d" % retry_after_s),)
     code, message = refusal.code, refusal.message
     if isinstance(refusal, Busy):
-        message = f"The service cannot do this now. Try again in {retry_after_s} seconds."
-    return _answer(call, status, _plain(call, code, message, retry_after_s), headers)
+        unit = "second" if retry_after_s == 1 else "seconds"
+        message = f"The service cannot do this now. Try again in {retry_after_s} {unit}."
+    fields = _plain(call, code, message, retry_after_s)
+    if status == 503 and call.path == HEALTH:
+        fields["data"] = {"status": "degraded", "db": "error"}
+    return _answer(call, status, fields, headers)
 
 
 def failed(call: MerchantCall) -> Answer:
