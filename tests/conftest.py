@@ -1,7 +1,7 @@
 """A fresh database for each test, on SQLite and on PostgreSQL.
 
-A test that takes `database` runs twice. PostgreSQL is the server at OPENTILL_TEST_DATABASE_URL; where none answers,
-that half is skipped, except in CI, where it fails.
+A test that takes `database` runs twice. PostgreSQL is the server at OPENTILL_TEST_DATABASE_URL, as a superuser; where
+none answers, that half is skipped, except in CI, where it fails.
 """
 
 import os
@@ -49,11 +49,9 @@ def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def postgres_url(postgres_template: str) -> Iterator[str]:
-    name = f"opentill_test_{secrets.token_hex(6)}"
-    on_server("create database {} template {}", name, postgres_template)
-    yield database_address(name)
-    on_server("drop database {} with (force)", name)
+def postgres_url(emptied_after_tests: str) -> Iterator[str]:
+    yield emptied_after_tests
+    empty(emptied_after_tests)
 
 
 @pytest.fixture(scope="session")
@@ -65,8 +63,8 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_template() -> Iterator[str]:
-    """The name of a migrated database, which is copied for each test."""
+def emptied_after_tests() -> Iterator[str]:
+    """The address of a migrated database that is emptied after each test, which is much faster than a new one."""
     name = f"opentill_test_{secrets.token_hex(6)}"
     try:
         on_server("create database {}", name)
@@ -75,9 +73,14 @@ def postgres_template() -> Iterator[str]:
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    migrate(database_address(name))
-    yield name
-    on_server("drop database {} with (force)", name)
+    url = urlsplit(SERVER_URL)._replace(path=f"/{name}").geturl()
+    try:
+        migrate(url)
+        with psycopg.connect(url) as database:
+            database.execute("create schema test_kept; create table test_kept.migrated as select oid from pg_class")
+        yield url
+    finally:
+        on_server("drop database {} with (force)", name)
 
 
 def on_server(statement: str, *names: str) -> None:
@@ -85,8 +88,32 @@ def on_server(statement: str, *names: str) -> None:
         server.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
-def database_address(name: str) -> str:
-    return urlsplit(SERVER_URL)._replace(path=f"/{name}").geturl()
+def empty(url: str) -> None:
+    """Disconnect everybody, drop what a test created, delete all rows, and start every number at 1 again."""
+    with psycopg.connect(url) as database:
+        database.execute(EMPTY)
+
+
+EMPTY = """
+set session_replication_role = replica;  -- the guards against deleting are for everybody else
+select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid();
+do $$
+declare found record;
+begin
+  for found in select oid, cast(oid as regclass) as name from pg_class
+                where relnamespace = cast('public' as regnamespace) and relkind in ('r', 'p')
+  loop
+    if exists (select from test_kept.migrated m where m.oid = found.oid) then
+      if found.name <> cast('alembic_version' as regclass) then
+        execute format('delete from %s', found.name);
+      end if;
+    else
+      execute format('drop table if exists %s cascade', found.name);
+    end if;
+  end loop;
+  perform setval(cast(seqrelid as regclass), 1, false) from pg_sequence;
+end $$;
+"""
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

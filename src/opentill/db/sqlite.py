@@ -52,6 +52,8 @@ def connect(path: Path, options: Options) -> sqlite3.Connection:
             f"journal_size_limit = {LOG_BYTES_MAX}",
         ):
             connection.execute(f"pragma {setting}")
+        if connection.execute("pragma journal_mode").fetchone()["journal_mode"] != "wal":
+            raise Unavailable(f"{path} cannot have a write-ahead log")
     except (sqlite3.Error, OSError) as error:
         raise Unavailable(f"cannot open {path}: {error}") from error
     return connection
