@@ -8,8 +8,9 @@ from typing import Any, Final
 from opentill.db import ReadTx, Row
 from opentill.kernel.clock import MINUTE, Instant
 from opentill.kernel.owner import Owner
-from opentill.webhooks.model import DeliveryState, EndpointState, Origin
+from opentill.webhooks.model import DeliveryState, EndpointState, Klass, Origin
 from opentill.webhooks.store.bulk import among, numbers
+from opentill.webhooks.store.queue import lanes_with_work
 
 PAGE_ROWS_MAX: Final = 200
 PLAN_GRACE: Final = MINUTE
@@ -238,17 +239,24 @@ def figures(tx: ReadTx, *, now: Instant) -> Figures:
 
 def _oldest_due(tx: ReadTx, *, now: Instant) -> int:
     """Return for how many microseconds the oldest due delivery of an active endpoint and open lane has waited."""
-    row = tx.one_or_none(
-        """
-        select min(case when d.due_at > d.created_at then d.due_at else d.created_at end) as since
-          from webhook_delivery d
-          join webhook_endpoint e on e.id = d.endpoint_id and e.state = 0
-          join webhook_lane l on l.endpoint_id = d.endpoint_id and l.open_at <= :now
-         where d.state = 0 and d.due_at <= :now
+    first = """
+           (select case when d.due_at > d.created_at then d.due_at else d.created_at end from webhook_delivery d
+             where d.state = 0 and d.klass = {klass} and d.endpoint_id = l.endpoint_id
+             order by d.due_at, d.id limit 1)"""
+    found = tx.all(
+        f"""
+        with recursive lane (endpoint_id) as ({lanes_with_work(tx)}
+        )
+        select {", ".join(f"{first.format(klass=int(klass))} as klass_{int(klass)}" for klass in Klass)}
+          from lane l
+          join webhook_endpoint e on e.id = l.endpoint_id and e.state = 0
+          join webhook_lane w on w.endpoint_id = l.endpoint_id and w.open_at <= :now
+         where l.endpoint_id is not null
         """,
         now=now,
     )
-    return 0 if row is None or row["since"] is None else max(0, now - int(row["since"]))
+    since = [int(row[f"klass_{int(k)}"]) for row in found for k in Klass if row[f"klass_{int(k)}"] is not None]
+    return max(0, now - min(since)) if since else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from opentill.db import DatabaseError, Unavailable
-from opentill.kernel.clock import SECOND
+from opentill.kernel.clock import SECOND, Instant
 from opentill.kernel.errors import Busy
 from opentill.webhooks import partitions, queue, rules, sending
 from opentill.webhooks.direct import Slots
@@ -51,7 +51,7 @@ class Dispatcher:
         self._to_flush = asyncio.Event()
         self._worked_at = -BUSY_FOR_S
         self._scanned_at = -POLL_S
-        self._next_due_s: float | None = None  # until the next due instant, as of the last scan
+        self._next_due_at: float | None = None  # monotonic: when the next waiting delivery is due
         self._turn = 0
         self._away = False
         self._reserved = 0
@@ -111,10 +111,7 @@ class Dispatcher:
         engine, began = self._engine, time.monotonic()
         waiting = await engine.db.read(lambda tx: queue.waiting(tx, lanes))
         now = engine.clock.now()
-        if lanes is None:
-            self._scanned_at = began
-            coming = [lane.next_at for lane in waiting if lane.next_at > now]
-            self._next_due_s = (min(coming) - now) / SECOND if coming else None
+        self._look_ahead(waiting, now, began, everywhere=lanes is None)
         grants = rules.share_out(
             waiting,
             now=now,
@@ -135,12 +132,21 @@ class Dispatcher:
             engine.to_send.ring(g.endpoint_id for g in grants if full[g.endpoint_id] >= g.most)
         return bool(jobs)
 
+    def _look_ahead(self, waiting: Sequence[rules.Waiting], now: Instant, began: float, *, everywhere: bool) -> None:
+        """Note when the next delivery is due, so that the loop wakes for it."""
+        if everywhere:
+            self._scanned_at, self._next_due_at = began, None
+        coming = [began + (lane.next_at - now) / SECOND for lane in waiting if lane.next_at > now]
+        if coming:
+            known = self._next_due_at
+            self._next_due_at = min(coming) if known is None else min(known, *coming)
+
     async def _rest(self) -> None:
         """Wait for a hint, the next due instant, or the poll interval."""
-        left = self._scanned_at + self._poll_s - time.monotonic()
-        if self._next_due_s is not None:
-            left = min(left, self._scanned_at + self._next_due_s - time.monotonic())
-        await self._engine.to_send.wait(max(left, 0.001))
+        until = self._scanned_at + self._poll_s
+        if self._next_due_at is not None:
+            until = min(until, self._next_due_at)
+        await self._engine.to_send.wait(max(until - time.monotonic(), 0.001))
 
     @property
     def _free(self) -> int:
@@ -174,7 +180,7 @@ class Dispatcher:
         return POLL_BUSY_S if time.monotonic() - self._worked_at < BUSY_FOR_S else POLL_S
 
     def _due_by_now(self) -> bool:
-        return self._next_due_s is not None and time.monotonic() - self._scanned_at >= self._next_due_s
+        return self._next_due_at is not None and time.monotonic() >= self._next_due_at
 
     # Sending.
 

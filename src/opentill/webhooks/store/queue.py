@@ -91,30 +91,32 @@ def clock(tx: ReadTx) -> Instant | None:
 
 
 def waiting(tx: ReadTx, endpoint_ids: Iterable[int] | None = None) -> list[Waiting]:
-    """Return the lanes of active endpoints that have due rows, all of them or those named.
-
-    Lanes are found by skipping through the index, so the cost grows with them and not with the backlog.
-    """
-    named = endpoint_ids is not None
-    source = _NAMED_LANES.format(among=among(tx, "ids")) if named else _ALL_LANES
-    hint = "" if tx.dialect == "postgres" else "indexed by wd_due"
-    sql = _WAITING.format(source=source.format(hint=hint) if not named else source)
-    found = tx.all(sql, ids=numbers(tx, endpoint_ids or ())) if named else tx.all(sql)
+    """Return the lanes of active endpoints that have due rows, all of them or those named."""
+    if endpoint_ids is None:
+        found = tx.all(_WAITING.format(lanes=lanes_with_work(tx)))
+    else:
+        named = f"select endpoint_id from webhook_lane where endpoint_id {among(tx, 'ids')}"
+        found = tx.all(_WAITING.format(lanes=named), ids=numbers(tx, endpoint_ids))
     return [_as_waiting(row) for row in found if row["first_tries"] is not None or _retries(row)]
 
 
-_ALL_LANES: Final = """
+def lanes_with_work(tx: ReadTx) -> str:
+    """Return the body of a recursive `lane (endpoint_id)` that skips through the index of due rows.
+
+    Its cost grows with the lanes that have work, not with the backlog. It ends with a row of null.
+    """
+    # Left alone, SQLite may walk the index of all rows instead, finished ones too.
+    hint = "" if tx.dialect == "postgres" else "indexed by wd_due"
+    return f"""
       select min(endpoint_id) from webhook_delivery {hint} where state = 0
       union all
       select (select min(d.endpoint_id) from webhook_delivery d {hint}
                where d.state = 0 and d.endpoint_id > lane.endpoint_id)
         from lane where lane.endpoint_id is not null"""
 
-_NAMED_LANES: Final = """
-      select endpoint_id from webhook_lane where endpoint_id {among}"""
 
 _WAITING: Final = """
-    with recursive lane (endpoint_id) as ({source}
+    with recursive lane (endpoint_id) as ({lanes}
     )
     select l.endpoint_id, e.merchant_id, e.options, w.open_at, w.breaker, w.ramp_cap,
            (select min(d.due_at) from webhook_delivery d

@@ -1,0 +1,73 @@
+"""What the engine asks the database often costs as much as there is to do, however much lies there finished."""
+
+from typing import Any
+
+import pytest
+
+from opentill.db import ReadTx
+from opentill.webhooks.store import outbox, queue
+from tests.usecases.webhooks.engine import Bench, Counted
+
+pytestmark = pytest.mark.anyio
+
+
+class Explained(Counted):
+    """A transaction that explains statements and keeps the plans."""
+
+    def __init__(self, tx: Any) -> None:
+        super().__init__(tx)
+        self.plans: list[str] = []
+
+    def all(self, sql: str, /, **params: object) -> Any:
+        verb = "explain" if self.dialect == "postgres" else "explain query plan"
+        rows = self._tx.all(f"{verb} {sql}", **params)
+        self.plans.append("\n".join(str(list(dict(row).values())[-1]) for row in rows))
+        return super().all(sql, **params)
+
+
+async def filled(bench: Bench) -> None:
+    """Store a history: many finished deliveries, a few due."""
+    endpoint, _ = await bench.endpoint()
+    await bench.happens(*[bench.event(object_id=f"p-{n}") for n in range(10)])
+    await bench.plan()
+    await bench.db.write(
+        lambda tx: tx.run(
+            """
+            insert into webhook_delivery (public_id, event_seq, endpoint_id, wire_type, variant, object_key, origin,
+                                          state, created_at)
+            with recursive n (i) as (select 1 union all select i + 1 from n where i < 5000)
+            select 'dlv_done' || cast(i as text), 1, :endpoint_id, 'payment.completed', 'pix/1', 'x', 2, 2, 0 from n
+            """,
+            endpoint_id=endpoint.id,
+        )
+    )
+    if bench.db.dialect == "postgres":
+        await bench.db.write(lambda tx: tx.run("analyze webhook_delivery"))
+
+
+async def plans_of(bench: Bench, ask: Any) -> str:
+    def explained(tx: ReadTx) -> str:
+        wrapped = Explained(tx)
+        if tx.dialect == "postgres":
+            # So few rows would be read whole whatever the indexes; what matters is that they can be used.
+            tx.all("select set_config('enable_seqscan', 'off', true)")
+        ask(wrapped)
+        return "\n".join(wrapped.plans)
+
+    return await bench.db.read(explained)
+
+
+async def test_lanes_with_work_are_found_by_skipping_through_the_due_rows(bench: Bench) -> None:
+    await filled(bench)
+    plan = await plans_of(bench, queue.waiting)
+    assert "wd_due" in plan
+    assert "wd_list" not in plan
+    assert "SCAN webhook_delivery" not in plan.replace("SCAN webhook_delivery USING COVERING INDEX wd_due", "")
+    assert "Seq Scan on webhook_delivery" not in plan
+
+
+async def test_events_to_plan_are_found_without_reading_planned_ones(bench: Bench) -> None:
+    await filled(bench)
+    plan = await plans_of(bench, lambda tx: outbox.unplanned(tx, 200))
+    assert "event_to_plan" in plan
+    assert "Seq Scan" not in plan
