@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -65,6 +66,16 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def emptied_after_tests() -> Iterator[str]:
     """The address of a migrated database that is emptied after each test, which is much faster than a new one."""
+    with new_postgres_database() as url:
+        migrate(url)
+        with psycopg.connect(url) as database:
+            database.execute("create schema test_kept; create table test_kept.migrated as select oid from pg_class")
+        yield url
+
+
+@contextmanager
+def new_postgres_database() -> Iterator[str]:
+    """Create a database without tables, give its address, and drop it."""
     name = f"opentill_test_{secrets.token_hex(6)}"
     try:
         on_server("create database {}", name)
@@ -73,12 +84,8 @@ def emptied_after_tests() -> Iterator[str]:
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    url = urlsplit(SERVER_URL)._replace(path=f"/{name}").geturl()
     try:
-        migrate(url)
-        with psycopg.connect(url) as database:
-            database.execute("create schema test_kept; create table test_kept.migrated as select oid from pg_class")
-        yield url
+        yield urlsplit(SERVER_URL)._replace(path=f"/{name}").geturl()
     finally:
         on_server("drop database {} with (force)", name)
 
