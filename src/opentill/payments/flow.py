@@ -12,8 +12,9 @@ from opentill.gateways.port import Gateway, GatewaySession, UnpaidVerdict, Verdi
 from opentill.kernel.clock import MINUTE, after
 from opentill.kernel.errors import Conflict, Fault, Invalid, NotFound
 from opentill.kernel.owner import Owner
-from opentill.payments import pix_flow, queries, service, store
-from opentill.payments.model import Payment, Session, SessionState
+from opentill.payments import pix_flow, queries, rules, service, store
+from opentill.payments.model import Payment, PaymentStatus, Session, SessionState
+from opentill.payments.rounds import each
 from opentill.payments.tools import Tools
 from opentill.pix.model import GATEWAY as PIX
 from opentill.pix.model import Charge
@@ -81,6 +82,8 @@ async def cancel(tools: Tools, token: str) -> Payment:
     session = await tools.db.read(lambda tx: queries.open_session(tx, payment))
     if session is not None and session.state is SessionState.UNKNOWN:
         payment = await check_session(tools, session)
+    if payment.status is not PaymentStatus.CANCELLED:
+        rules.end(payment, PaymentStatus.CANCELLED, now=tools.clock.now())  # refused before the bank is asked
     if await pix_flow.cancel_charge(tools, payment):
         return await _by_token(tools, token)
     return await tools.db.write(
@@ -93,17 +96,13 @@ async def cancel(tools: Tools, token: str) -> Payment:
 async def check_due_sessions(tools: Tools) -> int:
     """Ask the gateways of the sessions that are due; return how many there were."""
     due = await tools.db.read(lambda tx: store.due_sessions(tx, now=tools.clock.now(), limit=BATCH))
-    for session in due:
-        await check_session(tools, session)
-    return len(due)
+    return await each(due, lambda session: check_session(tools, session))
 
 
 async def expire_due(tools: Tools) -> int:
     """End the payments whose time has passed, their gateway asked first; return how many were looked at."""
     due = await tools.db.read(lambda tx: store.expired(tx, now=tools.clock.now(), limit=BATCH))
-    for payment_id, owner in due:
-        await _expire(tools, payment_id, owner)
-    return len(due)
+    return await each(due, lambda found: _expire(tools, *found))
 
 
 async def _expire(tools: Tools, payment_id: int, owner: Owner) -> None:

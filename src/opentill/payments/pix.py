@@ -20,7 +20,7 @@ from opentill.merchants.fees import fee_of
 from opentill.merchants.model import Merchant
 from opentill.payments import review, rules, service, store
 from opentill.payments.documents import merchant_part, payment_event
-from opentill.payments.model import Order, Payment, PaymentStatus, Receipt, SessionState
+from opentill.payments.model import Detail, Order, Payment, PaymentStatus, Receipt, SessionState
 from opentill.pix import service as pix
 from opentill.pix import store as charges
 from opentill.pix.identifiers import charge_id_of, payer_ispb, receipt_id
@@ -356,7 +356,8 @@ def _end_with_charge(
     """End a payment together with its charge; a payment that goes on only hears of the charge."""
     pix_type = f"pix.charge.{charge.state.value}"
     shown = charge_part(charge)
-    over = payment.open and (status is PaymentStatus.CANCELLED or now >= payment.expires_at)
+    may_end = payment.open and payment.detail is not Detail.PENDING_REVIEW
+    over = may_end and (status is PaymentStatus.CANCELLED or now >= payment.expires_at)
     if not over:
         kind = f"charge.{charge.state.value}"
         record(tx, payment_event(kind, payment, at=now, pix_type=pix_type, charge=shown), ids=ids)

@@ -15,6 +15,7 @@ from opentill.kernel.errors import Busy, NotFound, Refused
 from opentill.merchants.model import Merchant
 from opentill.payments import pix, store
 from opentill.payments.model import Order, Payment
+from opentill.payments.rounds import each
 from opentill.payments.tools import Tools
 from opentill.pix import port
 from opentill.pix import service as rail
@@ -164,17 +165,13 @@ async def cancel_charge(tools: Tools, payment: Payment) -> bool:
 async def confirm_due_hints(tools: Tools) -> int:
     """Confirm the hints that are due; return how many there were."""
     due = await tools.db.read(lambda tx: charges.due_hints(tx, now=tools.clock.now(), limit=BATCH))
-    for hint in due:
-        await confirm_hint(tools, hint)
-    return len(due)
+    return await each(due, lambda hint: confirm_hint(tools, hint))
 
 
 async def look_at_due(tools: Tools) -> int:
     """Look at the charges that are due; return how many there were."""
     due = await tools.db.read(lambda tx: charges.due_charges(tx, now=tools.clock.now(), limit=BATCH))
-    for charge in due:
-        await look_at(tools, charge)
-    return len(due)
+    return await each(due, lambda charge: look_at(tools, charge))
 
 
 async def sweep(tools: Tools) -> int:
@@ -183,9 +180,7 @@ async def sweep(tools: Tools) -> int:
     due = await tools.db.read(
         lambda tx: charges.active_accounts(tx, swept_before=Instant(now - SWEEP_EVERY), limit=BATCH)
     )
-    for account in due:
-        await _sweep_account(tools, account)
-    return len(due)
+    return await each(due, lambda account: _sweep_account(tools, account))
 
 
 async def _sweep_account(tools: Tools, account: Account) -> None:

@@ -1,0 +1,72 @@
+"""A payer may open a PIX code and pay by card all the same: what one way leaves behind must not trouble the other."""
+
+from pathlib import Path
+
+import pytest
+
+from opentill.db import Database
+from opentill.kernel.clock import DAY, MINUTE
+from opentill.kernel.errors import Conflict
+from opentill.payments import flow, pix, pix_flow
+from opentill.payments.model import Detail, Payment, PaymentStatus
+from opentill.pix.model import State
+from opentill.pix.port import ChargeState
+from tests.usecases.checkout.shop import Shop, open_shop
+
+
+async def test_a_code_expires_beside_a_payment_that_waits_for_a_person(database: Database, tmp_path: Path) -> None:
+    shop = await open_shop(database, tmp_path)
+    payment = await parked_with_a_code(shop)
+
+    shop.clock.advance(DAY)
+    await pix_flow.look_at_due(shop.deps.tools)
+
+    assert await state_of_code(shop, payment) is State.EXPIRED
+    assert (await shop.reads(payment)).detail is Detail.PENDING_REVIEW
+
+
+async def test_a_payment_that_waits_for_a_person_is_not_cancelled_and_neither_is_its_code(
+    database: Database, tmp_path: Path
+) -> None:
+    shop = await open_shop(database, tmp_path)
+    payment = await parked_with_a_code(shop)
+
+    with pytest.raises(Conflict):
+        await flow.cancel(shop.deps.tools, payment.token)
+
+    assert [charge.state for charge in shop.bank.charges.values()] == [ChargeState.ACTIVE]
+    assert await state_of_code(shop, payment) is State.ACTIVE
+    assert (await shop.reads(payment)).status is PaymentStatus.PROCESSING
+
+
+async def test_what_cannot_be_looked_at_keeps_nothing_else_waiting(database: Database, tmp_path: Path) -> None:
+    shop = await open_shop(database, tmp_path)
+    of_a_gateway_that_is_gone, other = await shop.orders(), await shop.orders()
+    for payment in (of_a_gateway_that_is_gone, other):
+        await flow.choose_gateway(shop.deps.tools, payment.token, "sandbox")
+        await flow.submit(shop.deps.tools, payment.token, {"outcome": "answer_lost"})
+    await database.write(
+        lambda tx: tx.run(
+            "update gateway_session set gateway = 'gone' where payment_id = :id", id=of_a_gateway_that_is_gone.id
+        )
+    )
+
+    shop.clock.advance(MINUTE)
+    with pytest.raises(ExceptionGroup):
+        await flow.check_due_sessions(shop.deps.tools)
+
+    assert (await shop.reads(other)).status is PaymentStatus.COMPLETED
+
+
+async def parked_with_a_code(shop: Shop) -> Payment:
+    """Return a payment whose payer opened a PIX code and then paid less by the sandbox."""
+    payment = await shop.orders()
+    await flow.choose_gateway(shop.deps.tools, payment.token, "pix")
+    await flow.choose_gateway(shop.deps.tools, payment.token, "sandbox")
+    return await flow.submit(shop.deps.tools, payment.token, {"outcome": "short"})
+
+
+async def state_of_code(shop: Shop, payment: Payment) -> State:
+    charge = await shop.db.read(lambda tx: pix.charge_of(tx, payment))
+    assert charge is not None
+    return charge.state
