@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -24,10 +24,12 @@ pytestmark = pytest.mark.anyio
 
 
 @asynccontextmanager
-async def running(bench: Bench, database: Database, *, worker: str = "worker-1") -> AsyncIterator[Engine]:
+async def running(
+    bench: Bench, database: Database, *, worker: str = "worker-1", allow: Sequence[str] = ("127.0.0.1",)
+) -> AsyncIterator[Engine]:
     """Run both loops with the real client, and stop them in the end."""
     clock = SystemClock()
-    async with Outbound(allow=AllowList.parse(["127.0.0.1"])) as outbound:
+    async with Outbound(allow=AllowList.parse(allow)) as outbound:
         engine = Engine(
             db=database,
             sender=outbound,
@@ -139,3 +141,26 @@ async def test_two_workers_never_send_one_delivery_at_the_same_time(bench: Bench
         ids = [request.header("webhook-id") for request in receiver.requests]
         assert len(ids) == len(set(ids)) == 60
         assert {row["claim_gen"] for row in await bench.deliveries()} == {1}
+
+
+async def test_a_private_address_is_dialled_only_for_the_merchant_it_was_opened_for(
+    bench: Bench, database: Database
+) -> None:
+    opened = await bench.new_merchant("Loja de Teste", outbound_allow=("127.0.0.1",))
+    async with Receiver() as receiver:
+        await bench.endpoint(receiver.url("/mine"), owner=opened.owner)
+        await bench.endpoint(receiver.url("/theirs"))
+        async with running(bench, database, allow=()):
+            await bench.happens(bench.event(owner=opened.owner), bench.event())
+            await receiver.wait_for(1)
+
+            async def both_tried() -> bool:
+                return len(await bench.attempts()) == 2
+
+            await eventually(both_tried)
+    assert [request.path for request in receiver.requests] == ["/mine"]
+    assert receiver.connections == 1
+    outcomes = {row["outcome"]: row for row in await bench.attempts()}
+    assert set(outcomes) == {"ok", "blocked_address"}
+    assert bytes(outcomes["ok"]["body"]) == b"ok"
+    assert "127.0.0.0/8" in outcomes["blocked_address"]["detail"]
