@@ -31,7 +31,8 @@ def create_admin_app(deps: Dependencies, pages: Pages | None = None) -> ASGIApp:
             Route("/setup/{token}", admin.offer),
             Route("/setup/{token}", admin.claim, methods=["POST"]),
             Route(PREFIX + "/{digest}/{name:path}", pages.assets.serve),
-        ]
+        ],
+        surface="admin",
     )
 
 

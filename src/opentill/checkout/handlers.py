@@ -54,7 +54,8 @@ def create_checkout_app(deps: Dependencies, pages: Pages | None = None) -> ASGIA
             Route("/{token}/cancel", checkout.ask_whether_to_cancel),
             Route("/{token}/cancel", checkout.cancel, methods=["POST"]),
             Route("/{token}/return/{session}", checkout.come_back),
-        ]
+        ],
+        surface="checkout",
     )
 
 

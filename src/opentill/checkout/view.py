@@ -47,6 +47,7 @@ class View:
     has_other_ways: bool
     opens_at_once: bool
     declined: bool
+    reason: str | None  # why it was, in the provider's words
     last_way: str | None
     way_name: str | None
     code: str | None
@@ -127,6 +128,7 @@ def make(
         has_other_ways=len(ways) > 1,
         opens_at_once=len(ways) == 1 and session is None and note is None,
         declined=rules.declined(situation),
+        reason=session.reason if session and session.reason != "declined" else None,
         last_way=session.gateway if session else None,
         way_name=next((way.name for way in situation.offered if way.slug == payment.gateway), payment.gateway),
         code=code,

@@ -3,7 +3,7 @@
 An edge makes one `Pages`, renders with it, and turns its routes into an application:
 
     pages = Pages(ids=deps.ids, public_url=deps.settings.public_url)
-    app = pages.application([Route("/{token}", show)])
+    app = pages.application([Route("/{token}", show)], surface="checkout")
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,6 +28,7 @@ from opentill.web import formats, languages
 from opentill.web.assets import PACKAGE, Assets
 from opentill.web.browser import BrowserHeaders
 from opentill.web.languages import Language
+from opentill.web.page_log import PageLog
 
 LANGUAGE_COOKIE: Final = "opentill_language"
 YEAR_S: Final = 31_536_000
@@ -81,8 +82,8 @@ class Pages:
             accepted=request.headers.get("accept-language", ""),
         )
 
-    def application(self, routes: Sequence[BaseRoute]) -> ASGIApp:
-        """Return an application of pages: safe headers, compression, and a page for every kind of failure."""
+    def application(self, routes: Sequence[BaseRoute], *, surface: str) -> ASGIApp:
+        """Return an application of pages: safe headers, compression, a log, and a page for every kind of failure."""
         packing = Middleware(GZipMiddleware, minimum_size=COMPRESS_FROM_BYTES, compresslevel=COMPRESSION)
         pages = Starlette(
             routes=list(routes),
@@ -96,7 +97,7 @@ class Pages:
         )
         pages.router.redirect_slashes = False  # it would build an address from the Host header
         # Outermost, because the page of an unexpected failure is made outside every other middleware.
-        return BrowserHeaders(pages, https=self._https, ids=self._ids)
+        return BrowserHeaders(PageLog(pages, surface=surface), https=self._https, ids=self._ids)
 
     def problem(self, request: Request, kind: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
         """Return the page that explains a failure."""
