@@ -18,7 +18,7 @@ from opentill.web import languages
 from opentill.web.pages import Pages
 from tests.usecases.checkout.shop import Shop, open_shop
 
-NOT_TEXT = re.compile(r"<(script|style|svg|code|time|noscript)\b.*?</\1>", re.S)
+NOT_TEXT = re.compile(r"<(script|style|svg|code|time|noscript|q)\b.*?</\1>", re.S)
 TRANSLATED = re.compile(r"⟦[^⟦⟧]*(?:⟦[^⟦⟧]*⟧[^⟦⟧]*)*⟧")
 OF_THE_MERCHANT = ("Padaria São João", "OpenTill", "PIX", "Sandbox", "Português", "English", "Español", "P")
 
