@@ -81,6 +81,8 @@ class SandboxGateway:
                 return UnpaidVerdict(VerdictState.PENDING)
             case Outcome.PAID_LATE if now < session.expires_at + DELAY:
                 return UnpaidVerdict(VerdictState.PENDING)
+            case Outcome.SHORT if session.amount.units <= UNITS_PER_MINOR:
+                return UnpaidVerdict(VerdictState.FAILED, reason="Less than this cannot be paid.")
             case Outcome.SHORT:
                 short = Money(session.amount.units - UNITS_PER_MINOR, session.amount.currency)
                 return _paid(session, short)

@@ -106,7 +106,7 @@ def reject(tx: Tx, charge_id: str, *, payment: Payment, now: Instant) -> None:
     if charge.state is not State.CREATING:
         return
     pix.settle(tx, charge, State.REJECTED, now=now)
-    if charge.created_at == payment.created_at:
+    if charge.created_at == payment.created_at and payment.open:
         store.update(tx, rules.end(payment, PaymentStatus.FAILED, now=now))
 
 

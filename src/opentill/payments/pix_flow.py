@@ -107,9 +107,13 @@ async def confirm_hint(tools: Tools, hint: Row) -> bool:
 
 
 async def look_at_payment(tools: Tools, payment: Payment) -> bool:
-    """Ask the bank about a payment's charge; return whether there is a live one, which then decides the payment."""
+    """Ask the bank about a payment's charge; return whether there is one that decides how the payment goes on."""
     charge = await tools.db.read(lambda tx: pix.charge_of(tx, payment))
-    if charge is None or charge.state not in LIVE:
+    if charge is None:
+        return False
+    if charge.state is State.CREATING and charge.created_at == payment.created_at:
+        return True  # nobody has heard of either; they are announced or given up together
+    if charge.state not in LIVE:
         return False
     await look_at(tools, charge)
     return True

@@ -130,13 +130,13 @@ def conclude(tx: Tx, session: Session, verdict: Verdict, *, ids: Ids, keyring: K
     """Apply what the gateway said of a session. Safe to repeat, in any order, by any number of callers."""
     payment = _locked(tx, session.payment_id, owner=session.owner, keyring=keyring)
     match verdict:
-        case PaidVerdict(ref, amount):
+        case PaidVerdict(ref, amount) if amount.units > 0:
             store.update_session(tx, session, state=SessionState.PAID, now=now, provider_ref=ref)
             receipt = Receipt(session.owner, session.gateway, "", ref, amount, now)
             return receive(tx, payment, receipt, ids=ids, now=now)
         case UnpaidVerdict(VerdictState.FAILED | VerdictState.CANCELLED):
             return _decline(tx, payment, session, verdict, ids=ids, now=now)
-        case UnpaidVerdict():
+        case _:  # nobody knows yet; nothing at all is no payment either
             wait_s = CHECK_WAITS_S[min(session.checks, len(CHECK_WAITS_S) - 1)]
             store.update_session(
                 tx, session, state=SessionState.UNKNOWN, now=now, next_check_at=after(now, wait_s * SECOND)
