@@ -13,8 +13,8 @@ from bench.limits import raw_sqlite
 from bench.product import Install, ProductFailed
 from bench.results import Found
 from opentill.db import Options
-from opentill.db import postgres as product_postgres
 from opentill.db import sqlite as product_sqlite
+from opentill.db.postgres.connection import connect as connect_postgres
 
 if TYPE_CHECKING:
     from bench.session import Session
@@ -80,7 +80,7 @@ def pragmas(connection: sqlite3.Connection) -> dict[str, Any]:
 
 
 def postgres_settings(install: Install) -> dict[str, str]:
-    with closing(product_postgres.connect(install.database_url, Options())) as connection:
+    with closing(connect_postgres(install.database_url, Options())) as connection:
         found = {
             name: next(iter(connection.execute(f"show {name}".encode()).fetchone().values()))  # type: ignore[union-attr]
             for name in (*DURABLE, "default_transaction_isolation")

@@ -95,6 +95,10 @@ class Server:
     port: int
     pids: Sequence[int]
 
+    def cpu_seconds(self) -> float:
+        """Return the processor time used by all processes of the product so far."""
+        return sum(cpu_ticks(pid) for pid in self.pids) / os.sysconf("SC_CLK_TCK")
+
     def ask(
         self, method: str, path: str, headers: Mapping[str, str] | None = None, body: str | None = None
     ) -> tuple[int, Any]:
@@ -107,6 +111,11 @@ class Server:
             return answer.status, json.loads(content) if content[:1] in (b"{", b"[") else content
         finally:
             connection.close()
+
+
+def cpu_ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
 
 
 @contextmanager
@@ -125,22 +134,23 @@ def serving(install: Install, *, workers: bool = True, **environment: str) -> It
         ]
     server = Server(port, [process.pid for process in processes])
     try:
-        wait_until_ready(server, processes, output)
+        # Without workers the installation is never ready, only alive.
+        wait_until(server, "/health/ready" if workers else "/health", processes, output)
         yield server
     finally:
         stop(processes)
 
 
-def wait_until_ready(server: Server, processes: Sequence[subprocess.Popen[bytes]], output: Path) -> None:
+def wait_until(server: Server, path: str, processes: Sequence[subprocess.Popen[bytes]], output: Path) -> None:
     limit = time.monotonic() + READY_S_MAX
     while time.monotonic() < limit and all(process.poll() is None for process in processes):
         try:
-            if server.ask("GET", "/health/ready")[0] == 200:
+            if server.ask("GET", path)[0] == 200:
                 return
         except OSError:
             pass
         time.sleep(0.05)
-    raise ProductFailed(f"the product did not become ready: {output.read_text(errors='replace')[-2000:]}")
+    raise ProductFailed(f"{path} did not answer 200: {output.read_text(errors='replace')[-300:]}")
 
 
 def stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:

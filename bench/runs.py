@@ -1,28 +1,34 @@
 """One run: bars measured mode by mode, written as JSON and markdown, and the exit status they deserve."""
 
 import importlib
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import get_args
 
 import psycopg
 
 from bench import audit, machine, suite
 from bench.bar import Bar, Benchmark, MarkedTests, Mode, NotBuilt, SizeName, Tier
-from bench.cluster import NoPostgres
+from bench.cluster import NoPostgres, NotDurable
 from bench.limits import every
 from bench.limits.servers import FLAGS
 from bench.noise import FOREIGN_CPU_MAX
 from bench.product import RATE_LIMIT, ProductFailed
+from bench.registry import BARS
+from bench.renewal import Unrepeatable
 from bench.report import markdown
 from bench.results import RESULTS, Found, Run, not_run, write
 from bench.rounds import Protocol
 from bench.session import Session, open_session
 
 PAYMENTS = 100_000
+NOTE_MAX = 400
+PUBLISHED = Path(__file__).parents[1] / "docs" / "operating" / "benchmarks.md"
 WORK = Path("/var/tmp")
 """On a disk: the usual folder for short-lived files is memory on many machines."""
 
@@ -42,10 +48,9 @@ def measure(order: Order) -> int:
     """Measure every bar of *order*, write and print the result; return the exit status."""
     with tempfile.TemporaryDirectory(prefix="opentill-bench-", dir=WORK) as folder:
         run = Run(order.tier, machine.describe(Path(folder)), machine.software())
-        for mode in order.modes:
-            for found in measured_in(mode, order, run, Path(folder) / mode):
-                run.found.append(found)
-                print(f"{found.bar.id} {found.mode} {found.part.name}: {found.verdict} {found.note}", flush=True)
+        for found in everything(order, run, Path(folder)):
+            run.found.append(found)
+            print(f"{found.bar.id} {found.mode} {found.part.name}: {found.verdict} {found.note}", flush=True)
     return finish(run)
 
 
@@ -60,38 +65,31 @@ def measure_limits(order: Order) -> int:
     return finish(run)
 
 
-def measured_in(mode: Mode, order: Order, run: Run, work: Path) -> Iterable[Found]:
-    """Yield what was found in one mode: tests first, then benchmarks, which share a session."""
-    chosen = [(bar, size) for bar, size in order.bars if belongs(bar, mode, order.modes)]
-    yield from without_measuring(chosen, mode)
-    for bar, size in chosen:
-        if isinstance(bar.runner, MarkedTests):
-            yield from suite.measure(bar, "any" if "any" in bar.modes else mode, size)
-    benchmarks = [bar for bar, _ in chosen if isinstance(bar.runner, Benchmark)]
-    if benchmarks:
-        yield from benchmarked(benchmarks, mode, order, run, work)
-
-
-def belongs(bar: Bar, mode: Mode, modes: Sequence[Mode]) -> bool:
-    """Tell whether *bar* is measured in *mode*; what depends on no database is measured once."""
-    return mode in bar.modes or ("any" in bar.modes and mode == modes[0])
-
-
-def without_measuring(chosen: Sequence[tuple[Bar, SizeName]], mode: Mode) -> Iterable[Found]:
-    for bar, _ in chosen:
+def everything(order: Order, run: Run, work: Path) -> Iterable[Found]:
+    """Yield what is found: tests first, then benchmarks mode by mode, which share a session each."""
+    for bar, _ in order.bars:
         if isinstance(bar.runner, NotBuilt):
-            for part in bar.parts_in(mode):
-                yield not_run(bar, part, mode, bar.runner.reason)
+            for mode in suite.modes_of(bar, order.modes):
+                yield from (not_run(bar, part, mode, bar.runner.reason) for part in bar.parts_in(mode))
+    for size in get_args(SizeName):
+        tested = [bar for bar, wanted in order.bars if wanted == size and isinstance(bar.runner, MarkedTests)]
+        if tested:
+            yield from suite.measure(tested, order.modes, size)
+    for mode in order.modes:
+        benchmarks = [bar for bar, _ in order.bars if isinstance(bar.runner, Benchmark) and mode in bar.modes]
+        if benchmarks:
+            yield from benchmarked(benchmarks, mode, order, run, work / mode)
 
 
 def benchmarked(bars: Sequence[Bar], mode: Mode, order: Order, run: Run, work: Path) -> Iterable[Found]:
     try:
         with open_session(mode, work, order.protocol, run) as session:
             session.payments = order.payments
+            assert session.merchants  # the first command makes the database that is looked at
+            note_settings(session)
             for module, group in groupby(bars, key=module_of):
                 yield from looked_at(module, list(group), session)
-            note_settings(session)
-    except NoPostgres as missing:
+    except (NoPostgres, NotDurable) as missing:
         for bar in bars:
             for part in bar.parts_in(mode):
                 yield not_run(bar, part, mode, str(missing))
@@ -107,10 +105,15 @@ def looked_at(module: str, bars: Sequence[Bar], session: Session) -> Iterable[Fo
     work: Callable[[Sequence[Bar], Session], Sequence[Found]] = importlib.import_module(module).measure
     try:
         yield from session.audited(work(bars, session))
-    except (ProductFailed, RuntimeError) as failure:
+    except (ProductFailed, Unrepeatable, RuntimeError, subprocess.CalledProcessError) as failure:
         for bar in bars:
             for part in bar.parts_in(session.mode):
-                yield Found(bar, part, session.mode, "fail", 0.0, note=str(failure))
+                yield Found(bar, part, session.mode, "fail", 0.0, note=in_one_line(str(failure)))
+
+
+def in_one_line(text: str) -> str:
+    """Return the end of an error's text, fit for a table."""
+    return " ".join(text.split())[-NOTE_MAX:]
 
 
 def note_settings(session: Session) -> None:
@@ -130,10 +133,14 @@ def note_settings(session: Session) -> None:
 
 def finish(run: Run) -> int:
     """Write both files, print the table, return 1 below a gate."""
+    places = list(BARS)
+    run.found.sort(key=lambda found: places.index(found.bar.id))
     result = run.as_json()
     path = write(result, RESULTS)
     text = markdown(result)
     path.with_suffix(".md").write_text(text)
+    if run.tier == "release":
+        PUBLISHED.write_text(f"# Benchmarks\n\n{text}")
     print(f"\n{text}\n{path}")
     bad = {"fail", "unstable", "not_run"} if run.tier == "release" else {"fail"}
     return 1 if any(found.verdict in bad for found in run.found) else 0

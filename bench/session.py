@@ -47,6 +47,7 @@ class Session:
     payments: int = 100_000
     acknowledged: int = 0
     lost: int = 0
+    cpu_us: float = 0.0  # processor time of the product for each request of the latest load
     not_accepted: int = 0
     notes: list[str] = field(default_factory=list)
 
@@ -118,7 +119,10 @@ class Session:
     def load(self, templates: Sequence[str], *, connections: int, seconds: float, **more: object) -> Load:
         """Send requests to the product."""
         plan = Plan("127.0.0.1", self.server.port, connections, seconds, 0.5, templates, **more)  # type: ignore[arg-type]
-        return run(plan)
+        before = self.server.cpu_seconds()
+        load = run(plan)
+        self.cpu_us = 1e6 * (self.server.cpu_seconds() - before) / max(1, sum(load.statuses.values()))
+        return load
 
     def create(self, seconds: float, *, connections: int, merchants: int = MERCHANTS) -> Load:
         """Create payments through the API and count what was acknowledged."""

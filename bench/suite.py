@@ -16,33 +16,42 @@ from bench.results import Found, not_run
 ROOT = Path(__file__).parents[1]
 NO_TESTS = 5
 """pytest's exit status when nothing was collected."""
+PASSED_ON = ("OPENTILL_BAR_SEED", "OPENTILL_TEST_DATABASE_URL")
 Line = Mapping[str, Any]
 
 
-def measure(bar: Bar, mode: Mode, size: SizeName) -> Sequence[Found]:
-    """Run the tests of *bar* on one database, or on none where the bar does not depend on it."""
-    assert isinstance(bar.runner, MarkedTests)
+def measure(bars: Sequence[Bar], modes: Sequence[Mode], size: SizeName) -> Sequence[Found]:
+    """Run the tests of *bars* in one go; return what they say about each bar and database."""
     with tempfile.TemporaryDirectory(prefix="opentill-bar-") as folder:
         path = Path(folder) / "results.jsonl"
-        status, output = pytest(bar, mode, size, path)
+        status, output = pytest(bars, modes, size, path)
         lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    lines = [line for line in lines if line["id"] == bar.id]
-    if status not in (0, 1, NO_TESTS):
-        return [failed(bar, part, mode, f"pytest ended with {status}: {output}") for part in bar.parts_in(mode)]
-    if not lines:
-        return [not_run(bar, part, mode, f"not built yet: {bar.runner.missing}") for part in bar.parts_in(mode)]
-    return [judged(bar, part, mode, size, of_part(lines, part, bar)) for part in bar.parts_in(mode)]
+    found = []
+    for bar in bars:
+        for mode in modes_of(bar, modes):
+            ours = [line for line in lines if line["id"] == bar.id and line["mode"] in (mode, "any")]
+            for part in bar.parts_in(mode):
+                if status not in (0, 1, NO_TESTS):
+                    found.append(failed(bar, part, mode, f"pytest ended with {status}: {output}"))
+                else:
+                    found.append(judged(bar, part, mode, size, of_part(ours, part, bar)))
+    return found
 
 
-def pytest(bar: Bar, mode: Mode, size: SizeName, results: Path) -> tuple[int, str]:
-    """Run pytest for *bar*; return its exit status and the end of its output."""
+def modes_of(bar: Bar, modes: Sequence[Mode]) -> Sequence[Mode]:
+    return ("any",) if "any" in bar.modes else [mode for mode in modes if mode in bar.modes]
+
+
+def pytest(bars: Sequence[Bar], modes: Sequence[Mode], size: SizeName, results: Path) -> tuple[int, str]:
+    """Run pytest for *bars*; return its exit status and the end of its output."""
     environment = Install(Path()).environment(
-        OPENTILL_BAR_RESULTS=str(results), OPENTILL_BAR_SIZE=size, OPENTILL_BAR_DB="both" if mode == "any" else mode
+        OPENTILL_BAR_RESULTS=str(results),
+        OPENTILL_BAR_SIZE=size,
+        OPENTILL_BAR_DB=modes[0] if len(modes) == 1 else "both",
     )
-    for name in ("OPENTILL_BAR_SEED", "OPENTILL_TEST_DATABASE_URL"):
-        if name in os.environ:
-            environment[name] = os.environ[name]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.bars", "-m", "bar", "--bar", bar.id, "tests"]
+    environment |= {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    words = [word for bar in bars for word in ("--bar", bar.id)]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.bars", "-m", "bar", *words, "tests"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode == 1:
         print(done.stdout[-6000:])
@@ -56,7 +65,8 @@ def of_part(lines: Sequence[Line], part: Part, bar: Bar) -> Sequence[Line]:
 
 def judged(bar: Bar, part: Part, mode: Mode, size: SizeName, lines: Sequence[Line]) -> Found:
     if not lines:
-        return not_run(bar, part, mode, f"no test says anything about {part.name}")
+        assert isinstance(bar.runner, MarkedTests)
+        return not_run(bar, part, mode, f"not built yet: {bar.runner.missing}")
     bad = [line for line in lines if line["outcome"] == "failed"]
     if bad:
         return failed(bar, part, mode, f"{bad[0]['test']}: {bad[0]['reason']}", **sizes(lines))

@@ -29,6 +29,7 @@ def measure(wanted: Sequence[Bar], session: Session) -> Sequence[Found]:
     subjects["creation"] = lambda seconds: session.create(seconds, connections=connections).rate
     series = session.settle(subjects, [("creation", limit) for limit in limits.values()])
     size = {"connections": connections, "merchants": MERCHANTS, "statements": len(session.request.statements)}
+    size["cpu_us_per_request"] = round(session.cpu_us)
     return [
         session.judge(bar, part, series, ("creation", limits[bar.id]), unit="1/s", **size)
         for bar in wanted

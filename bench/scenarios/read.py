@@ -28,7 +28,7 @@ def measure(wanted: Sequence[Bar], session: Session) -> Sequence[Found]:
         for name in ("L1", "L2")
     }
     series = session.settle({**subjects, "read": read}, [("read", "L2"), ("read", "L1")])
-    size = {"connections": CONNECTIONS, "payments": len(values)}
+    size = {"connections": CONNECTIONS, "payments": len(values), "cpu_us_per_request": round(session.cpu_us)}
     return [
         session.judge(bar, part, series, ("read", str(part.limit)), unit="1/s", **size)
         for bar in wanted

@@ -39,6 +39,7 @@ def measure(wanted: Sequence[Bar], session: Session) -> Sequence[Found]:
         for number in range(count):
             begin = time.monotonic()
             charge(server, merchant, number)
+            session.acknowledged += 1  # a charge is a payment
             time.sleep(max(0.0, SECONDS_PER_EVENT - (time.monotonic() - begin)))
         time.sleep(SETTLE_S)
     latencies = matched(session, record, merchant)
