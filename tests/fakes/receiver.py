@@ -76,8 +76,11 @@ class Line:
     is_open: bool = field(default=True)
 
     async def send(self, data: bytes) -> None:
+        if self.writer.is_closing():
+            raise ConnectionResetError("the client is gone")
         self.writer.write(data)
         await self.writer.drain()
+        await asyncio.sleep(0)  # draining an empty buffer does not let anybody else run
 
     async def until_closed(self) -> None:
         """Say nothing more until the client gives up."""
@@ -153,6 +156,12 @@ class Receiver:
         async with asyncio.timeout(within_s), self._arrived:
             await self._arrived.wait_for(lambda: len(self.requests) >= count)
         return self.requests
+
+    async def wait_until_idle(self, *, within_s: float = 5.0) -> None:
+        """Return once no connection is open."""
+        async with asyncio.timeout(within_s):
+            while self.open_connections:  # noqa: ASYNC110 - connections end where nobody can wait
+                await asyncio.sleep(0.01)
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -327,7 +336,7 @@ async def _gzip_bomb(line: Line, _: str) -> None:
 async def _endless_headers(line: Line, _: str) -> None:
     await line.send(b"HTTP/1.1 200 OK\r\n")
     while True:
-        await line.send(b"X-More: of the same\r\n")
+        await line.send(b"X-More: of the same\r\n" * 20)
 
 
 @mode

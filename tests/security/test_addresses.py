@@ -381,6 +381,7 @@ async def test_no_spelling_of_loopback_is_dialled(scheme: str, host: str, client
         "https://../",
         "https://.good.test/",
         "https://good..test/",
+        "https://good.test../",
         "https://-good.test/",
         "https://good-.test/",
         "https://go*od.test/",
@@ -393,6 +394,8 @@ async def test_no_spelling_of_loopback_is_dialled(scheme: str, host: str, client
         "https://::1]/",
         "https://[::1]good.test/",
         "https://[]/",
+        "https://[2606:4700:4700::1111%25eth0]/",
+        "https://[2606:4700:4700::1111%eth0]/",
         "https://[v1.a]/",
         "https://xn--a.test/",
         "https://☃.test:/",
@@ -694,8 +697,7 @@ async def test_when_the_allow_list_changes_kept_connections_are_closed() -> None
             assert (await send(client, receiver.url("/hook"))).outcome is Outcome.OK
             assert receiver.open_connections == 1
             await client.change_allow(AllowList())
-            await asyncio.sleep(0.1)
-            assert receiver.open_connections == 0
+            await receiver.wait_until_idle()
             assert (await send(client, receiver.url("/hook"))).outcome is Outcome.BLOCKED_ADDRESS
             await client.change_allow(allow)
             assert (await send(client, receiver.url("/hook"))).outcome is Outcome.OK
@@ -709,8 +711,8 @@ async def test_when_the_allow_list_changes_calls_under_way_finish_and_their_conn
         await client.change_allow(AllowList())
         assert (await send(client, receiver.url("/hook"))).outcome is Outcome.BLOCKED_ADDRESS
         assert (await under_way).outcome is Outcome.OK
-        await asyncio.sleep(0.1)
-        assert (receiver.open_connections, len(receiver.requests)) == (0, 1)
+        await receiver.wait_until_idle()
+        assert len(receiver.requests) == 1
 
 
 # The last gate

@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import logging
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -140,7 +139,7 @@ async def test_the_phases_add_up_to_the_duration(client: Outbound, receiver: Rec
     answer = await answer_to("slow:0.2", client, receiver)
     assert answer.phases_us.first_byte > 150_000
     assert sum(answer.phases_us) <= answer.duration_us
-    assert answer.duration_us - sum(answer.phases_us) < 100_000
+    assert answer.duration_us - sum(answer.phases_us) < 1_000_000
 
 
 async def test_the_first_three_phases_of_a_kept_connection_are_zero(client: Outbound, receiver: Receiver) -> None:
@@ -217,9 +216,10 @@ def test_every_outcome_has_its_class() -> None:
 async def test_a_broken_head_is_named_and_an_odd_one_is_accepted(
     mode: str, outcome: Outcome, status: int | None, client: Outbound, receiver: Receiver
 ) -> None:
-    answer = await answer_to(mode, client, receiver, timeout_s=0.6)
+    timeout_s = 0.6 if outcome is Outcome.TIMEOUT_ANSWER else 8.0
+    answer = await answer_to(mode, client, receiver, timeout_s=timeout_s)
     assert (answer.outcome, answer.status) == (outcome, status)
-    assert answer.duration_us < (0.6 + SLACK_S) * 1_000_000
+    assert answer.duration_us < (timeout_s + SLACK_S) * 1_000_000
 
 
 @pytest.mark.parametrize(
@@ -244,22 +244,31 @@ async def test_a_broken_head_is_named_and_an_odd_one_is_accepted(
 async def test_a_2xx_is_a_success_whatever_its_body_is(
     mode: str, kept: bytes | None, cut: bool, client: Outbound, receiver: Receiver
 ) -> None:
-    answer = await answer_to(mode, client, receiver, body_s=0.5)
+    body_s = 0.5 if mode in ("hang_after_headers", "drip:50") else 8.0
+    answer = await answer_to(mode, client, receiver, body_s=body_s, timeout_s=8.0)
     assert (answer.outcome, answer.status, answer.cut) == (Outcome.OK, 200, cut)
     assert kept is None or answer.body_kept == kept
     assert len(answer.body_kept) <= 4096
-    assert answer.duration_us < (0.5 + SLACK_S) * 1_000_000
+    assert answer.duration_us < (body_s + SLACK_S) * 1_000_000
 
 
 async def test_a_body_is_read_for_two_seconds_and_64_kib_and_then_the_connection_is_closed(
     client: Outbound, receiver: Receiver
 ) -> None:
     slow = await answer_to("drip:20", client, receiver)
-    assert 1_900_000 < slow.duration_us < 3_000_000
+    assert 1_900_000 < slow.duration_us < 4_000_000
     endless = await answer_to("endless_body", client, receiver)
     assert 64 * 1024 <= endless.body_bytes < 512 * 1024
-    await asyncio.sleep(0.1)
-    assert receiver.open_connections == 0
+    await receiver.wait_until_idle()
+
+
+async def test_an_endless_body_under_tls_is_dropped_at_once_and_not_politely(
+    client: Outbound, authority: Authority
+) -> None:
+    async with Receiver(tls=authority.server("shop.test"), name="shop.test") as receiver:
+        answer = await answer_to("endless_body", client, receiver)
+        assert (answer.outcome, answer.cut) == (Outcome.OK, True)
+        await receiver.wait_until_idle(within_s=0.8)
 
 
 async def test_the_time_limit_covers_everything_and_a_status_line_still_decides(
@@ -397,8 +406,7 @@ async def test_a_cancelled_call_leaves_no_connection_behind(client: Outbound, re
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await asyncio.sleep(0.1)
-    assert receiver.open_connections == 0
+    await receiver.wait_until_idle()
 
 
 async def test_an_attempt_that_runs_out_of_time_says_in_which_phase(client: Outbound, authority: Authority) -> None:
@@ -416,6 +424,17 @@ async def test_closing_the_client_ends_what_is_under_way(authority: Authority, r
     await receiver.wait_for(1)
     await client.close()
     assert (await task).outcome is Outcome.RESET
+
+
+async def test_closing_the_client_ends_look_ups_too() -> None:
+    dns = ScriptedDns()
+    dns.hang("slow.test")
+    client = Outbound(lookup=dns)
+    task = asyncio.create_task(client.send(post("https://slow.test/")))
+    await asyncio.sleep(0.05)
+    await client.close()
+    dns.release()
+    assert (await task).outcome is Outcome.DNS_FAILED
 
 
 async def test_closing_the_client_also_ends_what_an_older_allow_list_began(receiver: Receiver) -> None:
@@ -443,12 +462,10 @@ async def test_a_slow_name_runs_out_of_time_and_slows_nobody_else(receiver: Rece
     dns = ScriptedDns({"shop.test": ["127.0.0.1"]})
     dns.hang("slow.test")
     async with Outbound(allow=AllowList.development(), lookup=dns) as client:
-        slow = asyncio.create_task(client.send(post("https://slow.test/", timeout_s=0.5, owner=1)))
+        slow = asyncio.create_task(client.send(post("https://slow.test/", timeout_s=2.0, owner=1)))
         await asyncio.sleep(0.05)
-        began = time.monotonic()
         quick = await client.send(post(f"http://shop.test:{receiver.port}/", owner=2))
-        assert quick.outcome is Outcome.OK
-        assert time.monotonic() - began < 0.4
+        assert (quick.outcome, slow.done()) == (Outcome.OK, False)
         assert (await slow).outcome is Outcome.TIMEOUT_DNS
         dns.release()
 
@@ -462,15 +479,15 @@ async def test_one_owner_has_at_most_four_look_ups_running_and_another_still_get
         # The greedy one also asks for the other's name, behind its own slow ones.
         greedy = [post(f"https://{name}/", timeout_s=0.6, owner=1) for name in [*names, "shop.test"]]
         tasks = [asyncio.create_task(client.send(request)) for request in greedy]
-        await asyncio.sleep(0.2)
-        assert dns.running_max == 4
+        await asyncio.sleep(0.3)
         answer = await client.send(post(f"http://shop.test:{receiver.port}/", owner=2))
         assert answer.outcome is Outcome.OK
         outcomes = {(await task).outcome for task in tasks[:12]}
         assert outcomes == {Outcome.TIMEOUT_DNS}
         # Nobody waits any more, but the resolver still holds the threads: the places stay taken.
         late = await client.send(post("https://late.test/", timeout_s=0.3, owner=1))
-        assert (late.outcome, "late.test" in dns.asked) == (Outcome.TIMEOUT_DNS, False)
+        assert late.outcome is Outcome.TIMEOUT_DNS
+        assert sorted(dns.asked) == ["shop.test", *names[:4]]
         dns.release()
         await tasks[12]
 
@@ -484,13 +501,15 @@ async def test_many_callers_share_one_look_up(receiver: Receiver) -> None:
 
 
 async def test_a_thousand_addresses_are_judged_but_not_all_dialled() -> None:
-    dns = ScriptedDns({"many.test": [f"127.0.{n // 250}.{n % 250 + 1}" for n in range(1000)]})
+    addresses = [f"127.0.{n // 250}.{n % 250 + 1}" for n in range(1000)]
+    dns = ScriptedDns({"many.test": addresses, "bad.test": [*addresses, "10.0.0.1"]})
     async with Receiver() as gone:
         port = gone.port
     async with Outbound(allow=AllowList.development(), lookup=dns) as client:
         answer = await client.send(post(f"http://many.test:{port}/"))
-    assert answer.outcome is Outcome.REFUSED
-    assert answer.duration_us < 3_000_000
+        assert answer.outcome is Outcome.REFUSED
+        assert answer.duration_us < 3_000_000
+        assert (await client.send(post(f"http://bad.test:{port}/"))).outcome is Outcome.BLOCKED_ADDRESS
 
 
 async def test_the_next_address_is_tried_when_the_first_refuses(receiver: Receiver) -> None:

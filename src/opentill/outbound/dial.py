@@ -111,10 +111,11 @@ class Dialler:
         if not target.is_literal:
             addresses = await self._look_up(target.host, dial.owner)
 
-        refusal = self._guard.check_addresses(target, addresses) or self._guard.check_own(target, addresses)
+        dialled = addresses[:ADDRESSES_DIALLED_MAX]
+        refusal = self._guard.check_addresses(target, addresses) or self._guard.check_own(target, dialled)
         if refusal is not None:
             raise Stopped.by(refusal)
-        return addresses
+        return dialled
 
     async def _look_up(self, host: str, owner: Hashable) -> Sequence[str]:
         try:
@@ -194,7 +195,7 @@ async def _connect(
     addresses: Sequence[str], port: int, factory: Callable[[AddrInfoType], socket.socket] | None = None
 ) -> socket.socket:
     """Connect to the first address that answers, tried in the resolver's order."""
-    infos = [address_info(address, port) for address in addresses[:ADDRESSES_DIALLED_MAX]]
+    infos = [address_info(address, port) for address in addresses]
     return await aiohappyeyeballs.start_connection(
         infos, happy_eyeballs_delay=NEXT_ADDRESS_S, interleave=0, socket_factory=factory
     )

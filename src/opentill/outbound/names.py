@@ -89,7 +89,8 @@ class Names:
                 return found
             task = task or self._start(host, place)
         # Our patience may end; the look-up goes on for whoever asks next.
-        return await asyncio.shield(task)
+        await asyncio.wait((task,))
+        return () if task.cancelled() else task.result()
 
     def _start(self, host: str, place: asyncio.Semaphore) -> asyncio.Task[tuple[str, ...]]:
         task = asyncio.create_task(self._run(host))
