@@ -21,7 +21,6 @@ from opentill.merchants.model import DEFAULT_SCOPES, KEY_RATE_MAX, SCOPES, Merch
 from opentill.operators import audit
 from opentill.operators.model import Change
 from opentill.pix import service as pix
-from opentill.pix import store as accounts
 from opentill.pix.documents import cnpj_of
 from opentill.pix.keys import detect
 from opentill.sandbox_psp.frame import BANK_ISPB
@@ -182,7 +181,7 @@ async def _attach_sandbox_bank(assembly: Assembly, merchant: Merchant) -> str:
         )
 
     account_id, token = await dependencies.db.write(attach)
-    account = await dependencies.db.read(lambda tx: accounts.account(tx, account_id))
+    account = await dependencies.db.read(lambda tx: pix.find_account(tx, account_id))
     if account is not None:
         hook = f"{dependencies.settings.public_url}/hooks/pix/{account_id}/{token.reveal()}"
         await dependencies.receiver(account).ensure_webhook(key.value, hook)

@@ -2,7 +2,6 @@
 
 import asyncio
 import fcntl
-import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -27,6 +26,7 @@ from opentill.settings import Settings
 CONNECTIONS_MAX: Final = 2_000
 KEEP_ALIVE_S: Final = 15
 STOP_S: Final = 30
+LOCK: Final = "opentill.lock"  # in the data folder: held by the process that serves it, and says where
 
 
 def serve(
@@ -118,7 +118,7 @@ async def _setup_link(settings: Settings) -> str | None:
         token = await database.write(
             lambda tx: operators.create_setup_link(tx, ids=SystemIds(clock), keyring=keyring, now=clock.now())
         )
-    return f"{settings.public_url}/setup/{token.reveal()}"
+    return f"{_address(settings)}/setup/{token.reveal()}"
 
 
 def _prepare(settings: Settings) -> None:
@@ -157,20 +157,27 @@ def _alone(settings: Settings) -> Iterator[None]:
         yield
         return
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (settings.data / "opentill.lock").open("a+") as lock:
+    with (settings.data / LOCK).open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            lock.seek(0)
             raise Refused(
                 "ALREADY_RUNNING",
-                f"process {lock.read().strip() or '?'} serves {settings.data} already. Stop it first, or use "
-                "PostgreSQL (OPENTILL_DATABASE_URL) for several processes.",
+                f"{settings.data} is served already, at {_address(settings)}. Stop that process first, or use "
+                "PostgreSQL (OPENTILL_DATABASE_URL) for several.",
             ) from None
         lock.truncate(0)
-        lock.write(str(os.getpid()))
+        lock.write(settings.public_url)
         lock.flush()
         yield
+        lock.truncate(0)
+
+
+def _address(settings: Settings) -> str:
+    """Return where the process that serves this data folder is reached, else where the settings would have it."""
+    note = settings.data / LOCK
+    running = note.read_text() if settings.embedded and note.exists() else ""
+    return running or settings.public_url
 
 
 def _require_free_port(settings: Settings) -> None:

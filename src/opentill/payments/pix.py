@@ -54,6 +54,7 @@ def intend_cash_in(
         charge_id,
         payment.id,
         order.amount,
+        announces=True,
         owner=merchant.owner,
         description=description,
         expires_in_s=expires_in_s,
@@ -73,6 +74,7 @@ def intend_checkout_charge(tx: Tx, payment: Payment, *, charge_id: str, now: Ins
         charge_id,
         payment.id,
         payment.amount,
+        announces=False,
         owner=payment.owner,
         description=payment.description or payment.order_id or "Pedido",
         expires_in_s=max(60, (payment.expires_at - now) // SECOND),
@@ -87,7 +89,7 @@ def announce(tx: Tx, charge_id: str, made: ProviderCharge, *, payment: Payment, 
         return charge
     active = pix.activate(tx, charge, made, now=now)
     shown = charge_part(active)
-    if charge.created_at == payment.created_at:  # born together: the payment is announced with its charge
+    if charge.announces:
         store.set_expiry(tx, payment, active.expires_at)
         alive = replace(payment, expires_at=active.expires_at)
         record(
@@ -106,7 +108,7 @@ def reject(tx: Tx, charge_id: str, *, payment: Payment, now: Instant) -> None:
     if charge.state is not State.CREATING:
         return
     pix.settle(tx, charge, State.REJECTED, now=now)
-    if charge.created_at == payment.created_at and payment.open:
+    if charge.announces and payment.open:
         store.update(tx, rules.end(payment, PaymentStatus.FAILED, now=now))
 
 

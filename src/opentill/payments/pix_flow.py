@@ -111,7 +111,7 @@ async def look_at_payment(tools: Tools, payment: Payment) -> bool:
     charge = await tools.db.read(lambda tx: pix.charge_of(tx, payment))
     if charge is None:
         return False
-    if charge.state is State.CREATING and charge.created_at == payment.created_at:
+    if charge.state is State.CREATING and charge.announces:
         return True  # nobody has heard of either; they are announced or given up together
     if charge.state not in LIVE:
         return False

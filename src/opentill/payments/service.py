@@ -109,7 +109,7 @@ def open_session(
             raise Conflict("INVALID_STATE", "The last try is still being confirmed. Wait a moment before another.")
         store.update_session(tx, session, state=SessionState.ABANDONED, now=now, reason="another method was chosen")
     if store.session_count(tx, payment.id) >= SESSIONS_MAX:
-        raise Conflict("INVALID_STATE", "This payment was tried too often. Ask the shop for a new one.")
+        raise Conflict("TOO_MANY_TRIES", "This payment was tried too often. Ask the shop for a new one.")
     opened = store.insert_session(tx, "ses_" + ids.timed_hex(), payment, gateway, next_check_at=first_check_at, now=now)
     store.update(tx, started)
     record(tx, payment_event("payment.processing", started, at=now), ids=ids)
@@ -117,13 +117,16 @@ def open_session(
 
 
 def note_submission(tx: Tx, session: Session, detail: str, *, now: Instant) -> Session:
-    """Write down what the payer submitted before the gateway is asked. The first submission stands."""
-    if session.detail != "{}":
-        return session
-    store.update_session(
-        tx, session, state=SessionState.UNKNOWN, now=now, detail=detail, next_check_at=after(now, 5 * SECOND)
-    )
-    return replace(session, state=SessionState.UNKNOWN, detail=detail)
+    """Write down what the payer submitted before the gateway is asked, and return what stands: the first submission.
+
+    Raises Conflict where the session is over.
+    """
+    if store.note_detail(tx, session, detail, next_check_at=after(now, 5 * SECOND)):
+        return replace(session, state=SessionState.UNKNOWN, detail=detail)
+    current = store.open_session(tx, session.payment_id, owner=session.owner)
+    if current is None or current.id != session.id:
+        raise Conflict("INVALID_STATE", "This try is over. Choose how to pay.")
+    return current
 
 
 def conclude(tx: Tx, session: Session, verdict: Verdict, *, ids: Ids, keyring: Keyring, now: Instant) -> Payment:
@@ -136,6 +139,8 @@ def conclude(tx: Tx, session: Session, verdict: Verdict, *, ids: Ids, keyring: K
             return receive(tx, payment, receipt, ids=ids, now=now)
         case UnpaidVerdict(VerdictState.FAILED | VerdictState.CANCELLED):
             return _decline(tx, payment, session, verdict, ids=ids, now=now)
+        case _ if not _is_open(tx, payment, session):  # somebody else was told meanwhile
+            return payment
         case _:  # nobody knows yet; nothing at all is no payment either
             wait_s = CHECK_WAITS_S[min(session.checks, len(CHECK_WAITS_S) - 1)]
             store.update_session(
@@ -255,16 +260,20 @@ def _end(tx: Tx, ended: Payment, session: Session | None, kind: str, *, ids: Ids
 
 def _decline(tx: Tx, payment: Payment, session: Session, verdict: UnpaidVerdict, *, ids: Ids, now: Instant) -> Payment:
     """End the session and let the payer try again; past its time the payment expires instead."""
-    current = store.open_session(tx, payment.id, owner=payment.owner)
-    if current is None or current.id != session.id:
+    if not _is_open(tx, payment, session):
         return payment
     store.update_session(tx, session, state=SessionState.DECLINED, now=now, reason=verdict.reason or "declined")
     waiting = rules.reopen(payment, now=now)
-    if waiting.open and now >= waiting.expires_at:
+    if waiting.status is PaymentStatus.PENDING and now >= waiting.expires_at:
         ended = rules.end(waiting, PaymentStatus.EXPIRED, now=now)
         return _end(tx, ended, None, "payment.expired", ids=ids, now=now)
     store.update(tx, waiting)
     return waiting
+
+
+def _is_open(tx: Tx, payment: Payment, session: Session) -> bool:
+    current = store.open_session(tx, payment.id, owner=payment.owner)
+    return current is not None and current.id == session.id
 
 
 def _locked(tx: Tx, payment_id: int, *, owner: Owner, keyring: Keyring) -> Payment:

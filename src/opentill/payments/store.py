@@ -238,7 +238,6 @@ def update_session(
     next_check_at: Instant | None = None,
     reason: str | None = None,
     provider_ref: str | None = None,
-    detail: str | None = None,
 ) -> None:
     """Save where a session stands; an ended one is never looked at again."""
     ended = state not in (SessionState.OPEN, SessionState.UNKNOWN)
@@ -246,8 +245,7 @@ def update_session(
         """
         update gateway_session
            set state = :state, next_check_at = :next_check_at, reason = coalesce(:reason, reason),
-               provider_ref = coalesce(:provider_ref, provider_ref), detail = coalesce(:detail, detail),
-               checks = checks + 1, closed_at = :closed_at
+               provider_ref = coalesce(:provider_ref, provider_ref), checks = checks + 1, closed_at = :closed_at
          where id = :id
         """,
         id=session.id,
@@ -255,8 +253,24 @@ def update_session(
         next_check_at=None if ended else next_check_at,
         reason=reason,
         provider_ref=provider_ref,
-        detail=detail,
         closed_at=now if ended else None,
+    )
+
+
+def note_detail(tx: Tx, session: Session, detail: str, *, next_check_at: Instant) -> bool:
+    """Save the first submission in an open session, whose outcome is unknown from now on; return whether it was."""
+    return (
+        tx.run(
+            """
+            update gateway_session
+               set detail = :detail, state = 'unknown', next_check_at = :next_check_at, checks = checks + 1
+             where id = :id and detail = '{}' and state in ('open', 'unknown')
+            """,
+            id=session.id,
+            detail=detail,
+            next_check_at=next_check_at,
+        )
+        == 1
     )
 
 

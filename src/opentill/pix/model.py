@@ -52,6 +52,7 @@ class Charge:
 
     id: str
     payment_id: int
+    announces: bool  # its payment becomes known together with it
     owner: Owner
     account_id: int
     state: State

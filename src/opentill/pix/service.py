@@ -60,6 +60,11 @@ def attach_account(
     return account_id, token
 
 
+def find_account(tx: ReadTx, account_id: int) -> Account | None:
+    """Return a provider account of any owner: for jobs and set-up, which start from the account."""
+    return store.account(tx, account_id)
+
+
 def credentials_context(merchant_uuid: str) -> str:
     return f"pix_account.sealed_credentials/{merchant_uuid}"
 
@@ -78,6 +83,7 @@ def start_charge(
     payment_id: int,
     amount: Money,
     *,
+    announces: bool,
     owner: Owner,
     description: str,
     expires_in_s: int,
@@ -100,6 +106,7 @@ def start_charge(
     charge = Charge(
         id=charge_id,
         payment_id=payment_id,
+        announces=announces,
         owner=owner,
         account_id=account.id,
         state=State.CREATING,

@@ -17,8 +17,8 @@ ACCOUNT: Final = """
           from pix_account a join merchant m on m.id = a.merchant_id
 """
 CHARGE: Final = """
-        select id, payment_id, merchant_id, mode, account_id, state, units, key, description, external_id, code,
-               expires_in_s, expires_at, checks, created_at, updated_at
+        select id, payment_id, announces, merchant_id, mode, account_id, state, units, key, description, external_id,
+               code, expires_in_s, expires_at, checks, created_at, updated_at
           from pix_charge
 """
 
@@ -130,13 +130,15 @@ def owns_key(tx: ReadTx, account_id: int, key: str, *, owner: Owner) -> bool:
 def insert_charge(tx: Tx, charge: Charge, *, next_check_at: Instant) -> None:
     tx.run(
         """
-        insert into pix_charge (id, payment_id, merchant_id, mode, account_id, state, units, key, description,
-                                external_id, code, expires_in_s, expires_at, next_check_at, created_at, updated_at)
-        values (:id, :payment_id, :merchant_id, :mode, :account_id, :state, :units, :key, :description,
-                :external_id, null, :expires_in_s, :expires_at, :next_check_at, :created_at, :created_at)
+        insert into pix_charge (id, payment_id, announces, merchant_id, mode, account_id, state, units, key,
+                                description, external_id, code, expires_in_s, expires_at, next_check_at,
+                                created_at, updated_at)
+        values (:id, :payment_id, :announces, :merchant_id, :mode, :account_id, :state, :units, :key,
+                :description, :external_id, null, :expires_in_s, :expires_at, :next_check_at, :created_at, :created_at)
         """,
         id=charge.id,
         payment_id=charge.payment_id,
+        announces=int(charge.announces),
         merchant_id=charge.owner.merchant_id,
         mode=int(charge.owner.mode),
         account_id=charge.account_id,
@@ -262,6 +264,7 @@ def _as_charge(row: Row) -> Charge:
     return Charge(
         id=row["id"],
         payment_id=row["payment_id"],
+        announces=bool(row["announces"]),
         owner=Owner(row["merchant_id"], Mode(row["mode"])),
         account_id=row["account_id"],
         state=State(row["state"]),

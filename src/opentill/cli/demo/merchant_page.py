@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import json
-import time
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Final
@@ -12,6 +11,7 @@ from opentill.cli.demo import payer
 from opentill.cli.demo.calls import Answer, curl, header_arguments, say
 from opentill.cli.demo.receiver import Delivery, Receiver
 from opentill.cli.demo.statements import Statements
+from opentill.kernel.clock import SystemClock, unix_seconds
 
 INTENT: Final[dict[str, Any]] = {
     "gateway": "sandbox",
@@ -127,7 +127,7 @@ class MerchantPage:
         limits = [answer.headers.get(name, "") for name in LIMIT_HEADERS]
         check.check("The three rate limit headers are on every response", all(map(str.isdigit, limits)), seen=limits)
         if limits[2].isdigit():
-            ahead_s = int(limits[2]) - time.time()
+            ahead_s = int(limits[2]) - unix_seconds(SystemClock().now())
             check.check(
                 "X-RateLimit-Reset is the Unix time at which the window resets", -2 < ahead_s <= 61, seen=ahead_s
             )

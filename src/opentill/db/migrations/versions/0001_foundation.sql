@@ -338,6 +338,7 @@ create index pix_key_owner on pix_key (merchant_id, mode, id);
 create table pix_charge (
   id              text     primary key,            -- 25 characters; the provider's txid is ot + this
   payment_id      bigint   not null unique references payment,
+  announces       smallint not null check (announces in (0, 1)),  -- 1: its payment is made known with it
   merchant_id     bigint   not null references merchant,
   mode            smallint not null,
   account_id      bigint   not null references pix_account,
