@@ -15,9 +15,21 @@ HEAD = (
 
 def markdown(result: Mapping[str, Any]) -> str:
     """Return the whole report of a result file."""
-    lines = [hardware(result), settings(result), "", *HEAD, *(row(bar, result) for bar in result["bars"])]
+    lines = [hardware(result), settings(result), ""]
+    if not result["bars"]:
+        return "\n".join([*lines, *limits(result)]) + "\n"
+    lines += [*HEAD, *(row(bar, result) for bar in result["bars"])]
     notes = [f"- {bar['id']} {bar['mode']}: {bar['note']}" for bar in result["bars"] if noted(bar)]
     return "\n".join([*lines, *(["", *notes] if notes else [])]) + "\n"
+
+
+def limits(result: Mapping[str, Any]) -> list[str]:
+    """Return the table of a run that measured limits only."""
+    lines = ["| limit | mode | median | rounds |", "|---|---|---|---|"]
+    for found in result["limits"]:
+        rounds = ", ".join(f"{value:,.4g}" for value in found["rounds"])
+        lines.append(f"| {found['id']} | {found['mode']} | {quantity(found['value'], found['unit'])} | {rounds} |")
+    return lines
 
 
 def hardware(result: Mapping[str, Any]) -> str:

@@ -4,9 +4,12 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
+
 from bench.limits import export
 from bench.limits import sum as total
-from bench.limits.pgbench.run import tpc_b
+from bench.limits.pgbench import function
+from bench.limits.pgbench.run import requests_per_second, tpc_b
 from bench.rounds import Subject, interleaved
 from bench.scenarios.create import CONNECTIONS, GROUP, pgbench
 from bench.session import POOL_SIZE, Session
@@ -49,9 +52,21 @@ def databases(session: Session) -> dict[str, Subject]:
     return {
         "L5": lambda seconds: session.raw_psycopg(POOL_SIZE, seconds)["rate"],
         "L6": lambda seconds: pgbench(session, seconds),
+        "L6 one function": one_function(session),
         "L6 TPC-B": lambda seconds: tpc_b(cluster.programs, url, clients=POOL_SIZE, seconds=seconds),
         **bulk(session),
     }
+
+
+def one_function(session: Session) -> Subject:
+    """The recorded statements as one call."""
+    assert session.cluster
+    programs, url = session.cluster.programs, session.raw_database
+    with psycopg.connect(url, autocommit=True) as server:
+        server.execute(function.definition(session.request).encode())
+    path = session.work / "function.pgbench"
+    path.write_text(function.script(session.request))
+    return lambda seconds: requests_per_second(programs, url, path, clients=POOL_SIZE, seconds=seconds)
 
 
 def bulk(session: Session) -> dict[str, Subject]:

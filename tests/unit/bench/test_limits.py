@@ -2,12 +2,14 @@
 
 import re
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 from bench.cluster import NoPostgres, programs
 from bench.limits import raw_psycopg, raw_sqlite
+from bench.limits.pgbench import function
 from bench.limits.pgbench.run import requests_per_second
 from bench.limits.pgbench.script import literal, script
 from bench.renewal import renewable
@@ -39,13 +41,15 @@ def test_the_sqlite_loop_stores_what_it_counts(sqlite_file: Path, group: int) ->
 
 
 @pytest.fixture
-def postgres(postgres_url: str) -> str:
+def postgres(postgres_url: str) -> Iterator[str]:
     with psycopg.connect(postgres_url) as server:
         server.execute("create schema bench")
         server.execute("set search_path to bench")
         for table in TABLES:
             server.execute(table.encode())
-    return f"{postgres_url}?options=-csearch_path%3Dbench"
+    yield f"{postgres_url}?options=-csearch_path%3Dbench"
+    with psycopg.connect(postgres_url) as server:
+        server.execute("drop schema bench cascade")
 
 
 def test_the_postgres_loop_stores_what_it_counts(postgres: str) -> None:
@@ -79,6 +83,16 @@ def test_the_pgbench_script_makes_values_of_the_same_shape(postgres: str, tmp_pa
         assert owner in (1, 2, 3)
     assert {owner for *_, owner in rows} == {1, 2, 3}
     assert all('"note": "a: b"' in document for (document,) in documents)
+
+
+def test_the_same_work_runs_as_one_function(postgres: str) -> None:
+    request = renewable(pairs())
+    with psycopg.connect(postgres, autocommit=True) as server:
+        server.execute(function.definition(request).encode())
+        numbers = ", ".join(str(1000 + number) for number in function.variables(request))
+        server.execute(f"select {function.NAME}(2, {numbers})".encode())
+        row = server.execute("select c.owner from payment p join customer c on c.id = p.customer_id").fetchone()
+    assert row == (2,)
 
 
 def test_no_value_puts_a_colon_into_the_script() -> None:
