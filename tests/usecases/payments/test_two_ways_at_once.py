@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 from opentill.db import Database
+from opentill.gateways.port import UnpaidVerdict, VerdictState
 from opentill.kernel.clock import DAY, MINUTE
 from opentill.kernel.errors import Conflict
-from opentill.payments import flow, pix, pix_flow
-from opentill.payments.model import Detail, Payment, PaymentStatus
+from opentill.payments import flow, pix, pix_flow, service
+from opentill.payments.model import Detail, Payment, PaymentStatus, SessionState
+from opentill.pix.identifiers import provider_txid
 from opentill.pix.model import State
 from opentill.pix.port import ChargeState
 from tests.usecases.checkout.shop import Shop, open_shop
@@ -37,6 +39,59 @@ async def test_a_payment_that_waits_for_a_person_is_not_cancelled_and_neither_is
     assert [charge.state for charge in shop.bank.charges.values()] == [ChargeState.ACTIVE]
     assert await state_of_code(shop, payment) is State.ACTIVE
     assert (await shop.reads(payment)).status is PaymentStatus.PROCESSING
+
+
+async def test_a_try_is_declined_late_beside_a_payment_that_waits_for_a_person(
+    database: Database, tmp_path: Path
+) -> None:
+    shop = await open_shop(database, tmp_path)
+    payment = await shop.orders()
+    _, _, charge = await flow.choose_gateway(shop.deps.tools, payment.token, "pix")
+    assert charge is not None
+    await flow.choose_gateway(shop.deps.tools, payment.token, "sandbox")
+    await flow.submit(shop.deps.tools, payment.token, {"outcome": "call_lost"})
+    await shop.bank.pay(provider_txid(charge.id), amount_centavos=1)
+    await shop.looks_at_the_bank(payment)
+
+    shop.clock.advance(DAY)
+    await flow.check_due_sessions(shop.deps.tools)
+
+    assert (await shop.session(payment)).state is SessionState.DECLINED
+    assert (await shop.reads(payment)).detail is Detail.PENDING_REVIEW
+
+
+async def test_of_two_submissions_at_once_the_first_stands(database: Database, tmp_path: Path) -> None:
+    shop = await open_shop(database, tmp_path)
+    payment = await shop.orders()
+    _, session, _ = await flow.choose_gateway(shop.deps.tools, payment.token, "sandbox")
+    first, second = '{"outcome":"declined","at":0}', '{"outcome":"paid","at":0}'
+
+    noted = [
+        await database.write(
+            lambda tx, detail=detail: service.note_submission(tx, session, detail, now=shop.clock.now())
+        )
+        for detail in (first, second)
+    ]
+
+    assert [seen.detail for seen in noted] == [first, first]
+
+
+async def test_an_answer_that_says_nothing_opens_no_session_again(database: Database, tmp_path: Path) -> None:
+    shop = await open_shop(database, tmp_path)
+    payment = await shop.orders()
+    _, session, _ = await flow.choose_gateway(shop.deps.tools, payment.token, "sandbox")
+    await flow.submit(shop.deps.tools, payment.token, {"outcome": "declined"})
+    await flow.choose_gateway(shop.deps.tools, payment.token, "sandbox")
+
+    tools, now = shop.deps.tools, shop.clock.now()
+    await database.write(
+        lambda tx: service.conclude(
+            tx, session, UnpaidVerdict(VerdictState.UNKNOWN), ids=tools.ids, keyring=tools.keyring, now=now
+        )
+    )
+
+    rows = await database.read(lambda tx: tx.all("select state from gateway_session order by id"))
+    assert [row["state"] for row in rows] == ["declined", "open"]
 
 
 async def test_what_cannot_be_looked_at_keeps_nothing_else_waiting(database: Database, tmp_path: Path) -> None:
