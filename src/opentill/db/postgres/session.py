@@ -160,11 +160,18 @@ class Reader(Session):
     def _open(self) -> None:
         super()._open()
         self._tx = ReadTransaction(self._connection)
+        self._several: set[object] = set()  # the code of units of work that had more than one statement
 
     def _run(self, work: Work) -> Outcome:
-        self._tx.on_snapshot, self._tx.statements = False, 0
-        result, error = outcome(work, self._tx)
-        return self._run_on_snapshot(work) if isinstance(error, NeedsSnapshot) else (result, error)
+        code = getattr(work, "__code__", None)
+        if code not in self._several:
+            self._tx.on_snapshot, self._tx.statements = False, 0
+            result, error = outcome(work, self._tx)
+            if not isinstance(error, NeedsSnapshot):
+                return result, error
+            if code is not None:
+                self._several.add(code)
+        return self._run_on_snapshot(work)
 
     def _run_on_snapshot(self, work: Work) -> Outcome:
         self._tx.on_snapshot = True
