@@ -1,0 +1,269 @@
+"""Whatever happens, in whatever order: the invariants of the delivery engine hold (webhooks.md §16.4)."""
+
+import sqlite3
+import tempfile
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from opentill.db.database import Options as DatabaseOptions
+from opentill.db.migrations import migrate
+from opentill.db.sqlite import Transaction, connect
+from opentill.events import Event, record
+from opentill.kernel.clock import MINUTE, SECOND, Instant, ManualClock
+from opentill.kernel.ids import SeededIds
+from opentill.kernel.mode import Mode
+from opentill.kernel.secret import Keyring, MasterKeys
+from opentill.merchants import service as merchants
+from opentill.webhooks import planning, queue, rules, service
+from opentill.webhooks.direct import Slots
+from opentill.webhooks.model import DeliveryState, Dialect, Endpoint, EndpointState, Options, Ordering
+from opentill.webhooks.queries import orphans
+from opentill.webhooks.queue import Job, Result
+from opentill.webhooks.schedules import schedule_of
+from tests.contract.webhooks import documents as doc
+
+KEYRING = Keyring(MasterKeys({"k1": bytes(32)}, current="k1", pepper=bytes(32)))
+START = Instant(1_784_000_000_000_000)
+OBJECTS = ("payment-1", "payment-2", "payment-3")
+OUTCOMES = ("ok", "ok", "http_4xx", "http_5xx", "timeout_answer", "slow_down", "gone", "dropped", "blocked_address")
+KINDS = (
+    Options(max_in_flight=2, schedule=(60, 300)),
+    Options(max_in_flight=3, ordering=Ordering.STRICT, schedule=(60,)),
+    Options(max_in_flight=2, ordering=Ordering.NONE, schedule=()),
+)
+UNFINISHED = (DeliveryState.DUE, DeliveryState.SENDING)
+
+
+class DeliveryEngine(RuleBasedStateMachine):
+    """The planner, two workers that may die at any moment, and owners who change their minds."""
+
+    claims = Bundle("claims")
+
+    @initialize()
+    def open(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        path = Path(self.folder.name) / "opentill.db"
+        migrate(f"sqlite:///{path}")
+        self.connection = connect(path, DatabaseOptions())
+        self.connection.execute("pragma synchronous = off")
+        self.tx = Transaction(self.connection)
+        self.clock = ManualClock(START)
+        self.ids = SeededIds(7, self.clock)
+        self.chance = Random(7)
+        self.bytes: dict[tuple[int, str], bytes] = {}
+        self.final: dict[int, tuple[Any, ...]] = {}
+        merchant = merchants.create_merchant(
+            self.tx, "Loja", mode=Mode.SANDBOX, ids=self.ids, keyring=KEYRING, now=self.clock.now()
+        )
+        self.owner = merchant.owner
+        self.endpoints: list[Endpoint] = [self._register(n, options) for n, options in enumerate(KINDS)]
+        self.planned_for: dict[int, set[int]] = {}
+
+    def _register(self, n: int, options: Options) -> Endpoint:
+        endpoint, _ = service.create_endpoint(
+            self.tx,
+            owner=self.owner,
+            dialect=Dialect.MERCHANT,
+            url=f"https://shop-{n}.example/hook",
+            options=options,
+            ids=self.ids,
+            keyring=KEYRING,
+            now=self.clock.now(),
+        )
+        return endpoint
+
+    def teardown(self) -> None:
+        if hasattr(self, "connection"):
+            self.connection.close()
+            self.folder.cleanup()
+
+    # What may happen.
+
+    @rule(object_id=st.sampled_from(OBJECTS))
+    def record(self, object_id: str) -> None:
+        record(
+            self.tx,
+            Event(
+                type="payment.completed",
+                merchant_type="payment.completed",
+                owner=self.owner,
+                object_type="payment",
+                object_id=object_id,
+                at=self.clock.now(),
+                document={"merchant": doc.MERCHANT, "payment": doc.payment(uuid=object_id)},
+            ),
+            ids=self.ids,
+        )
+
+    @rule(target=claims, room=st.integers(0, 4))
+    def plan(self, room: int) -> Any:
+        wanted = {e.id for e in self._endpoints() if e.state is not EndpointState.DELETED}
+        for row in self._rows("select seq from event where plan_state = 0"):
+            self.planned_for[row["seq"]] = wanted
+        slots = Slots("worker-1", room, {}, room) if room else None
+        planned = planning.plan(self.tx, ids=self.ids, now=self.clock.now(), slots=slots)
+        assert planned.faults == {}
+        self._check_claims(planned.jobs)
+        return planned.jobs
+
+    @rule(target=claims, worker=st.sampled_from(["worker-1", "worker-2"]), free=st.integers(1, 6))
+    def claim(self, worker: str, free: int) -> Any:
+        now = self.clock.now()
+        grants = rules.share_out(
+            queue.waiting(self.tx), now=now, free=free, room_of={}, room_default=64, after_merchant=0
+        )
+        due = {row["id"]: row["due_at"] for row in self._rows("select id, due_at from webhook_delivery")}
+        jobs = tuple(queue.claim(self.tx, grants, worker=worker, now=now)) if grants else ()
+        assert all(due[job.claimed.id] <= now for job in jobs)
+        self._check_claims(jobs)
+        return jobs
+
+    def _check_claims(self, jobs: tuple[Job, ...]) -> None:
+        """Check that no claim jumps the queue of its object."""
+        for job in jobs:
+            assert job.endpoint.state is EndpointState.ACTIVE
+            earlier = self._rows(
+                """
+                select attempts from webhook_delivery
+                 where endpoint_id = :endpoint_id and id < :id and state in (0, 1)
+                   and object_key = (select object_key from webhook_delivery where id = :id)
+                """,
+                endpoint_id=job.endpoint.id,
+                id=job.claimed.id,
+            )
+            if job.endpoint.ordering is Ordering.STRICT:
+                assert earlier == []
+            elif job.endpoint.ordering is Ordering.FIRST_TRY and job.claimed.attempts == 0:
+                assert all(row["attempts"] > 0 for row in earlier)
+
+    @rule(jobs=claims, outcome=st.sampled_from(OUTCOMES))
+    def report(self, jobs: tuple[Job, ...], outcome: str) -> None:
+        """A worker reports; if it was slow, or reports twice, its claims are no longer its own."""
+        if not jobs:
+            return
+        now = self.clock.now()
+        held = {(row["id"], row["claim_gen"]) for row in self._rows("select * from webhook_delivery where state = 1")}
+        results = [self._result(job, outcome, now) for job in jobs]
+        done = queue.complete(self.tx, results, ids=self.ids, chance=self.chance)
+        assert done.recorded == len([result for result in results if result.claim in held])
+
+    def _result(self, job: Job, outcome: str, now: Instant) -> Result:
+        claimed = job.claimed
+        return Result(
+            delivery_id=claimed.id,
+            endpoint_id=claimed.endpoint_id,
+            claim_gen=claimed.claim_gen,
+            attempts=claimed.attempts,
+            attempts_max=claimed.attempts_max,
+            lost=claimed.lost,
+            outcome=outcome,
+            started_at=now,
+            duration_us=1000,
+        )
+
+    @rule(wait=st.sampled_from([SECOND, 30 * SECOND, 61 * SECOND, 6 * MINUTE]))
+    def time_passes(self, wait: int) -> None:
+        self.clock.advance(wait)
+
+    @rule()
+    def reclaim(self) -> None:
+        queue.reclaim(self.tx, now=self.clock.now(), ids=self.ids, chance=self.chance)
+
+    @rule()
+    def restart(self) -> None:
+        queue.reclaim(self.tx, now=self.clock.now(), ids=self.ids, chance=self.chance, everything=True)
+
+    @rule(n=st.integers(0, 2), active=st.booleans())
+    def switch(self, n: int, active: bool) -> None:
+        if self._endpoints()[n].state is not EndpointState.DELETED:
+            service.set_active(
+                self.tx,
+                owner=self.owner,
+                dialect=Dialect.MERCHANT,
+                public_id=self.endpoints[n].public_id,
+                active=active,
+                now=self.clock.now(),
+            )
+
+    @precondition(lambda self: len(self._rows("select 1 from event")) > 8)
+    @rule(n=st.integers(0, 2))
+    def delete(self, n: int) -> None:
+        if self._endpoints()[n].state is not EndpointState.DELETED:
+            service.delete_endpoint(
+                self.tx,
+                owner=self.owner,
+                dialect=Dialect.MERCHANT,
+                public_id=self.endpoints[n].public_id,
+                now=self.clock.now(),
+            )
+
+    # What always holds.
+
+    @invariant()
+    def every_planned_event_has_one_delivery_for_each_endpoint_that_was_there(self) -> None:
+        if not hasattr(self, "tx"):
+            return
+        made = Counter((d["event_seq"], d["endpoint_id"]) for d in self._deliveries() if d["origin"] == 0)
+        assert set(made.values()) <= {1}
+        expected = {(seq, endpoint) for seq, wanted in self.planned_for.items() for endpoint in wanted}
+        assert set(made) == expected
+
+    @invariant()
+    def no_lane_runs_more_than_its_cap(self) -> None:
+        if not hasattr(self, "tx"):
+            return
+        running = Counter(d["endpoint_id"] for d in self._deliveries() if d["state"] == DeliveryState.SENDING)
+        for endpoint in self.endpoints:
+            assert running[endpoint.id] <= endpoint.options.max_in_flight
+
+    @invariant()
+    def attempts_stay_within_the_schedule_and_final_rows_stay_as_they_are(self) -> None:
+        if not hasattr(self, "tx"):
+            return
+        tries = {e.id: schedule_of(e.dialect, e.options.schedule).tries for e in self.endpoints}
+        for delivery in self._deliveries():
+            assert delivery["attempts"] <= tries[delivery["endpoint_id"]]
+            if delivery["state"] in (DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.CANCELLED):
+                now = tuple(delivery.values())
+                assert self.final.setdefault(delivery["id"], now) == now
+            else:
+                assert delivery["id"] not in self.final
+            assert (delivery["lease_owner"] is not None) == (delivery["state"] == DeliveryState.SENDING)
+
+    @invariant()
+    def the_bytes_of_an_event_never_change(self) -> None:
+        if not hasattr(self, "tx"):
+            return
+        for row in self._rows("select event_seq, variant, body from webhook_payload"):
+            key, body = (row["event_seq"], row["variant"]), bytes(row["body"])
+            assert self.bytes.setdefault(key, body) == body
+
+    @invariant()
+    def nothing_is_forgotten(self) -> None:
+        if not hasattr(self, "tx"):
+            return
+        found = orphans(self.tx, now=self.clock.now())
+        assert (found.without_payload, found.without_lane_or_secret) == (0, 0)
+
+    def _deliveries(self) -> list[dict[str, Any]]:
+        return self._rows("select * from webhook_delivery")
+
+    def _endpoints(self) -> list[Endpoint]:
+        found = self._rows("select id, state from webhook_endpoint order by id")
+        states = {row["id"]: EndpointState(row["state"]) for row in found}
+        return [replace(endpoint, state=states[endpoint.id]) for endpoint in self.endpoints]
+
+    def _rows(self, sql: str, **params: object) -> list[dict[str, Any]]:
+        rows: list[sqlite3.Row] = self.connection.execute(sql, params).fetchall()
+        return [dict(row) for row in rows]
+
+
+TestDeliveryEngine = DeliveryEngine.TestCase
+TestDeliveryEngine.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)
