@@ -533,8 +533,9 @@ async def test_proxies_and_passwords_of_the_environment_are_ignored(
         assert receiver.requests[0].target == "/hook"
 
 
-async def test_cookies_are_not_kept() -> None:
-    async with Receiver() as receiver, Outbound(allow=AllowList.development()) as client:
+async def test_cookies_are_not_kept(dns: ScriptedDns) -> None:
+    dns.answers("shop.test", ["127.0.0.1"])  # a cookie jar would take none from a bare address
+    async with Receiver(name="shop.test") as receiver, Outbound(allow=AllowList.development(), lookup=dns) as client:
         receiver.script("/hook", Reply(headers=[("Set-Cookie", "a=b; Path=/")]))
         for _ in range(2):
             await send(client, receiver.url("/hook"))

@@ -42,8 +42,8 @@ def authority() -> Authority:
 
 @pytest.fixture
 async def client(authority: Authority) -> AsyncIterator[Outbound]:
-    """A client in development mode, that trusts the test authority and knows one name."""
-    dns = ScriptedDns({"shop.test": ["127.0.0.1"]})
+    """A client in development mode, that trusts the test authority and knows two names."""
+    dns = ScriptedDns({"shop.test": ["127.0.0.1"], "other.test": ["127.0.0.1"]})
     async with Outbound(
         allow=AllowList.development(), roots=authority.roots, lookup=dns, keep_private_answers=True
     ) as client:
@@ -512,6 +512,16 @@ async def test_a_thousand_addresses_are_judged_but_not_all_dialled() -> None:
         assert (await client.send(post(f"http://bad.test:{port}/"))).outcome is Outcome.BLOCKED_ADDRESS
 
 
+async def test_the_ninth_address_is_not_dialled(receiver: Receiver) -> None:
+    silent = [f"127.0.0.{number}" for number in range(2, 10)]
+    dns = ScriptedDns({"eight.test": [*silent[:7], "127.0.0.1"], "nine.test": [*silent, "127.0.0.1"]})
+    async with Outbound(allow=AllowList.development(), lookup=dns) as client:
+        outcomes = [
+            (await client.send(post(f"http://{name}:{receiver.port}/"))).outcome for name in ("eight.test", "nine.test")
+        ]
+    assert outcomes == [Outcome.OK, Outcome.REFUSED]
+
+
 async def test_the_next_address_is_tried_when_the_first_refuses(receiver: Receiver) -> None:
     dns = ScriptedDns({"shop.test": ["127.0.0.77", "127.0.0.1"]})
     async with Outbound(allow=AllowList.development(), lookup=dns) as client:
@@ -551,6 +561,12 @@ async def test_a_certificate_that_is_not_valid_stops_the_attempt(
         assert (answer.outcome, receiver.requests) == (Outcome.TLS_CERTIFICATE, [])
         assert (answer.error_text or "").startswith("The certificate is not valid: ")
         assert answer.phases_us.tls > 0 or answer.phases_us.connect > 0
+
+
+async def test_a_certificate_is_good_for_its_own_name_only(client: Outbound, authority: Authority) -> None:
+    async with Receiver(tls=authority.server("shop.test"), name="other.test") as receiver:
+        assert (await client.send(post(receiver.url()))).outcome is Outcome.TLS_CERTIFICATE
+        assert (await client.send(post(f"https://shop.test:{receiver.port}/"))).outcome is Outcome.OK
 
 
 async def test_old_tls_and_no_tls_fail_the_handshake(client: Outbound, authority: Authority) -> None:
