@@ -6,7 +6,7 @@ async with open_database("sqlite:///opentill.db") as db:
 
 from pathlib import Path
 
-from opentill.db import postgres, sqlite
+from opentill.db import sqlite
 from opentill.db.database import Database, Options
 from opentill.db.errors import (
     CheckViolation,
@@ -47,5 +47,10 @@ def open_database(
 ) -> Database:
     """Return the database at *url* (see `db/url.py`), not yet started. *trace* names a file for `db/trace.py`."""
     path = sqlite_path(url)
-    driver = postgres.driver(url, options) if path is None else sqlite.driver(path, options)
+    if path is None:
+        from opentill.db import postgres  # costs memory and start-up time that SQLite has no use for
+
+        driver = postgres.driver(url, options)
+    else:
+        driver = sqlite.driver(path, options)
     return TracedDatabase(driver, options, Path(trace)) if trace else Database(driver, options)

@@ -72,6 +72,7 @@ class Lane:
         """Start the threads; return when each has its session, raise what kept one from it."""
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._ended = []
         opened: list[asyncio.Future[None]] = []
         for number in range(1, self._threads + 1):
             opened.append(self._loop.create_future())
@@ -138,16 +139,20 @@ class Lane:
     # On a database thread.
 
     def _live(self, opened: asyncio.Future[None], ended: asyncio.Future[None]) -> None:
+        tell = self._loop.call_soon_threadsafe
         try:
             session = self._open_session()
         except Exception as error:  # whatever it is, it belongs to whoever opens the database
-            self._loop.call_soon_threadsafe(opened.set_exception, error)
-        else:
-            self._loop.call_soon_threadsafe(opened.set_result, None)
+            tell(opened.set_exception, error)
+            tell(ended.set_result, None)
+            return
+        tell(opened.set_result, None)
+        try:
             while jobs := self._take(session):
                 self._perform(session, jobs)
             session.close()
-        self._loop.call_soon_threadsafe(ended.set_result, None)
+        finally:
+            tell(ended.set_result, None)
 
     def _perform(self, session: Session, jobs: list[Job]) -> None:
         try:

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,20 @@ def connect(path: Path, options: Options) -> sqlite3.Connection:
     except (sqlite3.Error, OSError) as error:
         raise Unavailable(f"cannot open {path}: {error}") from error
     return connection
+
+
+def stored_revision(path: Path) -> str | None:
+    """Return the revision of the schema in the file, None when there is no file or no schema. Raises `Unavailable`."""
+    if not path.exists():
+        return None
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            if connection.execute("select 1 from sqlite_schema where name = 'alembic_version'").fetchone() is None:
+                return None
+            row = connection.execute("select version_num from alembic_version").fetchone()
+    except sqlite3.Error as error:
+        raise Unavailable(f"the database does not answer: {error}") from error
+    return None if row is None else str(row[0])
 
 
 class Transaction(CursorTx):

@@ -9,7 +9,7 @@ import pytest
 
 from opentill.db import Database, Options, Overloaded, ReadTx, Row, Tx, Unavailable, open_database
 from opentill.db.dialect import for_update, skip_locked
-from opentill.db.postgres.session import TRIES_MAX
+from opentill.db.postgres.session import PAUSES_S
 from tests.contract.database.conftest import create_tables
 from tests.contract.database.test_runner import PATIENCE_S, Gate, names, opening
 
@@ -102,7 +102,7 @@ async def test_a_unit_that_others_are_always_in_the_way_of_is_refused(bank: Data
 
     with pytest.raises(Overloaded, match="in the way"):
         await bank.write(never)
-    assert runs == TRIES_MAX
+    assert runs == len(PAUSES_S)
 
 
 async def test_a_lock_that_is_never_given_makes_the_row_unavailable(postgres_url: str) -> None:

@@ -4,12 +4,10 @@ A revision is `versions/NNNN_what_it_does.py` and its id is the number. Alembic 
 there is something to migrate, so that starting stays fast.
 """
 
-import sqlite3
 from pathlib import Path
 
-import psycopg
-
-from opentill.db.errors import DatabaseError, Unavailable
+from opentill.db import sqlite
+from opentill.db.errors import DatabaseError
 from opentill.db.url import sqlite_path
 
 HERE = Path(__file__).parent
@@ -51,28 +49,8 @@ def head(scripts: Path = HERE) -> str | None:
 def current(url: str) -> str | None:
     """Return the revision the database is at, None when it is empty. Raises `Unavailable`."""
     path = sqlite_path(url)
-    try:
-        return _current_postgres(url) if path is None else _current_sqlite(path)
-    except (sqlite3.Error, psycopg.Error) as error:
-        raise Unavailable(f"the database does not answer: {error}") from error
+    if path is not None:
+        return sqlite.stored_revision(path)
+    from opentill.db import postgres  # not loaded where SQLite is used
 
-
-def _current_sqlite(path: Path) -> str | None:
-    if not path.exists():
-        return None
-    connection = sqlite3.connect(path)
-    try:
-        if connection.execute("select 1 from sqlite_schema where name = 'alembic_version'").fetchone() is None:
-            return None
-        row = connection.execute("select version_num from alembic_version").fetchone()
-    finally:
-        connection.close()
-    return None if row is None else str(row[0])
-
-
-def _current_postgres(url: str) -> str | None:
-    with psycopg.connect(url, connect_timeout=3) as connection:
-        if connection.execute("select to_regclass('alembic_version')").fetchone() == (None,):
-            return None
-        row = connection.execute("select version_num from alembic_version").fetchone()
-    return None if row is None else str(row[0])
+    return postgres.stored_revision(url)

@@ -2,8 +2,11 @@
 
 from functools import partial
 
+import psycopg
+
 from opentill.db.database import Driver, Options
-from opentill.db.postgres.connection import connect
+from opentill.db.errors import Unavailable
+from opentill.db.postgres.connection import CONNECT_TIMEOUT_S, connect
 from opentill.db.postgres.session import Reader, Writer
 
 
@@ -16,3 +19,15 @@ def driver(url: str, options: Options) -> Driver:
         open_writer=lambda: Writer(partial(connect, url, options)),
         open_reader=lambda: Reader(partial(connect, url, options, default_transaction_read_only="on")),
     )
+
+
+def stored_revision(url: str) -> str | None:
+    """Return the revision of the schema, None when there is none. Raises `Unavailable`."""
+    try:
+        with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_S) as connection:
+            if connection.execute("select to_regclass('alembic_version')").fetchone() == (None,):
+                return None
+            row = connection.execute("select version_num from alembic_version").fetchone()
+    except psycopg.Error as error:
+        raise Unavailable(f"the database does not answer: {error}") from error
+    return None if row is None else str(row[0])

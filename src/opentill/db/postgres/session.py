@@ -15,8 +15,7 @@ from opentill.db.statement import numbered
 from opentill.db.transaction import Dialect
 from opentill.db.unit import CursorTx, outcome
 
-TRIES_MAX = 8  # of one unit of work
-PAUSE_S = 0.002  # before the second try; doubles, so that all tries together pause for half a second
+PAUSES_S = (0.0, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128)  # before each try of one unit of work
 
 Outcome = tuple[Any, BaseException | None]
 AGAIN = (InTheWay, ConnectionLost)
@@ -99,13 +98,15 @@ class Session(ABC):
 
     def _settle(self, work: Work) -> Outcome:
         """Run a unit of work until it has an outcome that is its own."""
-        for tried in range(TRIES_MAX):
+        error: BaseException | None = None
+        for pause_s in PAUSES_S:
+            if pause_s:
+                time.sleep(pause_s)
             result, error = self._try(work)
             if not isinstance(error, AGAIN):
                 return result, error
-            time.sleep(PAUSE_S * 2**tried)
         if isinstance(error, InTheWay):
-            error = Overloaded(f"other transactions were in the way {TRIES_MAX} times")
+            error = Overloaded(f"other transactions were in the way {len(PAUSES_S)} times")
         return None, error
 
     def _try(self, work: Work) -> Outcome:
