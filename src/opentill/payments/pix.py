@@ -212,7 +212,10 @@ def _complete(tx: Tx, payment: Payment, charge: Charge, receipt: Receipt, *, ids
     fee = fee_of(tx, receipt.amount, gateway=GATEWAY, owner=payment.owner)
     decision = rules.receive(payment, receipt, fee=fee, now=now)
     late = charge.state in (State.EXPIRED, State.CANCELLED)
-    if not isinstance(decision, rules.Paid):
+    if isinstance(decision, rules.Parked):
+        _hold(tx, payment, charge, receipt, now=now)
+        return
+    if isinstance(decision, rules.Repeated):
         _receive_again(tx, payment, charge, receipt, ids=ids, now=now)
         return
     if (

@@ -5,9 +5,11 @@ from typing import assert_never
 
 from opentill.kernel.clock import Instant
 from opentill.kernel.errors import Conflict
-from opentill.kernel.money import Money
+from opentill.kernel.money import Currency, Money
 from opentill.ledger import AVAILABLE, FEES, HELD, Account, Journal, clearing
 from opentill.payments.model import Detail, Payment, PaymentStatus, Receipt
+from opentill.pix.model import BRL
+from opentill.pix.model import GATEWAY as PIX
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,16 @@ def start(payment: Payment, gateway: str, *, now: Instant) -> Payment:
     """Return the payment being paid through a gateway. Raises Conflict where it may not start."""
     if not payment.open or payment.detail is Detail.PENDING_REVIEW or now >= payment.expires_at:
         raise Conflict("INVALID_STATE", f"The payment is {shown_status(payment, now)} and cannot be paid now.")
+    if not takes(gateway, payment.amount.currency):
+        raise Conflict("INVALID_STATE", f"{gateway} does not take {payment.amount.currency.code}.")
     if payment.gateway_fixed and payment.gateway != gateway:
         raise Conflict("INVALID_STATE", f"This payment is to be paid with {payment.gateway}.")
     return replace(payment, status=PaymentStatus.PROCESSING, detail=Detail.PROCESSING, gateway=gateway, updated_at=now)
+
+
+def takes(gateway: str, currency: Currency) -> bool:
+    """Tell whether a gateway takes payments in a currency. PIX moves reais and nothing else."""
+    return gateway != PIX or currency == BRL
 
 
 def reopen(payment: Payment, *, now: Instant) -> Payment:

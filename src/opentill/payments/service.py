@@ -10,7 +10,7 @@ from opentill.db import Tx
 from opentill.events import record
 from opentill.gateways.port import PaidVerdict, UnpaidVerdict, Verdict, VerdictState
 from opentill.kernel.clock import MINUTE, SECOND, Instant, after
-from opentill.kernel.errors import Conflict, NotFound
+from opentill.kernel.errors import Conflict, Fault, Invalid, NotFound
 from opentill.kernel.ids import Ids
 from opentill.kernel.money import Money
 from opentill.kernel.owner import Owner
@@ -40,10 +40,13 @@ def create(
 ) -> Payment:
     """Store a payment with its transaction and record `payment.pending`.
 
-    A fixed gateway must be one the merchant has switched on; raises NotFound otherwise.
+    A fixed gateway must be one the merchant has switched on, and take the currency; raises NotFound, and Invalid.
     """
     if order.gateway and order.gateway_fixed:
         _require_gateway(tx, order.gateway, owner=merchant.owner)
+        if not rules.takes(order.gateway, order.amount.currency):
+            message = f"The gateway '{order.gateway}' does not take {order.amount.currency.code}."
+            raise Invalid([Fault("gateway", "VALIDATION_FAILED", message)])
     payment = store_new(tx, order, merchant=merchant, ids=ids, keyring=keyring, now=now, uuid=uuid)
     record(tx, payment_event("payment.pending", payment, at=now), ids=ids)
     return payment
