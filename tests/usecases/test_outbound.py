@@ -101,6 +101,15 @@ async def test_a_caller_cannot_set_headers_that_frame_the_message(
     assert receiver.requests == []
 
 
+@pytest.mark.parametrize("header", [("X-A", "1\r\nX-B: 2"), ("X-A\r\nX-B", "1"), ("X-A", "1\n"), ("X-A", "\r")])
+async def test_a_header_cannot_smuggle_another_line(
+    header: tuple[str, str], client: Outbound, receiver: Receiver
+) -> None:
+    with pytest.raises(ValueError, match=r"(?i)header"):
+        await client.send(post(receiver.url(), headers=(header,)))
+    assert receiver.requests == []
+
+
 async def test_a_path_outside_ascii_is_escaped_once_and_escapes_are_left_alone(
     client: Outbound, receiver: Receiver
 ) -> None:

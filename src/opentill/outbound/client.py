@@ -62,7 +62,7 @@ class Outbound:
     async def send(self, request: OutboundRequest) -> Answer:
         """Make one call and return what became of it. Judges the URL, and at connecting every address.
 
-        Raises `ValueError` only for what a caller may never do: a header that frames the message.
+        Raises `ValueError` only for what a caller may never do: a header that frames the message or breaks it.
         """
         if self._keep_private_answers and not request.keep_private_answer:
             request = replace(request, keep_private_answer=True)
