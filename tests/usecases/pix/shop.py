@@ -1,0 +1,399 @@
+"""A shop whose PIX account is at the sandbox bank, reached through the real adapter, with a line that can go dead.
+
+shop = await open_shop(database, tmp_path)
+charge = await shop.charges("30.00")
+await shop.payer_pays(charge)
+await shop.is_told()
+assert await shop.state(charge) is State.COMPLETED
+"""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from opentill.callbacks.pix import PixCallbacks
+from opentill.db import Database, Row, Tx
+from opentill.events import document_of
+from opentill.gateways.sandbox import SandboxGateway
+from opentill.kernel.clock import MINUTE
+from opentill.kernel.ids import SeededIds
+from opentill.kernel.money import currency, parse
+from opentill.kernel.secret import Secret
+from opentill.ledger import AVAILABLE, FEES, HELD, SUSPENSE, clearing
+from opentill.ledger import queries as ledger
+from opentill.ledger import verification as books
+from opentill.main import Banks
+from opentill.merchants import gateways
+from opentill.merchants.model import Merchant
+from opentill.outbound import Outbound
+from opentill.payments import flow, pix_flow, queries, service, verification
+from opentill.payments.model import Order, Payment
+from opentill.payments.tools import Tools
+from opentill.pix import service as pix
+from opentill.pix import store as rows
+from opentill.pix.documents import cnpj_of
+from opentill.pix.identifiers import provider_txid
+from opentill.pix.keys import detect
+from opentill.pix.model import Account, Charge, State
+from opentill.pix.port import (
+    ChargeRequest,
+    Hint,
+    Page,
+    PixReceiver,
+    ProviderCharge,
+    ProviderReceipt,
+    RawRequest,
+    ReceiverCapabilities,
+)
+from opentill.pix.providers.in_process import InProcess
+from opentill.sandbox_psp import SandboxBank
+from opentill.settings import Settings
+from opentill.web.dependencies import Dependencies
+from tests.contract.api.client import ask
+from tests.make import Scene
+
+PUBLIC_URL: Final = "https://pay.example.com"
+BANK_URL: Final = "https://pix.sandbox.opentill.test"
+SIM_TOKEN: Final = Secret("sim-token")
+KEY: Final = "123e4567-e12b-12d1-a456-426655440000"
+STRAY_KEY: Final = "123e4567-e12b-12d1-a456-426655440001"  # the bank knows it as the shop's, we do not
+
+Interruption = Callable[[], Awaitable[None]]
+
+
+class Died(BaseException):
+    """The process was killed. Nothing may catch it."""
+
+
+async def die() -> None:
+    raise Died
+
+
+class Line:
+    """The real adapter, on a line where a test can make something happen just before or after a call."""
+
+    def __init__(self, bank: PixReceiver, before: dict[str, Interruption], after: dict[str, Interruption]) -> None:
+        self._bank, self._before, self._after = bank, before, after
+
+    @property
+    def capabilities(self) -> ReceiverCapabilities:
+        return self._bank.capabilities
+
+    async def create_charge(self, request: ChargeRequest) -> ProviderCharge:
+        return await self._call("create_charge", self._bank.create_charge(request))
+
+    async def get_charge(self, txid: str) -> ProviderCharge | None:
+        return await self._call("get_charge", self._bank.get_charge(txid))
+
+    async def cancel_charge(self, txid: str) -> ProviderCharge:
+        return await self._call("cancel_charge", self._bank.cancel_charge(txid))
+
+    async def get_receipt(self, e2e_id: str) -> ProviderReceipt | None:
+        return await self._call("get_receipt", self._bank.get_receipt(e2e_id))
+
+    async def list_receipts(
+        self, start: Any, end: Any, cursor: str | None = None, txid_present: bool | None = None
+    ) -> Page[ProviderReceipt]:
+        return await self._call("list_receipts", self._bank.list_receipts(start, end, cursor, txid_present))
+
+    async def ensure_webhook(self, key: str, url: str) -> None:
+        await self._bank.ensure_webhook(key, url)
+
+    def parse_notification(self, request: RawRequest) -> list[Hint]:
+        return self._bank.parse_notification(request)
+
+    async def _call(self, name: str, calling: Awaitable[Any]) -> Any:
+        before, after = self._before.pop(name, None), self._after.pop(name, None)
+        try:
+            if before is not None:
+                await before()
+        except BaseException:
+            calling.close()  # type: ignore[attr-defined]
+            raise
+        result = await calling
+        if after is not None:
+            await after()
+        return result
+
+
+@dataclass
+class Books:
+    """What the ledger and the auditor say."""
+
+    balances: dict[str, int]
+    faults: list[str]
+
+
+class Shop:
+    """One merchant, the bank, and sentences a test can say."""
+
+    def __init__(self, database: Database, folder: Path, *, seed: int = 7) -> None:
+        self.db, self.scene = database, Scene(seed)
+        self.clock, self.folder = self.scene.clock, folder
+        self.bank = SandboxBank(
+            folder / "bank.db",
+            clock=self.clock,
+            ids=SeededIds(seed + 1, self.clock),
+            sim_token=SIM_TOKEN,
+            break_after_s=0.0,
+        )
+        self._to_bank = InProcess(self.bank)
+        self.before: dict[str, Interruption] = {}
+        self.after: dict[str, Interruption] = {}
+        self.told: list[tuple[str, bytes]] = []
+        self.deps = self._process()
+        self.merchant: Merchant
+        self.account_id: int
+
+    @property
+    def tools(self) -> Tools:
+        return self.deps.tools
+
+    # The shop.
+
+    async def charges(self, amount: str = "30.00", **more: Any) -> Charge:
+        """Make a charge as POST /pix/cash-in does."""
+        order = Order(parse(amount, currency("BRL")), order_id="order-9876", gateway="pix", gateway_fixed=True)
+        wanted: dict[str, Any] = {"description": "Pedido", "expires_in_s": 3_600} | more
+        return await pix_flow.cash_in(self.tools, order, merchant=self.merchant, **wanted)
+
+    async def orders(self, amount: str = "30.00") -> Payment:
+        """Create a payment for the checkout."""
+        order = Order(parse(amount, currency("BRL")))
+        made = await self.db.write(
+            lambda tx: service.create(
+                tx,
+                order,
+                merchant=self.merchant,
+                ids=self.scene.ids,
+                keyring=self.scene.keyring,
+                now=self.clock.now(),
+            )
+        )
+        return await self.reads(made)
+
+    async def chooses_pix(self, payment: Payment) -> Charge:
+        _, _, charge = await flow.choose_gateway(self.tools, payment.token, "pix")
+        assert charge is not None
+        return charge
+
+    async def pays_by_card(self, payment: Payment, outcome: str = "paid") -> Payment:
+        await flow.choose_gateway(self.tools, payment.token, "sandbox")
+        return await flow.submit(self.tools, payment.token, {"outcome": outcome})
+
+    # The world.
+
+    async def payer_pays(self, charge: Charge, **order: Any) -> list[str]:
+        """Pay a charge at the bank, which will tell us unless told not to."""
+        return await self.sim("pay", {"txid": provider_txid(charge.id)} | order)
+
+    async def pays_key(self, key: str, centavos: int, **order: Any) -> list[str]:
+        """Pay to a key without a charge. Banks tell of such money only where it carries a label."""
+        return await self.sim("pay", {"key": key, "amount": centavos} | order)
+
+    async def fault(self, operation: str, kind: str, **more: Any) -> None:
+        """Have the bank do something wrong, once."""
+        await self.sim("faults", {"operation": operation, "fault": kind} | more)
+
+    async def sim(self, hook: str, document: dict[str, Any]) -> Any:
+        answer = await self._to_bank.request(
+            "POST", f"{BANK_URL}/_sim/{hook}", {"X-Sim-Token": SIM_TOKEN.reveal()}, json.dumps(document).encode(), 5
+        )
+        assert answer.status < 300, answer
+        found = json.loads(answer.body) if answer.body else {}
+        return found.get("e2e_ids", found)
+
+    async def bank_state(self, charge: Charge) -> str | None:
+        """Return the bank's word for a charge, None if it has none."""
+        headers = {"X-Sim-Token": SIM_TOKEN.reveal()}
+        answer = await self._to_bank.request("GET", f"{BANK_URL}/_sim/state", headers, b"", 5)
+        known = {found["txid"]: found["status"] for found in json.loads(answer.body)["charges"]}
+        return known.get(provider_txid(charge.id))
+
+    def passes(self, microseconds: int) -> None:
+        self.clock.advance(microseconds)
+
+    # What goes on by itself.
+
+    async def rings(self) -> int:
+        """Have the bank do what is due and tell us."""
+        return await self.bank.tick(self._tell)
+
+    async def is_told(self) -> None:
+        """Take the bank's notifications and confirm them."""
+        await self.rings()
+        await pix_flow.confirm_due_hints(self.tools)
+
+    async def hears_again(self) -> None:
+        """Get every notification of the past once more."""
+        for url, body in list(self.told):
+            await self._tell(url, body)
+
+    async def hears(self, *items: dict[str, Any], body: bytes | None = None) -> int:
+        """Get a notification that somebody who knows the address made up; return the answer's status."""
+        url, _ = await self._hook()
+        return await self._tell(url, json.dumps({"pix": items}).encode() if body is None else body)
+
+    async def looks(self) -> None:
+        await pix_flow.look_at_due(self.tools)
+
+    async def sweeps(self) -> None:
+        """Let three minutes pass and sweep."""
+        self.passes(4 * MINUTE)
+        await pix_flow.sweep(self.tools)
+
+    async def expires(self) -> None:
+        await flow.expire_due(self.tools)
+
+    async def starts_again(self) -> None:
+        """Go on in a new process: nothing is left but the database."""
+        self.before.clear()
+        self.after.clear()
+        self.deps = self._process()
+
+    # Looking.
+
+    async def state(self, charge: Charge) -> State:
+        return (await self.found(charge)).state
+
+    async def found(self, charge: Charge) -> Charge:
+        return await self.found_id(charge.id)
+
+    async def found_id(self, charge_id: str) -> Charge:
+        found = await self.db.read(lambda tx: rows.charge(tx, charge_id, owner=self.merchant.owner))
+        assert found is not None
+        return found
+
+    async def payment_of(self, charge: Charge) -> Payment:
+        found = await self.db.read(
+            lambda tx: queries.find(tx, str(charge.payment_id), owner=self.merchant.owner, keyring=self.scene.keyring)
+        )
+        assert found is not None
+        return found
+
+    async def reads(self, payment: Payment) -> Payment:
+        found = await self.db.read(
+            lambda tx: queries.find(tx, payment.uuid, owner=payment.owner, keyring=self.scene.keyring)
+        )
+        assert found is not None
+        return found
+
+    async def events(self) -> list[str]:
+        """Return the events so far; the name in the PIX dialect follows the type."""
+        found = await self.rows("select type, pix_type from event order by seq")
+        return [" ".join(filter(None, (row["type"], row["pix_type"]))) for row in found]
+
+    async def documents(self) -> list[dict[str, Any]]:
+        return [document_of(row["doc"]) for row in await self.rows("select doc from event order by seq")]
+
+    async def receipts(self) -> list[tuple[str, str, int]]:
+        """Return origin, state and centavos of what is booked."""
+        found = await self.rows("select origin, state, units from receipt order by id")
+        return [(row["origin"], row["state"], row["units"] // 100) for row in found]
+
+    async def reviews(self) -> list[str]:
+        return [row["reason"] for row in await self.rows("select reason from review_item order by id")]
+
+    async def rows(self, sql: str, **params: Any) -> list[Row]:
+        return list(await self.db.read(lambda tx: tx.all(sql, **params)))
+
+    async def books(self) -> dict[str, int]:
+        """Return the balances in centavos that are not zero. The auditor must have nothing to say."""
+        names = {
+            "bank": clearing(f"pix:{self.account_id}"),
+            "card": clearing("sandbox"),
+            "available": AVAILABLE,
+            "held": HELD,
+            "fees": FEES,
+            "suspense": SUSPENSE,
+        }
+
+        def audit(tx: Any) -> Books:
+            faults = [*books.find_faults(tx), *verification.find_faults(tx)]
+            owner = self.merchant.owner
+            found = {name: ledger.balance(tx, pot, "BRL", owner=owner).units for name, pot in names.items()}
+            return Books({name: units // 100 for name, units in found.items() if units}, faults)
+
+        seen = await self.db.read(audit)
+        assert seen.faults == []
+        return seen.balances
+
+    # Putting it together.
+
+    def _process(self) -> Dependencies:
+        banks = Banks(self.bank, keyring=self.scene.keyring, clock=self.clock, ids=self.scene.ids)
+        return Dependencies(
+            settings=Settings(data=self.folder, public_url=PUBLIC_URL).completed(),
+            db=self.db,
+            clock=self.clock,
+            ids=self.scene.ids,
+            keyring=self.scene.keyring,
+            outbound=Outbound(),
+            gateways={"sandbox": SandboxGateway()},
+            receiver=lambda account: Line(banks.receiver(account), self.before, self.after),
+            sandbox_bank=self.bank,
+        )
+
+    async def _tell(self, url: str, body: bytes) -> int:
+        if (url, body) not in self.told:
+            self.told.append((url, body))
+        answer = await ask(PixCallbacks(self.deps), "POST", url.removeprefix(PUBLIC_URL), body=body)
+        return answer.status
+
+    async def _hook(self) -> tuple[str, Account]:
+        def load(tx: Any) -> tuple[Account, str]:
+            account = rows.account(tx, self.account_id)
+            assert account is not None
+            sealed = tx.one_or_none("select sealed_hook_token from pix_account where id = :id", id=account.id)
+            return account, sealed["sealed_hook_token"]
+
+        account, sealed = await self.db.read(load)
+        token = self.scene.keyring.open(sealed, f"pix_account.sealed_hook_token/{account.merchant_uuid}").decode()
+        return f"{PUBLIC_URL}/hooks/pix/{account.id}/{token}", account
+
+    async def open(self) -> None:
+        """Make the merchant, its account at the bank, and have the bank's notifications sent here."""
+        bank_client = {"client_id": "shop", "client_secret": "shop-secret"}
+        self.bank.open_account(
+            **bank_client, document=cnpj_of("112223330001"), name="Loja Azul", city="SAO PAULO", keys=[KEY, STRAY_KEY]
+        )
+
+        def build(tx: Tx) -> tuple[Merchant, int]:
+            scene, now = self.scene, self.clock.now()
+            merchant = scene.merchant(tx)
+            for position, slug in enumerate(("pix", "sandbox")):
+                gateways.switch_on(tx, slug, name=slug, owner=merchant.owner, position=position, now=now)
+            account_id, _ = pix.attach_account(
+                tx,
+                owner=merchant.owner,
+                merchant_uuid=merchant.uuid,
+                profile="sandbox",
+                bank_name="Banco Sandbox",
+                bank_ispb="99999001",
+                credentials=bank_client,
+                keys=[detect(KEY)],
+                ids=scene.ids,
+                keyring=scene.keyring,
+                now=now,
+            )
+            return merchant, account_id
+
+        self.merchant, self.account_id = await self.db.write(build)
+        url, account = await self._hook()
+        for key in (KEY, STRAY_KEY):
+            await self.tools.receiver(account).ensure_webhook(key, url)
+
+    async def close(self) -> None:
+        await self.deps.outbound.close()
+        self.bank.close()
+
+
+@asynccontextmanager
+async def open_shop(database: Database, folder: Path, *, seed: int = 7) -> AsyncIterator[Shop]:
+    shop = Shop(database, folder, seed=seed)
+    await shop.open()
+    yield shop
+    await shop.close()
