@@ -40,49 +40,67 @@ def create(
 ) -> Payment:
     """Store a payment with its transaction and record `payment.pending`.
 
+    A fixed gateway must be one the merchant has switched on; raises NotFound otherwise.
+    """
+    payment = draft(order, merchant, ids=ids, now=now, uuid=uuid)
+    place(tx, payment, ids=ids, keyring=keyring)
+    return payment
+
+
+def draft(order: Order, merchant: Merchant, *, ids: Ids, now: Instant, uuid: str | None = None) -> Payment:
+    """Return the payment of an order, named but not yet stored: what it is to be answered with is known already."""
+    nothing = Money(0, order.amount.currency)
+    return Payment(
+        id=0,
+        uuid=uuid or ids.uuid7(),
+        reference="txn_" + ids.hex(16),
+        token=ids.timed_hex(64),
+        owner=merchant.owner,
+        merchant_uuid=merchant.uuid,
+        status=PaymentStatus.PENDING,
+        detail=Detail.PENDING,
+        amount=order.amount,
+        fee=nothing,
+        refunded=nothing,
+        order_id=order.order_id,
+        description=order.description,
+        redirect_url=order.redirect_url,
+        cancel_url=order.cancel_url,
+        callback_url=order.callback_url,
+        callback_bare=order.callback_bare,
+        gateway=order.gateway,
+        gateway_fixed=order.gateway_fixed,
+        gateway_ref=None,
+        contact=order.contact,
+        metadata=order.metadata,
+        late=False,
+        created_at=now,
+        updated_at=now,
+        expires_at=after(now, (order.expires_in_s or merchant.expiry_s) * SECOND),
+        completed_at=None,
+    )
+
+
+def place(tx: Tx, payment: Payment, *, ids: Ids, keyring: Keyring) -> None:
+    """Store a drafted payment and record `payment.pending`.
+
     A fixed gateway must be one the merchant has switched on, and take the currency; raises NotFound, and Invalid.
     """
-    if order.gateway and order.gateway_fixed:
-        _require_gateway(tx, order.gateway, owner=merchant.owner)
-        if not rules.takes(order.gateway, order.amount.currency):
-            message = f"The gateway '{order.gateway}' does not take {order.amount.currency.code}."
+    if payment.gateway and payment.gateway_fixed:
+        _require_gateway(tx, payment.gateway, owner=payment.owner)
+        if not rules.takes(payment.gateway, payment.amount.currency):
+            message = f"The gateway '{payment.gateway}' does not take {payment.amount.currency.code}."
             raise Invalid([Fault("gateway", "VALIDATION_FAILED", message)])
-    payment = store_new(tx, order, merchant=merchant, ids=ids, keyring=keyring, now=now, uuid=uuid)
-    record(tx, payment_event("payment.pending", payment, at=now), ids=ids)
-    return payment
+    _store(tx, payment, ids=ids, keyring=keyring)
+    record(tx, payment_event("payment.pending", payment, at=payment.created_at), ids=ids)
 
 
 def store_new(
     tx: Tx, order: Order, *, merchant: Merchant, ids: Ids, keyring: Keyring, now: Instant, uuid: str | None = None
 ) -> Payment:
     """Store a payment without an event, for callers that record a fuller one in the same transaction."""
-    owner = merchant.owner
-    customer_id = customers.remember(
-        tx, order.contact, owner=owner, merchant_uuid=merchant.uuid, ids=ids, keyring=keyring, now=now
-    )
-    payment = _new(order, merchant, ids=ids, now=now, uuid=uuid)
-    store.insert(
-        tx,
-        uuid=payment.uuid,
-        reference=payment.reference,
-        token=payment.token,
-        merchant_id=owner.merchant_id,
-        mode=int(owner.mode),
-        units=payment.amount.units,
-        currency=payment.amount.currency.code,
-        order_id=payment.order_id,
-        description=payment.description,
-        redirect_url=payment.redirect_url,
-        cancel_url=payment.cancel_url,
-        callback_url=payment.callback_url,
-        callback_bare=int(payment.callback_bare),
-        gateway=payment.gateway,
-        gateway_fixed=int(payment.gateway_fixed),
-        customer_id=customer_id,
-        metadata=payment.metadata,
-        now=now,
-        expires_at=payment.expires_at,
-    )
+    payment = draft(order, merchant, ids=ids, now=now, uuid=uuid)
+    _store(tx, payment, ids=ids, keyring=keyring)
     return payment
 
 
@@ -220,36 +238,32 @@ def expire(tx: Tx, payment_id: int, *, owner: Owner, ids: Ids, keyring: Keyring,
     return _end(tx, ended, session, "payment.expired", ids=ids, now=now)
 
 
-def _new(order: Order, merchant: Merchant, *, ids: Ids, now: Instant, uuid: str | None) -> Payment:
-    nothing = Money(0, order.amount.currency)
-    return Payment(
-        id=0,
-        uuid=uuid or ids.uuid7(),
-        reference="txn_" + ids.hex(16),
-        token=ids.timed_hex(64),
-        owner=merchant.owner,
-        merchant_uuid=merchant.uuid,
-        status=PaymentStatus.PENDING,
-        detail=Detail.PENDING,
-        amount=order.amount,
-        fee=nothing,
-        refunded=nothing,
-        order_id=order.order_id,
-        description=order.description,
-        redirect_url=order.redirect_url,
-        cancel_url=order.cancel_url,
-        callback_url=order.callback_url,
-        callback_bare=order.callback_bare,
-        gateway=order.gateway,
-        gateway_fixed=order.gateway_fixed,
-        gateway_ref=None,
-        contact=order.contact,
-        metadata=order.metadata,
-        late=False,
-        created_at=now,
-        updated_at=now,
-        expires_at=after(now, (order.expires_in_s or merchant.expiry_s) * SECOND),
-        completed_at=None,
+def _store(tx: Tx, payment: Payment, *, ids: Ids, keyring: Keyring) -> None:
+    owner, now = payment.owner, payment.created_at
+    customer_id = customers.remember(
+        tx, payment.contact, owner=owner, merchant_uuid=payment.merchant_uuid, ids=ids, keyring=keyring, now=now
+    )
+    store.insert(
+        tx,
+        uuid=payment.uuid,
+        reference=payment.reference,
+        token=payment.token,
+        merchant_id=owner.merchant_id,
+        mode=int(owner.mode),
+        units=payment.amount.units,
+        currency=payment.amount.currency.code,
+        order_id=payment.order_id,
+        description=payment.description,
+        redirect_url=payment.redirect_url,
+        cancel_url=payment.cancel_url,
+        callback_url=payment.callback_url,
+        callback_bare=int(payment.callback_bare),
+        gateway=payment.gateway,
+        gateway_fixed=int(payment.gateway_fixed),
+        customer_id=customer_id,
+        metadata=payment.metadata,
+        now=now,
+        expires_at=payment.expires_at,
     )
 
 

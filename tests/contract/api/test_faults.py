@@ -1,25 +1,38 @@
 """What callers hear when something on our side breaks: a status, a request id, nothing else."""
 
+from dataclasses import replace
+
 import pytest
 
+from opentill.kernel.ids import SeededIds
 from tests.contract.api.house import CASH_IN, PAYMENT, House
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_bug_in_the_merchant_api_is_a_500_that_says_nothing(house: House) -> None:
-    await house.run("alter table payment rename to elsewhere")
+class ForgetfulIds(SeededIds):
+    """Cannot name a payment."""
 
-    created = await house.merchant("POST", "/payments", PAYMENT)
+    def uuid7(self) -> str:
+        raise ZeroDivisionError("a bug, for once")
+
+
+async def test_a_bug_in_the_merchant_api_is_a_500_that_says_nothing(house: House) -> None:
+    await house.merchant("POST", "/payments", PAYMENT)
+    await house.run("update payment set currency = 'ZZZ'")
+    house.merchant_api.dependencies = replace(house.dependencies, ids=ForgetfulIds(1, house.clock))
+
+    created = await house.merchant("POST", "/payments", PAYMENT, headers={"idempotency-key": "k-1"})
     listed = await house.merchant("GET", "/transactions")
 
     assert (created.status, created.json()["code"]) == (500, "PAYMENT_PROCESSING_FAILED")
     assert (listed.status, listed.json()["code"]) == (500, "INTERNAL_ERROR")
+    assert (await house.rows())["idempotency"] == 0
     for answer in (created, listed):
         assert answer.json()["request_id"] == answer.headers["x-request-id"]
         assert "x-ratelimit-remaining" in answer.headers
-        assert b"elsewhere" not in answer.body
-        assert b'payment"' not in answer.body
+        assert b"ZZZ" not in answer.body
+        assert b"bug" not in answer.body
 
 
 async def test_a_bug_in_the_pix_api_is_a_500_that_says_nothing(house: House) -> None:

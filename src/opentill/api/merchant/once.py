@@ -7,18 +7,27 @@ from opentill.api.merchant.call import MerchantCall
 from opentill.db import Tx
 from opentill.web import idempotency
 from opentill.web.exchange import Answer, Header
+from opentill.web.idempotency import Finished
 
 REPLAYED: Final[tuple[Header, ...]] = ((b"idempotent-replayed", b"true"),)
 
 
-async def once(call: MerchantCall, status: int, work: Callable[[Tx], bytes]) -> Answer:
-    """Do *work* in a transaction and answer with its bytes, or repeat the answer given under the same key."""
+async def once(call: MerchantCall, status: int, body: bytes, work: Callable[[Tx], None]) -> Answer:
+    """Do *work* in a transaction and answer with *body*, or repeat the answer given under the same key."""
     slot, deps = call.slot, call.dependencies
     if slot is None:
-        return Answer(status, await deps.db.write(work))
+        await deps.db.write(work)
+        return Answer(status, body)
+    sealed_body = deps.keyring.seal(body, slot.seal_context)
 
-    kept = await deps.db.write(
-        lambda tx: idempotency.once(tx, slot, lambda: (status, work(tx)), keyring=deps.keyring, now=call.arrived_at)
-    )
-    call.replayed = kept.replayed
-    return Answer(kept.status, kept.body, REPLAYED if kept.replayed else ())
+    def kept_or_done(tx: Tx) -> Finished | None:
+        kept = idempotency.keep(tx, slot, status, sealed_body, keyring=deps.keyring, now=call.arrived_at)
+        if kept is None:
+            work(tx)
+        return kept
+
+    kept = await deps.db.write(kept_or_done)
+    if kept is None:
+        return Answer(status, body)
+    call.replayed = True
+    return Answer(kept.status, kept.body, REPLAYED)

@@ -5,8 +5,7 @@ from typing import Final
 from opentill.api.merchant import documents
 from opentill.api.merchant.call import MerchantCall
 from opentill.api.merchant.once import once
-from opentill.api.merchant.payments import found, shown, stored
-from opentill.db import Tx
+from opentill.api.merchant.payments import drafted, found, placing, shown
 from opentill.payments import wire
 from opentill.web.exchange import Answer
 from opentill.web.json_body import write
@@ -19,13 +18,11 @@ async def create(call: MerchantCall) -> Answer:
     """Create a payment for a named gateway."""
     order = wire.parse_intent(call.fields)
 
-    def work(tx: Tx) -> bytes:
-        payment = stored(tx, call, order)
-        data = wire.created_object(payment, call.dependencies.settings.public_url)
-        flat = {name: data[name] for name in FLAT}
-        return write({"success": True, "message": "Payment created.", **flat, "data": data})
-
-    return await once(call, 201, work)
+    payment = drafted(call, order)
+    data = wire.created_object(payment, call.dependencies.settings.public_url)
+    flat = {name: data[name] for name in FLAT}
+    body = write({"success": True, "message": "Payment created.", **flat, "data": data})
+    return await once(call, 201, body, placing(call, payment))
 
 
 async def show(call: MerchantCall) -> Answer:

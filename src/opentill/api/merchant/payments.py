@@ -1,6 +1,7 @@
 """/payments: what the official clients use (merchant-api.md §9.3, §9.4)."""
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 from opentill.api.merchant import documents
@@ -24,11 +25,9 @@ async def create(call: MerchantCall) -> Answer:
     """Create a payment."""
     order = wire.parse_payment(call.fields, callback_bare=call.agent.startswith(NODE_SDK))
 
-    def work(tx: Tx) -> bytes:
-        payment = stored(tx, call, order)
-        return write({"success": True, "data": wire.created_object(payment, call.dependencies.settings.public_url)})
-
-    return await once(call, 201, work)
+    payment = drafted(call, order)
+    body = write({"success": True, "data": wire.created_object(payment, call.dependencies.settings.public_url)})
+    return await once(call, 201, body, placing(call, payment))
 
 
 async def show(call: MerchantCall) -> Answer:
@@ -38,10 +37,15 @@ async def show(call: MerchantCall) -> Answer:
     return Answer(200, write({"success": True, "data": shown(call, payment)}))
 
 
-def stored(tx: Tx, call: MerchantCall, order: Order) -> Payment:
-    """Store an order of the caller's merchant as a payment."""
+def drafted(call: MerchantCall, order: Order) -> Payment:
+    """Return the payment an order of the caller's merchant is to become."""
+    return service.draft(order, call.by.merchant, ids=call.dependencies.ids, now=call.arrived_at)
+
+
+def placing(call: MerchantCall, payment: Payment) -> Callable[[Tx], None]:
+    """Return the work of storing a drafted payment."""
     deps = call.dependencies
-    return service.create(tx, order, merchant=call.by.merchant, ids=deps.ids, keyring=deps.keyring, now=call.arrived_at)
+    return lambda tx: service.place(tx, payment, ids=deps.ids, keyring=deps.keyring)
 
 
 async def found(call: MerchantCall, ref: str) -> Payment:
