@@ -4,10 +4,11 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, MutableMapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -18,6 +19,7 @@ from opentill.callbacks.pix import PixCallbacks
 from opentill.checkout.handlers import create_checkout_app
 from opentill.db import open_database
 from opentill.db.database import Options
+from opentill.db.notify import listen_loop, notify_loop
 from opentill.gateways.sandbox import SandboxGateway
 from opentill.kernel.clock import Clock, SystemClock
 from opentill.kernel.ids import Ids, SystemIds
@@ -131,7 +133,7 @@ class Till:
         try:
             async with assembled(self._settings) as assembly:
                 self._mount(assembly.dependencies)
-                async with loops(assembly) if self._workers else nullcontext():
+                async with loops(assembly, workers=self._workers):
                     await send({"type": "lifespan.startup.complete"})
                     await receive()
         except Exception as fault:
@@ -170,17 +172,14 @@ class Till:
 
 
 @asynccontextmanager
-async def loops(assembly: Assembly) -> AsyncIterator[None]:
-    """Run the workers beside whatever the caller does, and let them finish what they hold."""
+async def loops(assembly: Assembly, *, workers: bool) -> AsyncIterator[None]:
+    """Run this process's loops beside whatever the caller does, and let them finish what they hold."""
     stop = asyncio.Event()
-    engine = _engine(assembly.dependencies)
-    tell = over(InProcess(PixCallbacks(assembly.dependencies)))
-    tasks = [
-        asyncio.create_task(assembly.sandbox.run(tell, stop), name="sandbox bank"),
-        asyncio.create_task(plan_loop(engine, stop), name="plan"),
-        asyncio.create_task(deliver_loop(engine, stop), name="deliver"),
-        asyncio.create_task(resume_loops(assembly.dependencies, stop), name="resume"),
-    ]
+    dependencies = assembly.dependencies
+    running = {"wake other processes": notify_loop(dependencies.db, dependencies.settings.database_url, stop)}
+    if workers:
+        running |= _workers(assembly, stop)
+    tasks = [asyncio.create_task(loop, name=name) for name, loop in running.items()]
     for task in tasks:
         task.add_done_callback(_end_process_on_fault)
     try:
@@ -191,6 +190,19 @@ async def loops(assembly: Assembly) -> AsyncIterator[None]:
         for task in unfinished:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _workers(assembly: Assembly, stop: asyncio.Event) -> dict[str, Coroutine[Any, Any, None]]:
+    dependencies = assembly.dependencies
+    engine = _engine(dependencies)
+    tell = over(InProcess(PixCallbacks(dependencies)))
+    return {
+        "plan": plan_loop(engine, stop),
+        "deliver": deliver_loop(engine, stop),
+        "resume": resume_loops(dependencies, stop),
+        "hear other processes": listen_loop(dependencies.settings.database_url, engine.to_plan.ring, stop),
+        "sandbox bank": assembly.sandbox.run(tell, stop),
+    }
 
 
 def _engine(dependencies: Dependencies) -> Engine:
@@ -211,7 +223,9 @@ def _outbound(settings: Settings) -> Outbound:
     allow = AllowList.parse(settings.webhooks_allow.split(","))
     if settings.dev:
         allow |= AllowList.development()
-    return Outbound(allow=allow, ports=Ports.parse(settings.webhooks_ports))
+    public = urlsplit(settings.public_url)
+    own = (public.hostname or "", public.port or (443 if public.scheme == "https" else 80))
+    return Outbound(allow=allow, ports=Ports.parse(settings.webhooks_ports), own=frozenset({own}))
 
 
 def _end_process_on_fault(task: asyncio.Task[None]) -> None:

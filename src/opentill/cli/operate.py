@@ -104,7 +104,7 @@ async def _work(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with assembled(settings) as assembly, loops(assembly):
+    async with assembled(settings) as assembly, loops(assembly, workers=True):
         await stop.wait()
 
 
