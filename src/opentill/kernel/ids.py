@@ -8,7 +8,6 @@ import secrets
 from random import Random
 from string import ascii_lowercase, digits
 from typing import Protocol
-from uuid import UUID
 
 from opentill.kernel.clock import Clock, SystemClock
 
@@ -54,10 +53,9 @@ class _Made:
 
     def uuid7(self) -> str:
         """Return a UUID of version 7 (RFC 9562), which sorts by time."""
-        value = int(self.timed_hex(32), 16)
-        value = (value & ~(0xF << 76)) | (0x7 << 76)
-        value = (value & ~(0x3 << 62)) | (0x2 << 62)
-        return str(UUID(int=value))
+        made = self.timed_hex(32)
+        variant = "89ab"[int(made[16], 16) & 3]
+        return f"{made[:8]}-{made[8:12]}-7{made[13:16]}-{variant}{made[17:20]}-{made[20:]}"
 
 
 class SystemIds(_Made):

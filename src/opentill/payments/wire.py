@@ -32,7 +32,8 @@ METADATA_BYTES_MAX: Final = 16 * 1024
 EXPIRES_IN_S: Final = (60, 2_592_000)
 EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
 NOT_PHONE: Final = re.compile(r"[^0-9+() -]")
-CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # but not tab and line breaks
+UNWRITABLE: Final = re.compile(r"[\s\\]")
 WHOLE: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
@@ -53,12 +54,15 @@ class _Fields:
     def raw(self, *names: str) -> tuple[str, Any]:
         """Return the name that was sent and its value, or the first name and None."""
         for name in names:
-            value: Any = self._fields
-            for part in name.split("."):
-                value = value.get(part) if isinstance(value, Mapping) else None
+            value = self._fields.get(name) if "." not in name else self._inside(*name.split("."))
             if value is not None and value != "":
                 return name, value
         return names[0], None
+
+    def _inside(self, outer: str, name: str) -> Any:
+        """Return a field of a field, such as the customer's name."""
+        value = self._fields.get(outer)
+        return value.get(name) if isinstance(value, dict) else None
 
     def text(self, *names: str, required: bool = False, most: int | None = None, cut: int | None = None) -> str | None:
         name, value = self.raw(*names)
@@ -72,7 +76,7 @@ class _Fields:
             if required:
                 self.fault(name, "VALIDATION_FAILED", f"The {name} field is required.")
             return None
-        if CONTROL.search(stripped.replace("\n", "").replace("\r", "").replace("\t", "")):
+        if CONTROL.search(stripped):
             self.fault(name, "VALIDATION_FAILED", f"The {name} field must not contain control characters.")
             return None
         if most is not None and len(stripped) > most:
@@ -353,8 +357,8 @@ def _phone(read: _Fields) -> str:
 
 
 def _is_web_address(text: str) -> bool:
-    """Tell whether a text is an absolute http(s) address with a host, at most 2,048 characters, no blanks."""
-    if len(text) > URL_MAX or any(c.isspace() for c in text) or "\\" in text:
+    """Tell whether a text is an absolute http(s) address with a host, at most 2,048 characters, without blanks."""
+    if len(text) > URL_MAX or UNWRITABLE.search(text):
         return False
     try:
         parts = urlsplit(text)
