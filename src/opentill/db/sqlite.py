@@ -88,6 +88,8 @@ class Transaction(CursorTx):
         return changed if changed >= 0 else int(self._execute("select changes()", {}).fetchone()[0])
 
     def _execute(self, sql: str, params: Mapping[str, object]) -> sqlite3.Cursor:
+        if self.failed is not None:  # there may be no transaction any more
+            raise self.failed
         try:
             return self._cursor.execute(sql, params)
         except sqlite3.Error as error:
@@ -95,6 +97,8 @@ class Transaction(CursorTx):
             raise self.failed from error
 
     def _execute_many(self, sql: str, rows: Sequence[Mapping[str, object]]) -> sqlite3.Cursor:
+        if self.failed is not None:
+            raise self.failed
         try:
             return self._cursor.executemany(sql, rows)
         except sqlite3.Error as error:

@@ -27,7 +27,7 @@ class CursorTx(ABC):
     """A `Tx` on one cursor. A session has one, which serves all its units of work, one after the other."""
 
     def __init__(self) -> None:
-        self.failed: DatabaseError | None = None  # the latest error of a statement in this unit of work
+        self.failed: DatabaseError | None = None  # the error of a statement, after which no other is executed
         self.noted = False  # this unit of work records an event
 
     def run(self, sql: str, /, **params: object) -> int:

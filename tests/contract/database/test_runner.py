@@ -224,9 +224,11 @@ async def test_a_unit_that_swallows_a_database_error_is_not_committed(bank: Data
         opening("bia")(tx)
         with contextlib.suppress(UniqueViolation):
             opening("ana")(tx)
+        opening("caio")(tx)
 
-    with pytest.raises(UniqueViolation):
+    with pytest.raises(UniqueViolation) as caught:
         await bank.write(careless)
+    assert caught.value.constraint == "account.name"
     assert await bank.read(names) == ["ana"]
 
 

@@ -43,6 +43,8 @@ class Transaction(CursorTx):
             raise self._translated(error) from error
 
     def _execute(self, sql: str, params: Mapping[str, object]) -> Cursor:
+        if self.failed is not None:  # PostgreSQL would not say again why
+            raise self.failed
         query, names = numbered(sql)
         try:
             return self._cursor.execute(query, [params[name] for name in names])
@@ -51,6 +53,8 @@ class Transaction(CursorTx):
             raise self.failed from error
 
     def _execute_many(self, sql: str, rows: Sequence[Mapping[str, object]]) -> Cursor:
+        if self.failed is not None:
+            raise self.failed
         query, names = numbered(sql)
         try:
             self._cursor.executemany(query, [[row[name] for name in names] for row in rows])
