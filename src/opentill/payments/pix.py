@@ -44,7 +44,7 @@ def intend_cash_in(
     """Store a payment with its charge before the bank is asked (C1). A charge of that id is gone on with."""
     known = charges.charge(tx, charge_id, owner=merchant.owner)
     if known is not None:
-        return known
+        return _taken_up(tx, known, _locked(tx, known, keyring=keyring), now=now)
     born = service.store_new(tx, order, merchant=merchant, ids=ids, keyring=keyring, now=now)
     payment = store.one(tx, "p.uuid = :uuid", owner=merchant.owner, keyring=keyring, uuid=born.uuid)
     if payment is None:
@@ -65,10 +65,14 @@ def intend_cash_in(
 
 
 def intend_checkout_charge(tx: Tx, payment: Payment, *, charge_id: str, now: Instant) -> Charge:
-    """Store the charge of a payment whose payer chose PIX; one there already is gone on with."""
-    known = charges.charge_of_payment(tx, payment.id, owner=payment.owner)
+    """Store the charge of a payment whose payer chose PIX; one there already is gone on with.
+
+    The payment's lock is held. Raises Conflict where the payment cannot be paid now.
+    """
+    known = charge_of(tx, payment)
     if known is not None:
-        return known
+        return _taken_up(tx, known, payment, now=now)
+    rules.start(payment, GATEWAY, now=now)
     return pix.start_charge(
         tx,
         charge_id,
@@ -83,8 +87,13 @@ def intend_checkout_charge(tx: Tx, payment: Payment, *, charge_id: str, now: Ins
 
 
 def announce(tx: Tx, charge_id: str, made: ProviderCharge, *, payment: Payment, ids: Ids, now: Instant) -> Charge:
-    """The bank has made the charge (C2). Safe to repeat. The payment's lock is held."""
+    """The bank has made the charge (C2). Safe to repeat. The payment's lock is held.
+
+    What was made too late, because it was given up or its payment is over, is not announced but removed (C3).
+    """
     charge = _charge(tx, charge_id, payment)
+    if charge.state is State.REJECTED or (charge.state is State.CREATING and not payment.open):
+        return pix.give_up(tx, charge, now=now)
     if charge.state is not State.CREATING:
         return charge
     active = pix.activate(tx, charge, made, now=now)
@@ -102,35 +111,57 @@ def announce(tx: Tx, charge_id: str, made: ProviderCharge, *, payment: Payment, 
     return active
 
 
-def reject(tx: Tx, charge_id: str, *, payment: Payment, now: Instant) -> None:
-    """The bank refused the charge (C3). A payment that was never announced ends as quietly as it began."""
+def reject(tx: Tx, charge_id: str, *, payment: Payment, now: Instant, refused: bool) -> None:
+    """End a charge that is not to be (C3): the bank *refused* it, or it is to be removed there if it was made.
+
+    A payment that was never announced ends as quietly as it began.
+    """
     charge = _charge(tx, charge_id, payment)
     if charge.state is not State.CREATING:
         return
-    pix.settle(tx, charge, State.REJECTED, now=now)
+    if refused:
+        pix.settle(tx, charge, State.REJECTED, now=now)
+    else:
+        pix.give_up(tx, charge, now=now)
     if charge.announces and payment.open:
         store.update(tx, rules.end(payment, PaymentStatus.FAILED, now=now))
 
 
-def receive(tx: Tx, account: Account, arrived: ProviderReceipt, *, ids: Ids, keyring: Keyring, now: Instant) -> None:
-    """Book money the bank says has arrived (C5, C6, C11, C12, L14). Safe to repeat: it counts once."""
+def abandon(tx: Tx, charge: Charge, *, keyring: Keyring, now: Instant) -> bool:
+    """Give up a charge nobody finished creating (C3); return whether it was, or somebody goes on with it."""
+    payment = _locked(tx, charge, keyring=keyring)
+    abandoned = charges.is_due(tx, charge, now=now)
+    if abandoned:
+        reject(tx, charge.id, payment=payment, now=now, refused=False)
+    return abandoned
+
+
+def receive(tx: Tx, account: Account, arrived: ProviderReceipt, *, ids: Ids, keyring: Keyring, now: Instant) -> bool:
+    """Book money the bank says has arrived (C5, C6, C11, C12, L14). Safe to repeat: it counts once.
+
+    Return False for money that has to wait, because its charge is still being made: it is read again later.
+    """
     receipt = receipt_of(account, arrived)
     if store.receipt_known(tx, receipt):
-        return
+        return True
     found = _charge_of(tx, account, arrived)
     if found is None:
         _receive_direct(tx, account, arrived, receipt, ids=ids, now=now)
-        return
-    payment = store.lock(tx, found.payment_id, owner=found.owner, keyring=keyring)
-    if payment is None:
-        raise NotFound("PAYMENT_NOT_FOUND", "A charge without its payment.")
+        return True
+    payment = _locked(tx, found, keyring=keyring)
     charge = _charge(tx, found.id, payment)
-    if charge.state is State.COMPLETED:
-        _receive_again(tx, payment, charge, receipt, ids=ids, now=now)
-    elif receipt.amount != charge.amount:
-        _hold(tx, payment, charge, receipt, now=now)
-    else:
-        _complete(tx, payment, charge, receipt, ids=ids, now=now)
+    match charge.state:
+        case State.CREATING:
+            return False
+        case State.REJECTED:  # counts as none
+            _receive_direct(tx, account, arrived, receipt, ids=ids, now=now)
+        case State.COMPLETED:
+            _receive_again(tx, payment, charge, receipt, ids=ids, now=now)
+        case _ if receipt.amount != charge.amount:
+            _hold(tx, payment, charge, receipt, now=now)
+        case _:
+            _complete(tx, payment, charge, receipt, ids=ids, now=now)
+    return True
 
 
 def expire(tx: Tx, charge_id: str, *, payment: Payment, ids: Ids, now: Instant) -> None:
@@ -376,10 +407,25 @@ def _end_with_charge(
 
 
 def _charge_of(tx: Tx, account: Account, arrived: ProviderReceipt) -> Charge | None:
-    """Return the charge money was paid for. One the bank had refused us counts as none."""
+    """Return the charge money was paid for."""
     charge_id = charge_id_of(arrived.txid) if arrived.txid else None
-    charge = charges.charge(tx, charge_id, owner=account.owner) if charge_id else None
-    return charge if charge is not None and charge.state is not State.REJECTED else None
+    return charges.charge(tx, charge_id, owner=account.owner) if charge_id else None
+
+
+def _taken_up(tx: Tx, known: Charge, payment: Payment, *, now: Instant) -> Charge:
+    """Return a charge to go on with; while its creation is not finished, nobody gives it up now."""
+    charge = _charge(tx, known.id, payment)
+    if charge.state is State.CREATING:
+        pix.take_up(tx, charge, now=now)
+    return charge
+
+
+def _locked(tx: Tx, charge: Charge, *, keyring: Keyring) -> Payment:
+    """Return a charge's payment, locked. Payments are locked before their charges."""
+    payment = store.lock(tx, charge.payment_id, owner=charge.owner, keyring=keyring)
+    if payment is None:
+        raise NotFound("PAYMENT_NOT_FOUND", "A charge without its payment.")
+    return payment
 
 
 def _charge(tx: Tx, charge_id: str, payment: Payment) -> Charge:

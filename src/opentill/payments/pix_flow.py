@@ -48,7 +48,8 @@ async def cash_in(
 
     *claim* runs in the transaction that stores the intent; it may answer another charge id than the proposed one to
     go on with an earlier attempt. *finish* runs in the transaction that confirms. Raises Refused where the bank or
-    the merchant's set-up refuses, Busy where the bank cannot be reached: then a repeat goes on with the same charge.
+    the merchant's set-up refuses, Busy where the bank cannot be reached: then a repeat goes on with the same charge,
+    unless the code is PROVIDER_REFUSED: that charge is not to be, and a repeat makes another.
     """
     proposed = new_charge_id(tools.ids)
 
@@ -73,10 +74,14 @@ async def cash_in(
 async def charge_for(tools: Tools, payment: Payment) -> Charge:
     """Return a payment's charge, made now if need be. Raises as `cash_in`."""
     proposed = new_charge_id(tools.ids)
-    charge = await tools.db.write(
-        lambda tx: pix.intend_checkout_charge(tx, payment, charge_id=proposed, now=tools.clock.now())
-    )
-    return await _create(tools, charge)
+
+    def intend(tx: Tx) -> Charge:
+        current = store.lock(tx, payment.id, owner=payment.owner, keyring=tools.keyring)
+        if current is None:
+            raise NotFound("PAYMENT_NOT_FOUND", "No such payment.")
+        return pix.intend_checkout_charge(tx, current, charge_id=proposed, now=tools.clock.now())
+
+    return await _create(tools, await tools.db.write(intend))
 
 
 async def confirm_hint(tools: Tools, hint: Row) -> bool:
@@ -95,13 +100,15 @@ async def confirm_hint(tools: Tools, hint: Row) -> bool:
     now = tools.clock.now()
 
     def book(tx: Tx) -> bool:
-        for receipt in receipts:
-            pix.receive(tx, account, receipt, ids=tools.ids, keyring=tools.keyring, now=now)
-        if receipts:
+        booked = [
+            pix.receive(tx, account, receipt, ids=tools.ids, keyring=tools.keyring, now=now) for receipt in receipts
+        ]
+        done = bool(booked) and all(booked)
+        if done:
             charges.set_hint(tx, hint["id"], due_at=None)
         else:
             rail.put_hint_off(tx, hint["id"], hint["tries"], now=now)
-        return bool(receipts)
+        return done
 
     return await tools.db.write(book)
 
@@ -122,8 +129,8 @@ async def look_at_payment(tools: Tools, payment: Payment) -> bool:
 async def look_at(tools: Tools, charge: Charge) -> None:
     """Ask the bank about a charge and apply the answer: paid, removed, expired, or nothing new."""
     account = await _account(tools, charge.account_id)
-    if charge.state is State.CREATING:
-        await _abandon(tools, account, charge)
+    if charge.state in (State.CREATING, State.REJECTED):
+        await _give_up(tools, account, charge)
         return
     try:
         found = await tools.receiver(account).get_charge(provider_txid(charge.id))
@@ -220,14 +227,18 @@ async def _create(
         made = _with_code(await _ask_bank(tools, tools.receiver(account), charge), account)
 
     def confirm(tx: Tx) -> Charge:
-        payment = _payment_of(tx, tools, charge)
         confirmed = charge
         if made is not None:
+            payment = _payment_of(tx, tools, charge)
             confirmed = pix.announce(tx, charge.id, made, payment=payment, ids=tools.ids, now=tools.clock.now())
-        finish(tx, confirmed)
+        if confirmed.state is not State.REJECTED:
+            finish(tx, confirmed)
         return confirmed
 
-    return await tools.db.write(confirm)
+    confirmed = await tools.db.write(confirm)
+    if confirmed.state is State.REJECTED:
+        raise Busy("PROVIDER_REFUSED", "Provider unavailable, try again", retry_after_s=RETRY_AFTER_S)
+    return confirmed
 
 
 async def _ask_bank(tools: Tools, bank: PixReceiver, charge: Charge) -> ProviderCharge:
@@ -240,19 +251,23 @@ async def _ask_bank(tools: Tools, bank: PixReceiver, charge: Charge) -> Provider
         message=charge.description,
     )
     for wait_s in (*SEND_WAITS_S, None):
+        made: ProviderCharge | None = None
         try:
-            return await bank.create_charge(request)
+            made = await bank.create_charge(request)
         except port.Refused as refused:
-            await _reject(tools, charge)
-            raise Refused("PROVIDER_REFUSED", "The provider refused the charge") from refused
+            await _reject(tools, charge, refused=True)
+            raise _refused() from refused
         except port.Denied as denied:
             raise _unavailable() from denied
         except port.Ambiguous:
             made = await _read_back(bank, request.txid)
-            if made is not None:
-                return made
         except port.NotSent:
             pass
+        if made is not None and _is_as_asked(made, request):
+            return made
+        if made is not None:
+            await _reject(tools, charge, refused=False)
+            raise _refused()
         if wait_s is not None:
             await asyncio.sleep(wait_s)
     raise _unavailable()
@@ -271,26 +286,48 @@ async def _read_back(bank: PixReceiver, txid: str) -> ProviderCharge | None:
     raise _unavailable()
 
 
-async def _reject(tools: Tools, charge: Charge) -> None:
+def _is_as_asked(made: ProviderCharge, request: ChargeRequest) -> bool:
+    """Tell whether the bank holds the charge that was asked for, and may still be paid for it."""
+    same = (made.txid, made.amount_centavos, made.key) == (request.txid, request.amount_centavos, request.key)
+    return same and made.state is not ChargeState.CANCELLED
+
+
+async def _reject(tools: Tools, charge: Charge, *, refused: bool) -> None:
     await tools.db.write(
-        lambda tx: pix.reject(tx, charge.id, payment=_payment_of(tx, tools, charge), now=tools.clock.now())
+        lambda tx: pix.reject(
+            tx, charge.id, payment=_payment_of(tx, tools, charge), now=tools.clock.now(), refused=refused
+        )
     )
 
 
-async def _abandon(tools: Tools, account: Account, charge: Charge) -> None:
-    """Remove a charge nobody finished creating, at the bank too if it exists there (C3)."""
-    bank = tools.receiver(account)
+async def _give_up(tools: Tools, account: Account, charge: Charge) -> None:
+    """Give up a charge nobody finished creating, and then remove it at the bank if it exists there (C3).
+
+    In this order: who comes back for a charge that is being removed must find that it is not to be.
+    """
+    now = tools.clock.now()
+    if charge.state is State.CREATING and not await tools.db.write(
+        lambda tx: pix.abandon(tx, charge, keyring=tools.keyring, now=now)
+    ):
+        return
+    bank, txid = tools.receiver(account), provider_txid(charge.id)
+    found: ProviderCharge | None = None
+    again_at: Instant | None = None
     try:
-        found = await bank.get_charge(provider_txid(charge.id))
+        found = await bank.get_charge(txid)
         if found is not None and found.state is ChargeState.ACTIVE:
-            await bank.cancel_charge(provider_txid(charge.id))
+            found = await bank.cancel_charge(txid)
     except port.Refused:
         pass  # a bank that knows no such charge has nothing to remove
     except (port.NotSent, port.Ambiguous, port.Denied):
-        later = after(tools.clock.now(), MINUTE)
-        await tools.db.write(lambda tx: charges.update_charge(tx, charge, next_check_at=later))
-        return
-    await _reject(tools, charge)
+        again_at = after(now, MINUTE) if now < charge.expires_at else None  # then it is over by itself
+    receipts = found.receipts if found else ()
+
+    def note(tx: Tx) -> None:
+        _booking(tools, account, receipts)(tx)
+        charges.plan_look(tx, charge, at=again_at)
+
+    await tools.db.write(note)
 
 
 async def _account(tools: Tools, account_id: int) -> Account:
@@ -312,6 +349,10 @@ def _with_code(made: ProviderCharge, account: Account) -> ProviderCharge:
     if made.code is not None or made.location is None:
         return made
     return replace(made, code=build_dynamic(url=made.location, name=account.merchant_name, city=account.merchant_city))
+
+
+def _refused() -> Refused:
+    return Refused("PROVIDER_REFUSED", "The provider refused the charge")
 
 
 def _unavailable() -> Busy:

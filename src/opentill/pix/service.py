@@ -132,6 +132,18 @@ def activate(tx: Tx, charge: Charge, made: ProviderCharge, *, now: Instant) -> C
     return active
 
 
+def take_up(tx: Tx, charge: Charge, *, now: Instant) -> None:
+    """Go on with a charge whose creation is not finished: it is not given up for another ten minutes."""
+    store.plan_look(tx, charge, at=after(now, ABANDONED))
+
+
+def give_up(tx: Tx, charge: Charge, *, now: Instant) -> Charge:
+    """Save that a charge is not to be (C3), and have it removed at its bank, where it may have been made."""
+    given_up = replace(charge, state=State.REJECTED, updated_at=now)
+    store.update_charge(tx, given_up, next_check_at=now)
+    return given_up
+
+
 def settle(tx: Tx, charge: Charge, state: State, *, now: Instant) -> Charge:
     """Save that a charge reached a state in which its bank is asked no more, but for one late look after expiry."""
     settled = replace(charge, state=state, updated_at=now)
@@ -148,8 +160,8 @@ def looked_at(tx: Tx, charge: Charge, *, now: Instant) -> None:
 
 
 def next_look(charge: Charge, now: Instant) -> Instant:
-    """Return when the bank is asked next: soon after creation, then at expiry (pix-rail.md §6.8)."""
-    polls = [after(charge.created_at, wait) for wait in POLLS]
+    """Return when the bank is asked next: soon after the charge was made, then at expiry (pix-rail.md §6.8)."""
+    polls = [after(charge.updated_at, wait) for wait in POLLS]
     at = next((poll for poll in polls if poll > now), charge.expires_at)
     return max(min(at, charge.expires_at), after(now, SECOND))
 

@@ -81,7 +81,9 @@ def account_by_hook(tx: ReadTx, account_id: int, token_hash: str) -> Account | N
 def active_accounts(tx: ReadTx, *, swept_before: Instant, limit: int) -> Sequence[Account]:
     """Return active accounts not swept since an instant, longest unswept first."""
     rows = tx.all(
-        f"{ACCOUNT} where a.active = 1 and a.swept_until_at < :swept_before order by a.swept_until_at limit :limit",
+        f"""{ACCOUNT}
+         where a.active = 1 and a.swept_until_at < :swept_before order by a.swept_until_at, a.id limit :limit
+        """,
         swept_before=swept_before,
         limit=limit,
     )
@@ -161,9 +163,11 @@ def update_charge(tx: Tx, charge: Charge, *, next_check_at: Instant | None) -> N
         update pix_charge
            set state = :state, code = :code, expires_at = :expires_at, checks = :checks,
                next_check_at = :next_check_at, updated_at = :updated_at
-         where id = :id
+         where id = :id and merchant_id = :merchant_id and mode = :mode
         """,
         id=charge.id,
+        merchant_id=charge.owner.merchant_id,
+        mode=int(charge.owner.mode),
         state=charge.state.value,
         code=charge.code,
         expires_at=charge.expires_at,
@@ -171,6 +175,22 @@ def update_charge(tx: Tx, charge: Charge, *, next_check_at: Instant | None) -> N
         next_check_at=next_check_at,
         updated_at=charge.updated_at,
     )
+
+
+def plan_look(tx: Tx, charge: Charge, *, at: Instant | None) -> None:
+    """Save when a charge's provider is asked next and leave the rest as it is; None: never again."""
+    tx.run(
+        "update pix_charge set next_check_at = :at where id = :id and merchant_id = :merchant_id and mode = :mode",
+        id=charge.id,
+        merchant_id=charge.owner.merchant_id,
+        mode=int(charge.owner.mode),
+        at=at,
+    )
+
+
+def is_due(tx: ReadTx, charge: Charge, *, now: Instant) -> bool:
+    """Tell whether a charge is still to be looked at now."""
+    return _one_charge(tx, "id = :id and next_check_at <= :now", charge.owner, id=charge.id, now=now) is not None
 
 
 def charge(tx: ReadTx, charge_id: str, *, owner: Owner) -> Charge | None:
@@ -189,7 +209,7 @@ def lock_charge(tx: Tx, charge_id: str, *, owner: Owner) -> Charge | None:
 def due_charges(tx: ReadTx, *, now: Instant, limit: int) -> Sequence[Charge]:
     """Return charges of all owners whose provider is to be asked now."""
     rows = tx.all(
-        f"{CHARGE} where next_check_at is not null and next_check_at <= :now order by next_check_at limit :limit",
+        f"{CHARGE} where next_check_at is not null and next_check_at <= :now order by next_check_at, id limit :limit",
         now=now,
         limit=limit,
     )
