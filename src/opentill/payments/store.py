@@ -113,7 +113,7 @@ def expired(tx: ReadTx, *, now: Instant, limit: int) -> Sequence[tuple[int, Owne
         """
         select id, merchant_id, mode from payment
          where status in ('pending', 'processing') and expires_at <= :now and detail <> 'pending_review'
-         order by expires_at limit :limit
+         order by expires_at, id limit :limit
         """,
         now=now,
         limit=limit,
@@ -278,7 +278,7 @@ def due_sessions(tx: ReadTx, *, now: Instant, limit: int) -> Sequence[Session]:
     """Return open sessions of all merchants whose gateway is to be asked now."""
     rows = tx.all(
         f"""{SESSION}
-         where state in ('open', 'unknown') and next_check_at <= :now order by next_check_at limit :limit
+         where state in ('open', 'unknown') and next_check_at <= :now order by next_check_at, id limit :limit
         """,
         now=now,
         limit=limit,

@@ -1,0 +1,567 @@
+"""A small market: shops, payers, a bank and a card gateway that deal with each other at random, from one seed.
+
+Everything is the product's own but the payers, and the sandbox bank and gateway, which hold their own truth of what
+was paid. Every random choice is made before the first wait, so that one seed is one list of operations:
+
+    async with Market(database, folder, seed=7) as market:
+        await market.deal(500)
+"""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any, Final, Self
+
+from opentill.api.external.app import ExternalApi
+from opentill.api.merchant.app import MerchantApi
+from opentill.callbacks.pix import PixCallbacks
+from opentill.db import Database, Tx
+from opentill.gateways.port import GatewaySession, PaidVerdict, Verdict
+from opentill.gateways.sandbox import Outcome, SandboxGateway
+from opentill.kernel.clock import DAY, HOUR, MINUTE, SECOND
+from opentill.kernel.currencies import EXPONENTS
+from opentill.kernel.errors import Refused
+from opentill.kernel.ids import SeededIds
+from opentill.kernel.money import currency as currency_of
+from opentill.kernel.money import from_minor, render
+from opentill.kernel.secret import Secret
+from opentill.main import Banks
+from opentill.merchants import gateways
+from opentill.merchants import service as merchants
+from opentill.merchants.model import Merchant
+from opentill.outbound import Outbound
+from opentill.payments import flow, pix_flow
+from opentill.payments.model import Payment
+from opentill.pix import service as pix
+from opentill.pix import store as pix_accounts
+from opentill.pix.documents import cnpj_of
+from opentill.pix.identifiers import provider_txid
+from opentill.pix.keys import detect
+from opentill.pix.model import Charge
+from opentill.pix.providers.in_process import InProcess
+from opentill.sandbox_psp import SandboxBank
+from opentill.settings import Settings
+from opentill.web.dependencies import Dependencies
+from tests.contract.api.client import Response, ask
+from tests.make import Scene
+
+PUBLIC_URL: Final = "https://pay.example.com"
+BANK_URL: Final = "https://pix.sandbox.opentill.test"
+SIM_TOKEN: Final = Secret("sim-token")
+CURRENCIES: Final = ("BRL", "BRL", "BRL", "USD", "JPY", "KWD", "CLF")
+BUTTONS: Final = ("pay", "pay", "pay", *(outcome.value for outcome in Outcome))
+MAGIC: Final = (10001, 10002, 10003, 10004, 10005, 10006, 10016)  # centavos; pix-api.md §19.2
+REMEMBERED: Final = 30  # payments, charges and requests that may still be dealt with
+
+# Fee rules: shop (by number, None for all), gateway, currency, fixed units, basis points, least and most units.
+FEE_RULES: Final = (
+    (None, None, None, 0, 250, None, None),
+    (None, "pix", None, 0, 99, None, None),
+    (None, "sandbox", "USD", 3_000, 290, None, None),
+    (0, "pix", "BRL", 37, 7, 11, 900),  # less than a centavo, never more than nine
+    (0, None, "JPY", 2_500, 360, 5_000, None),
+    (1, None, None, 0, 0, None, None),
+    (1, "sandbox", "KWD", 0, 10_000, None, None),  # all of it
+    (1, "sandbox", "CLF", 90_000, 333, None, 1_000_000),  # more than a small amount
+)
+
+# What goes wrong at the bank without anybody having to wait for it.
+FAULTS: Final = (
+    ("charge.create", "http_400"),
+    ("charge.create", "duplicate"),
+    ("charge.create", "wrong_amount"),
+    ("charge.read", "http_503"),
+    ("charge.read", "html_200"),
+    ("charge.cancel", "http_503"),
+    ("charge.cancel", "timeout_after"),
+    ("receipt.read", "http_500"),
+    ("receipt.read", "truncated"),
+    ("receipt.notify", "drop"),
+    ("receipt.notify", "duplicate"),
+    ("receipt.notify", "wrong_amount"),
+    ("sweep.read", "http_503"),
+    ("sweep.read", "truncated"),
+)
+DOUBTS: Final = (("charge.create", "timeout_after"), ("charge.create", "timeout_before"), ("token", "http_503"))
+
+# How long the market pauses, and how often so.
+WAITS: Final = {
+    SECOND // 50: 60,
+    SECOND: 60,
+    6 * SECOND: 50,
+    MINUTE + 1: 25,
+    4 * MINUTE: 12,
+    31 * MINUTE: 4,
+    2 * HOUR: 2,
+    DAY + HOUR: 1,
+}
+
+
+class Terminal(SandboxGateway):
+    """The sandbox gateway, which here loses answers without making anybody wait, and remembers what it was paid."""
+
+    def __init__(self) -> None:
+        self.paid: dict[str, int] = {}  # units by its own reference
+
+    async def pay(self, session: GatewaySession, *, now: Any) -> Verdict:
+        if json.loads(session.detail)["outcome"] in (Outcome.ANSWER_LOST, Outcome.CALL_LOST):
+            raise TimeoutError("the answer was lost")
+        return await self.fetch_status(session, now=now)
+
+    async def fetch_status(self, session: GatewaySession, *, now: Any) -> Verdict:
+        verdict = await super().fetch_status(session, now=now)
+        if isinstance(verdict, PaidVerdict):
+            self.paid[verdict.ref] = verdict.amount.units
+        return verdict
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A merchant with what it signs in with, and its account at the bank."""
+
+    merchant: Merchant
+    key: str
+    client_id: str
+    client_secret: str
+    account_id: int
+    bank_client_id: str
+    pix_key: str
+    stray_key: str  # the bank knows it as the shop's, we do not
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request that can be sent again."""
+
+    shop: Shop
+    path: str
+    fields: dict[str, Any]
+    key: str | None
+
+
+@dataclass(frozen=True)
+class Deed:
+    """One operation and what it came to."""
+
+    name: str
+    result: Any
+
+
+class Market:
+    """The shops, their payers, and what was done so far."""
+
+    def __init__(self, database: Database, folder: Path, *, seed: int) -> None:
+        self.db = database
+        self.scene = Scene(seed)
+        self.clock = self.scene.clock
+        self.chance = Random(seed)
+        self.terminal = Terminal()
+        self.bank_file = folder / "bank.db"
+        self._bank = SandboxBank(
+            self.bank_file,
+            clock=self.clock,
+            ids=SeededIds(seed + 1, self.clock),
+            sim_token=SIM_TOKEN,
+            break_after_s=0.0,
+        )
+        self._to_bank = InProcess(self._bank)
+        banks = Banks(self._bank, keyring=self.scene.keyring, clock=self.clock, ids=self.scene.ids)
+        self.dependencies = Dependencies(
+            settings=Settings(data=folder, public_url=PUBLIC_URL).completed(),
+            db=database,
+            clock=self.clock,
+            ids=self.scene.ids,
+            keyring=self.scene.keyring,
+            outbound=Outbound(),
+            gateways={"sandbox": self.terminal},
+            receiver=banks.receiver,
+            sandbox_bank=self._bank,
+        )
+        self.tools = self.dependencies.tools
+        self._merchant_api = MerchantApi(self.dependencies)
+        self._external_api = ExternalApi(self.dependencies)
+        self._callbacks = PixCallbacks(self.dependencies)
+        self._one_by_one = asyncio.Lock()
+        self.shops: list[Shop] = []
+        self.tokens: list[str] = []
+        self.references: list[tuple[Shop, str]] = []
+        self.charges: list[str] = []
+        self.requests: list[Request] = []
+        self.notices: list[tuple[str, bytes]] = []
+        self.deeds: list[Deed] = []
+
+    async def __aenter__(self) -> Self:
+        for number, name in enumerate(("Loja Azul", "Loja Verde", "Loja Roxa")):
+            self.shops.append(await self._open_shop(name, number))
+        await self.db.write(self._set_fees)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._merchant_api.settled()
+        await self._external_api.settled()
+        await self.dependencies.outbound.close()
+        self._bank.close()
+
+    # Dealing.
+
+    async def deal(self, count: int, *, at_once_max: int = 1) -> None:
+        """Do *count* operations, up to *at_once_max* of them at the same time."""
+        left = count
+        while left:
+            together = min(left, self.chance.randint(1, at_once_max))
+            drawn = [self._draw() for _ in range(together)]
+            results = await asyncio.gather(*(_result(work) for _, work in drawn))
+            self.deeds += [Deed(name, result) for (name, _), result in zip(drawn, results, strict=True)]
+            left -= together
+
+    async def settle(self) -> None:
+        """Let everything that is under way come to its end: time passes, and every loop has its turn."""
+        await self._sim("DELETE", "faults")
+        for wait in (*[SECOND] * 5, *[MINUTE] * 5, *[20 * MINUTE] * 9, *[DAY] * 3, *[MINUTE] * 5):
+            self.clock.advance(wait)
+            await self._bank.tick(self._tell)
+            for job in LOOPS:
+                while await job(self.tools) >= flow.BATCH:
+                    pass
+        await self._merchant_api.settled()
+
+    def _draw(self) -> tuple[str, Awaitable[Any]]:
+        operation = self.chance.choices(OPERATIONS, WEIGHTS)[0]
+        return operation.__name__, operation(self)
+
+    def order(self) -> Awaitable[Any]:
+        """Create a payment as the official clients do."""
+        code, amount = self._amount()
+        wish = self.chance.choice((None, "sandbox", "pix"))
+        fields = {"amount": amount, "currency": code, "reference": f"ORD-{self.chance.randrange(500)}"}
+        fields |= {"gateway": wish} if wish else {}
+        return self._ordered("/payments", fields | self._extras())
+
+    def order_through_a_gateway(self) -> Awaitable[Any]:
+        """Create a payment as the seed page does."""
+        code, amount = self._amount()
+        fields = {
+            "gateway": self.chance.choice(("sandbox", "sandbox", "pix", "nowhere")),
+            "amount": amount,
+            "currency": code,
+            "order_id": f"ORD-{self.chance.randrange(500)}",
+            "customer_name": "Ana Lima",
+            "customer_email": f"ana{self.chance.randrange(40)}@example.com",
+            "return_url": "https://shop.example/return",
+        }
+        return self._ordered("/payment-intents", fields | self._extras())
+
+    def charge(self) -> Awaitable[Any]:
+        """Make a PIX charge."""
+        centavos = self.chance.choice(MAGIC) if self.chance.random() < 0.15 else self._minor()
+        fields: dict[str, Any] = {"amount": centavos, "external_id": f"order-{self.chance.randrange(500)}"}
+        fields |= self.chance.choice(({}, {"expires_in": 300}, {"expires_in": 3_600}))
+        fields |= {"pix_key": "nobody@example.com"} if self.chance.random() < 0.03 else {}
+        return self._sent(self._request("/pix/cash-in", fields))
+
+    def ask_again(self) -> Awaitable[Any]:
+        """Repeat an earlier request, mostly the same, sometimes another under its key."""
+        if not self.requests:
+            return self.order()
+        before = self._recent(self.requests)
+        changed = before.fields | ({"amount": 4_321} if self.chance.random() < 0.1 else {})
+        return self._sent(Request(before.shop, before.path, changed, before.key))
+
+    def choose(self) -> Awaitable[Any]:
+        if not self.tokens:
+            return self.order()
+        return self._chosen(self._recent(self.tokens), self.chance.choice(("sandbox", "sandbox", "pix")))
+
+    def press(self) -> Awaitable[Any]:
+        """Press a button of the sandbox gateway's page, the page opened first."""
+        if not self.tokens:
+            return self.order()
+        return self._pressed(self._recent(self.tokens), self.chance.choice(BUTTONS))
+
+    def cancel(self) -> Awaitable[Any]:
+        if not self.tokens:
+            return self.order()
+        return flow.cancel(self.tools, self._recent(self.tokens))
+
+    def pay_code(self) -> Awaitable[Any]:
+        """Pay a PIX code: as asked, another amount, twice, or although it is over."""
+        if not self.charges:
+            return self.charge()
+        order: dict[str, Any] = {"txid": provider_txid(self._recent(self.charges))}
+        order |= self.chance.choice(
+            ({}, {}, {}, {"amount": self._minor(), "any_amount": True, "force": True}, {"count": 2}, {"force": True})
+        )
+        return self._paid(order | {"notify": self.chance.choice(("now", "now", "twice", "never"))})
+
+    def pay_key(self) -> Awaitable[Any]:
+        """Pay to a key without a code: ours or a stray one, with no label, a made-up one, or another shop's."""
+        shop, label = self.chance.choice(self.shops), self.chance.choice((None, "PEDIDO42", "charge"))
+        order = {"key": self.chance.choice((shop.pix_key, shop.stray_key)), "amount": self._minor()}
+        if label == "charge" and self.charges:
+            order["label"] = provider_txid(self._recent(self.charges))
+        elif label:
+            order["label"] = label
+        return self._paid(order)
+
+    def ring(self) -> Awaitable[Any]:
+        """Have the bank do what is due and tell us."""
+        return self._bank.tick(self._tell)
+
+    def ring_again(self) -> Awaitable[Any]:
+        """Receive an old notification once more."""
+        if not self.notices:
+            return self.ring()
+        url, body = self.chance.choice(self.notices)
+        return self._tell(url, body)
+
+    def wait(self) -> Awaitable[Any]:
+        return self._waited(self.chance.choices(list(WAITS), list(WAITS.values()))[0])
+
+    def meet_trouble(self) -> Awaitable[Any]:
+        """Have a shop's next call of some kind go wrong at the bank."""
+        kinds = DOUBTS if self.chance.random() < 0.04 else FAULTS
+        operation, fault = self.chance.choice(kinds)
+        shop = self.chance.choice(self.shops)
+        asked = {"client_id": shop.bank_client_id, "operation": operation, "fault": fault}
+        return self._sim("POST", "faults", asked)
+
+    def look_up(self) -> Awaitable[Any]:
+        """Read a payment, or a page of transactions."""
+        if not self.references:
+            return self.order()
+        shop, reference = self._recent(self.references)
+        where = (f"/payments/{reference}", f"/transactions/{reference}", "/transactions?per_page=5&status=completed")
+        return self._read(shop, self.chance.choice(where))
+
+    # The outside world.
+
+    def truth(self) -> dict[tuple[str, str, str], int]:
+        """Return what really was paid, in units, by gateway, provider account and reference."""
+        accounts = {shop.bank_client_id: str(shop.account_id) for shop in self.shops}
+        with closing(sqlite3.connect(self.bank_file)) as books:
+            rows = books.execute(
+                """
+                select a.client_id, r.e2e_id, r.amount from receipt r join account a on a.id = r.account_id
+                """
+            ).fetchall()
+        at_the_bank = {("pix", accounts[client_id], e2e_id): 100 * amount for client_id, e2e_id, amount in rows}
+        return at_the_bank | {("sandbox", "", ref): units for ref, units in self.terminal.paid.items()}
+
+    async def _open_shop(self, name: str, number: int) -> Shop:
+        scene, now = self.scene, self.clock.now()
+        keys = [f"123e4567-e12b-12d1-a456-42665544{number}{kind:03}" for kind in range(2)]
+        bank_client = {"client_id": f"shop-{number}", "client_secret": f"secret-{number}"}
+        self._bank.open_account(
+            **bank_client, document=cnpj_of(f"11222333000{number}"), name=name, city="SAO PAULO", keys=keys
+        )
+
+        def build(tx: Tx) -> tuple[Shop, Secret]:
+            merchant = scene.merchant(tx, name)
+            owner = merchant.owner
+            for position, slug in enumerate(("sandbox", "pix")):
+                gateways.switch_on(tx, slug, name=slug, owner=owner, position=position, now=now)
+            account_id, token = pix.attach_account(
+                tx,
+                owner=owner,
+                merchant_uuid=merchant.uuid,
+                profile="sandbox",
+                bank_name="Banco Sandbox",
+                bank_ispb="99999001",
+                credentials=bank_client,
+                keys=[detect(keys[0])],
+                ids=scene.ids,
+                keyring=scene.keyring,
+                now=now,
+            )
+            key = merchants.create_api_key(tx, owner=owner, ids=scene.ids, now=now, rate_limit=1_000_000)
+            client_id, secret = scene.credential(tx, merchant)
+            made = Shop(merchant, key.reveal(), client_id, secret.reveal(), account_id, bank_client["client_id"], *keys)
+            return made, token
+
+        shop, token = await self.db.write(build)
+        account = await self.db.read(lambda tx: pix_accounts.account(tx, shop.account_id))
+        assert account is not None
+        hook = f"{PUBLIC_URL}/hooks/pix/{shop.account_id}/{token.reveal()}"
+        await self.tools.receiver(account).ensure_webhook(shop.pix_key, hook)
+        return shop
+
+    def _set_fees(self, tx: Tx) -> None:
+        for shop, gateway, code, fixed, share, least, most in FEE_RULES:
+            tx.run(
+                """
+                insert into fee_rule (merchant_id, gateway, currency, fixed_units, basis_points, min_units, max_units,
+                                      created_at)
+                values (:merchant_id, :gateway, :currency, :fixed, :share, :least, :most, :now)
+                """,
+                merchant_id=None if shop is None else self.shops[shop].merchant.id,
+                gateway=gateway,
+                currency=code,
+                fixed=fixed,
+                share=share,
+                least=least,
+                most=most,
+                now=self.clock.now(),
+            )
+
+    async def _tell(self, url: str, body: bytes) -> int:
+        """Carry a notification of the bank to us; one in seven gets lost on its way, the first time."""
+        if (url, body) not in self.notices:
+            self.notices.append((url, body))
+            if hashlib.sha256(body).digest()[0] % 7 == 0:
+                return 0
+        async with self._one_by_one:  # the bank sends several at once, in an order nobody could repeat
+            answer = await ask(self._callbacks, "POST", url.removeprefix(PUBLIC_URL), body=body)
+        return answer.status
+
+    async def _sim(self, method: str, hook: str, document: dict[str, Any] | None = None) -> Any:
+        body = b"" if document is None else json.dumps(document).encode()
+        headers = {"X-Sim-Token": SIM_TOKEN.reveal()}
+        answer = await self._to_bank.request(method, f"{BANK_URL}/_sim/{hook}", headers, body, 5)
+        return answer.status, json.loads(answer.body) if answer.body else None
+
+    # Choosing.
+
+    def _recent(self, things: Sequence[Any]) -> Any:
+        return self.chance.choice(things[-REMEMBERED:])
+
+    def _minor(self) -> int:
+        """Return an amount in minor units, of any size, its last two digits as likely as each other."""
+        return self.chance.choice((1, 2, 6, 99, 100, *[self.chance.randrange(1, 10 ** self.chance.randint(2, 7))] * 9))
+
+    def _amount(self) -> tuple[str, str]:
+        code = self.chance.choice(CURRENCIES)
+        assert code in EXPONENTS
+        return code, render(from_minor(self._minor(), currency_of(code)))
+
+    def _extras(self) -> dict[str, Any]:
+        return self.chance.choice(
+            (
+                {},
+                {"metadata": {"cart": self.chance.randrange(99)}},
+                {"expires_in": 120},
+                {"callback_url": f"https://shop.example/callback/{self.chance.randrange(3)}"},
+                {"customer_name": "Bia", "customer_email": f"Bia{self.chance.randrange(20)}@example.com"},
+            )
+        )
+
+    def _request(self, path: str, fields: dict[str, Any]) -> Request:
+        key = f"key-{len(self.requests)}-{self.chance.getrandbits(32):x}" if self.chance.random() < 0.7 else None
+        request = Request(self.chance.choice(self.shops), path, fields, key)
+        self.requests.append(request)
+        return request
+
+    # Acting.
+
+    def _ordered(self, path: str, fields: dict[str, Any]) -> Awaitable[Any]:
+        return self._sent(self._request(path, fields))
+
+    async def _sent(self, request: Request) -> Response:
+        body = json.dumps(request.fields).encode()
+        shop, keyed = request.shop, {"idempotency-key": request.key} if request.key else {}
+        if request.path.startswith("/pix"):
+            signed = hmac.new(shop.client_secret.encode(), body, hashlib.sha512).hexdigest()
+            headers = {"authorization": f"ApiKey {shop.client_id}:{shop.client_secret}", "hmac": signed, **keyed}
+            headers["content-type"] = "application/json"
+            answer = await ask(self._external_api, "POST", request.path, headers=headers, body=body)
+        else:
+            headers = {"authorization": f"Bearer {shop.key}", **keyed}
+            answer = await ask(self._merchant_api, "POST", request.path, headers=headers, body=body)
+        self._remember(shop, answer)
+        return answer
+
+    def _remember(self, shop: Shop, answer: Response) -> None:
+        if answer.status >= 300:
+            return
+        made = answer.json()
+        if "qr_code" in made:
+            self._add(self.charges, made["transaction_id"])
+        else:
+            self._add(self.tokens, made["data"]["token"])
+            self._add(self.references, (shop, made["data"]["trx_id"]))
+
+    async def _chosen(self, token: str, slug: str) -> Payment:
+        payment, _, charge = await flow.choose_gateway(self.tools, token, slug)
+        if charge is not None:
+            self._add(self.charges, charge.id)
+        return payment
+
+    async def _pressed(self, token: str, button: str) -> Payment:
+        await flow.choose_gateway(self.tools, token, "sandbox")
+        return await flow.submit(self.tools, token, {"outcome": button})
+
+    async def _paid(self, order: dict[str, Any]) -> Any:
+        return await self._sim("POST", "pay", order)
+
+    async def _waited(self, microseconds: int) -> int:
+        return self.clock.advance(microseconds)
+
+    async def _read(self, shop: Shop, target: str) -> Response:
+        return await ask(self._merchant_api, "GET", target, headers={"authorization": f"Bearer {shop.key}"})
+
+    def _add(self, things: list[Any], thing: Any) -> None:
+        if thing not in things[-REMEMBERED:]:
+            things.append(thing)
+
+
+def _job(run: Callable[[Any], Awaitable[int]]) -> Callable[[Market], Awaitable[Any]]:
+    def operation(market: Market) -> Awaitable[Any]:
+        return run(market.tools)
+
+    operation.__name__ = run.__name__
+    return operation
+
+
+LOOPS: Final = (
+    pix_flow.confirm_due_hints,
+    flow.check_due_sessions,
+    pix_flow.look_at_due,
+    flow.expire_due,
+    pix_flow.sweep,
+)
+
+WEIGHTED: Final[tuple[tuple[int, Callable[[Market], Awaitable[Any]]], ...]] = (
+    (12, Market.order),
+    (8, Market.order_through_a_gateway),
+    (10, Market.charge),
+    (4, Market.ask_again),
+    (8, Market.choose),
+    (16, Market.press),
+    (4, Market.cancel),
+    (14, Market.pay_code),
+    (3, Market.pay_key),
+    (8, Market.ring),
+    (3, Market.ring_again),
+    (10, Market.wait),
+    (2, Market.meet_trouble),
+    (3, Market.look_up),
+    (4, _job(pix_flow.confirm_due_hints)),
+    (3, _job(flow.check_due_sessions)),
+    (3, _job(pix_flow.look_at_due)),
+    (2, _job(flow.expire_due)),
+    (2, _job(pix_flow.sweep)),
+)
+WEIGHTS: Final = tuple(weight for weight, _ in WEIGHTED)
+OPERATIONS: Final = tuple(operation for _, operation in WEIGHTED)
+
+
+async def _result(work: Awaitable[Any]) -> Any:
+    """Return what an operation came to, in a form that can be compared. Of exceptions only refusals are answers."""
+    try:
+        found = await work
+    except Refused as refusal:
+        return "refused", refusal.code
+    match found:
+        case Response():
+            return found.status, sorted(found.headers.items()), found.body.decode()
+        case Payment():
+            return found.status.value, found.detail.value
+        case Charge():
+            return found.state.value
+    return found
