@@ -148,6 +148,7 @@ class Till:
             ("/api/external", ExternalApi(dependencies)),
             ("/checkout", create_checkout_app(dependencies)),
             ("/hooks/pix", PixCallbacks(dependencies)),
+            ("/api", no_such_api),
             ("", create_admin_app(dependencies)),
         ]
 
@@ -166,9 +167,18 @@ class Till:
             status, body = await health.ready(self._dependencies)
         else:
             status, body = health.alive()
-        headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await _tell(send, status, body)
+
+
+async def no_such_api(_scope: Message, _receive: Receive, send: Send) -> None:
+    """Answer for what lies below /api and is neither of the two APIs."""
+    await _tell(send, 404, b'{"success":false,"error":true,"message":"There is no such API.","code":"NOT_FOUND"}')
+
+
+async def _tell(send: Send, status: int, body: bytes) -> None:
+    headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 @asynccontextmanager
