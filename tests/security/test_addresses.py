@@ -758,13 +758,13 @@ async def test_merchants_read_the_rule_and_the_setting_but_never_the_address(
     answer = await send(client, "https://shop.test/")
     refusal = answer.refusal
     assert refusal is not None
-    assert answer.error_text == refusal.for_merchant()
-    assert refusal.for_merchant().startswith("shop.test resolves to a")
-    assert "`webhooks.allow`" in refusal.for_merchant()
-    words = re.split(r"[ ()/,]+|[.](?= |$)", refusal.for_merchant())
+    assert answer.error_text == refusal.for_merchant
+    assert refusal.for_merchant.startswith("shop.test resolves to a")
+    assert "`webhooks.allow`" in refusal.for_merchant
+    words = re.split(r"[ ()/,]+|[.](?= |$)", refusal.for_merchant)
     network_starts = {str(ip_network(network)[0]) for network in (*LOOPBACK, *NEVER, *REFUSED_NETWORKS)}
     assert address not in words or address in network_starts - {"168.63.129.16", "100.100.100.200", "192.0.0.192"}
-    assert refusal.for_operator() == f"shop.test resolves to {address}, refused by the rule: {expected(address)}."
+    assert refusal.for_operator == f"shop.test resolves to {address}, refused by the rule: {expected(address)}."
 
 
 async def test_the_message_of_the_specification(client: Outbound, dns: ScriptedDns) -> None:

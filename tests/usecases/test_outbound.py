@@ -44,9 +44,7 @@ def authority() -> Authority:
 async def client(authority: Authority) -> AsyncIterator[Outbound]:
     """A client in development mode, that trusts the test authority and knows two names."""
     dns = ScriptedDns({"shop.test": ["127.0.0.1"], "other.test": ["127.0.0.1"]})
-    async with Outbound(
-        allow=AllowList.development(), roots=authority.roots, lookup=dns, keep_private_answers=True
-    ) as client:
+    async with Outbound(allow=AllowList.development(), roots=authority.roots, lookup=dns) as client:
         yield client
 
 
@@ -57,7 +55,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 def post(url: str, **options: Any) -> OutboundRequest:
-    options = {"timeout_s": 5.0, "plain_http": True, "body": b"{}"} | options
+    options = {"timeout_s": 5.0, "plain_http": True, "body": b"{}", "keep_private_answer": True} | options
     return OutboundRequest("POST", url, **options)
 
 

@@ -103,9 +103,8 @@ class Table:
     """The rows, laid out as neighbouring stretches of the number line, so that a look-up is one bisection."""
 
     def __init__(self, rows: Sequence[Row] = ROWS) -> None:
-        self.rows = tuple(rows)
-        self._v4 = _stretches(self.rows, IPv4Network)
-        self._v6 = _stretches(self.rows, IPv6Network)
+        self._v4 = _stretches(rows, IPv4Network)
+        self._v6 = _stretches(rows, IPv6Network)
 
     def refusing(self, text: str, allow: Iterable[Network] = (), nat64: bool = False) -> Row | None:
         """Return the row that forbids dialling the address *text*, or None if it may be dialled.
@@ -149,4 +148,3 @@ def _stretches(rows: Sequence[Row], version: type[Network]) -> tuple[list[int], 
 
 TABLE: Final = Table()
 judge = TABLE.judge
-refusing = TABLE.refusing

@@ -8,7 +8,6 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import replace
-from types import TracebackType
 from typing import Final, Self
 
 from opentill.outbound.allow import NOTHING, USUAL_PORTS, AllowList, Ports
@@ -39,14 +38,12 @@ class Outbound:
         nat64: bool = False,
         egress_proxy: EgressProxy | None = None,
         roots: str | None = None,
-        keep_private_answers: bool = False,
         lookup: Lookup = system_lookup,
     ) -> None:
         """Set up. *own* is host and port of our own public addresses, *roots* PEM instead of the system's."""
         self._guard = Guard(allow, ports, own, nat64)
         self._proxy = egress_proxy
         self._contexts = Contexts(roots)
-        self._keep_private_answers = keep_private_answers
         self._names = Names(lookup)
         self._pools: OrderedDict[PoolKey, Pool] = OrderedDict()
         self._retired: dict[Pool, asyncio.Task[None]] = {}
@@ -54,9 +51,7 @@ class Outbound:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def send(self, request: OutboundRequest) -> Answer:
@@ -64,8 +59,6 @@ class Outbound:
 
         Raises `ValueError` only for what a caller may never do: a header that frames the message or breaks it.
         """
-        if self._keep_private_answers and not request.keep_private_answer:
-            request = replace(request, keep_private_answer=True)
         return await self._pool(request).send(request)
 
     def check(self, url: str, *, plain_http: bool = False, allow: AllowList | None = None) -> Refusal | None:
@@ -122,8 +115,7 @@ class Outbound:
             pool = self._pools[key] = Pool(guard, dialler)
             if len(self._pools) > POOLS_MAX:
                 self._retire(self._pools.popitem(last=False)[1])
-        if len(self._pools) > 1:
-            self._pools.move_to_end(key)
+        self._pools.move_to_end(key)
         return pool
 
     def _retire(self, pool: Pool) -> asyncio.Task[None]:

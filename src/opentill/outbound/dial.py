@@ -17,7 +17,7 @@ from aiohappyeyeballs import AddrInfoType
 
 from opentill.outbound.guard import Guard
 from opentill.outbound.model import Peer
-from opentill.outbound.names import Names, NoSuchName
+from opentill.outbound.names import LOOKUP_S, Names, NoSuchName
 from opentill.outbound.outcomes import Outcome
 from opentill.outbound.refusals import Refusal, refused_address
 from opentill.outbound.tls import BadProfile, Contexts, TlsFacts, TlsProfile, facts_of
@@ -44,7 +44,7 @@ class Stopped(Exception):  # noqa: N818 - an outcome, raised where it is known
     @classmethod
     def by(cls, refusal: Refusal) -> "Stopped":
         """Stop because the guard says so."""
-        return cls(refusal.outcome, refusal.for_merchant(), refusal)
+        return cls(refusal.outcome, refusal.for_merchant, refusal)
 
 
 class RefusedSocket(PermissionError):  # noqa: N818 - named for what it says about the socket
@@ -123,7 +123,7 @@ class Dialler:
         except NoSuchName:
             raise Stopped(Outcome.DNS_FAILED, f"{host} has no address.") from None
         except TimeoutError:
-            raise Stopped(Outcome.TIMEOUT_DNS, f"Looking up {host} took more than 3 seconds.") from None
+            raise Stopped(Outcome.TIMEOUT_DNS, f"Looking up {host} took more than {LOOKUP_S:.0f} seconds.") from None
 
     async def _socket(self, target: Target, addresses: Sequence[str]) -> tuple[socket.socket, str]:
         """Return a connected socket and the judged address at its end, directly or through the proxy."""

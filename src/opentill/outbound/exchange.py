@@ -11,6 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import StreamReader
 from multidict import CIMultiDict
 
+from opentill.kernel.clock import SECOND
 from opentill.outbound.connections import USE, Use
 from opentill.outbound.dial import Dial, Stopped
 from opentill.outbound.model import READ_BYTES_MAX, Answer, OutboundRequest, Phases
@@ -33,7 +34,6 @@ FRAMING_HEADERS: Final = (
     "Expect",
     "Keep-Alive",
 )
-MICROSECONDS: Final = 1_000_000
 
 _NETWORK_ERRORS: Final = (ClientError, HttpProcessingError, OSError)
 
@@ -176,7 +176,7 @@ class Exchange:
 
 
 def _us(seconds: float) -> int:
-    return max(int(seconds * MICROSECONDS), 0)
+    return max(int(seconds * SECOND), 0)
 
 
 def _abandon(response: ClientResponse) -> None:

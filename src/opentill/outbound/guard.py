@@ -11,13 +11,7 @@ from typing import Final
 
 from opentill.outbound.addresses import TABLE, Row
 from opentill.outbound.allow import NOTHING, USUAL_PORTS, AllowList, Ports
-from opentill.outbound.refusals import (
-    Refusal,
-    refused_address,
-    refused_name,
-    refused_own,
-    refused_url,
-)
+from opentill.outbound.refusals import Refusal, refused_address, refused_name, refused_own, refused_url
 from opentill.outbound.urls import Target, read_url
 
 LOCAL_SUFFIXES: Final = (".localhost", ".local", ".internal")
@@ -51,9 +45,8 @@ class Guard:
 
     def check_addresses(self, target: Target, addresses: Iterable[str]) -> Refusal | None:
         """Judge everything a host resolves to. One bad address refuses all: a mixed answer is an attack."""
-        opened = self.allow.opened_for(target.host, target.port)
         for address in addresses:
-            row = TABLE.refusing(address, opened, self.nat64)
+            row = self.refusing(target, address)
             if row is not None:
                 return refused_address(row, target.host, address)
         return None

@@ -113,7 +113,7 @@ class Answer:
 
 def blocked(refusal: Refusal) -> Answer:
     """Return the answer of the guard itself: nothing was sent."""
-    return Answer(outcome=refusal.outcome, duration_us=0, error_text=refusal.for_merchant(), refusal=refusal)
+    return Answer(outcome=refusal.outcome, duration_us=0, error_text=refusal.for_merchant, refusal=refusal)
 
 
 def _seconds_until(text: str, now: Instant) -> int | None:

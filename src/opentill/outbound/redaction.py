@@ -41,9 +41,5 @@ def url_without_query_values(url: str) -> str:
     base, mark, query = url.partition("?")
     if not mark:
         return url
-    hidden = [f"{name}={HIDDEN}" if equals else name for name, equals, _ in map(_split_pair, query.split("&"))]
-    return f"{base}?{'&'.join(hidden)}"
-
-
-def _split_pair(pair: str) -> tuple[str, str, str]:
-    return pair.partition("=")
+    pairs = (pair.partition("=") for pair in query.split("&"))
+    return f"{base}?{'&'.join(f'{name}={HIDDEN}' if equals else name for name, equals, _ in pairs)}"

@@ -12,24 +12,25 @@ BY_SETTING: Final = f"The operator can allow it: {SETTING}."
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A refusal of the guard. *address* is for the operator's eyes only."""
+    """A refusal of the guard.
+
+    *for_merchant* is a sentence without the address, with the rule and what would help; *address* is for the
+    operator's eyes only.
+    """
 
     outcome: Outcome
     rule: str
     host: str
-    merchant_text: str
+    for_merchant: str
     address: str | None = None
 
+    @property
     def for_operator(self) -> str:
         """Return a sentence with name, address and rule."""
         if self.address is None:
             return f"{self.host or 'The URL'} is refused by the rule: {self.rule}."
         verb = "is" if self.address == self.host else "resolves to"
         return f"{self.host} {verb} {self.address}, refused by the rule: {self.rule}."
-
-    def for_merchant(self) -> str:
-        """Return a sentence without the address, with the rule and what would help."""
-        return self.merchant_text
 
 
 def refused_url(rule: str, host: str = "") -> Refusal:
