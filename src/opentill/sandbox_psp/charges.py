@@ -53,7 +53,7 @@ def patch(frame: Frame, account: Account, request: Request) -> Answer:
     _refuse([] if charge["status"] == "ATIVA" else [NOT_ACTIVE_PATCH])
     _refuse(patch_violations(frame, account, body))
     if "status" in body:
-        charge = _end(frame, account, charge, REMOVED_BY_USER)
+        charge = _remove(frame, account, charge)
     elif body.keys() - {"loc"}:
         charge = _revise(frame, account, charge, _overlaid(charge, body), put=False)
     return json_answer(200, _document(frame, account, charge))
@@ -110,9 +110,13 @@ def remove_by_bank(frame: Frame, charge_id: int) -> None:
     )
 
 
-def location(frame: Frame, charge: Row) -> str:
-    """Return where a payer's bank fetches the charge: host and path, without scheme."""
-    return f"{frame.host}/qr/v2/{charge['place']}"
+def asked_of(charge: Row) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the `valor` of a charge, and those of its members that are shown as they were sent."""
+    kept = json.loads(charge["body"])
+    value: dict[str, Any] = {"original": shown_amount(charge["amount"])}
+    if "modalidadeAlteracao" in kept:
+        value["modalidadeAlteracao"] = kept.pop("modalidadeAlteracao")
+    return value, kept
 
 
 def _refuse(violations: list[Violation]) -> None:
@@ -170,11 +174,11 @@ def _revise(frame: Frame, account: Account, charge: Row, body: Mapping[str, Any]
     return _again(frame, charge)
 
 
-def _end(frame: Frame, account: Account, charge: Row, status: str) -> Row:
+def _remove(frame: Frame, account: Account, charge: Row) -> Row:
     _keep_revision(frame, account, charge)
     frame.store.run(
         "update charge set status = :status, revision = revision + 1 where id = :id",
-        status=status,
+        status=REMOVED_BY_USER,
         id=charge["id"],
     )
     return _again(frame, charge)
@@ -211,23 +215,18 @@ def _columns(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def _overlaid(charge: Row, body: Mapping[str, Any]) -> dict[str, Any]:
     """Return the whole body that a charge has once *body* changed some of its members."""
-    kept = json.loads(charge["body"])
-    value = {"original": shown_amount(charge["amount"])}
-    if "modalidadeAlteracao" in kept:
-        value["modalidadeAlteracao"] = kept["modalidadeAlteracao"]
+    value, kept = asked_of(charge)
     whole = kept | {"calendario": {"expiracao": charge["expires_in_s"]}, "valor": value, "chave": charge["key"]}
     for name, member in body.items():
         whole[name] = whole[name] | member if name in ("calendario", "valor") else member
-    return dict(whole)
+    return whole
 
 
 def _document(frame: Frame, account: Account, charge: Row) -> dict[str, Any]:
     """Return a charge as a write answers it."""
-    kept = json.loads(charge["body"])
-    created_at, url = shown_at(charge["created_at"]), location(frame, charge)
-    value = {"original": shown_amount(charge["amount"])}
-    if "modalidadeAlteracao" in kept:
-        value["modalidadeAlteracao"] = kept.pop("modalidadeAlteracao")
+    value, kept = asked_of(charge)
+    created_at = shown_at(charge["created_at"])
+    url = f"{frame.host}/qr/v2/{charge['place']}"  # where a payer's bank fetches it, without scheme
     return {
         "calendario": {"criacao": created_at, "expiracao": charge["expires_in_s"]},
         "txid": charge["txid"],

@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from opentill.kernel.clock import Instant, to_datetime
-from opentill.sandbox_psp.frame import Frame, shown_amount, shown_at
+from opentill.sandbox_psp.charges import asked_of
+from opentill.sandbox_psp.frame import Frame, shown_at
 from opentill.sandbox_psp.http import Answer, Request, json_answer, render
 from opentill.sandbox_psp.problems import Problem
 from opentill.sandbox_psp.store import Row
@@ -121,10 +122,7 @@ def key_set(signing: SigningKey) -> Answer:
 
 
 def _document(frame: Frame, charge: Row) -> dict[str, Any]:
-    kept = json.loads(charge["body"])
-    value: dict[str, Any] = {"original": shown_amount(charge["amount"])}
-    if "modalidadeAlteracao" in kept:
-        value["modalidadeAlteracao"] = kept.pop("modalidadeAlteracao")
+    value, kept = asked_of(charge)
     return {
         "calendario": {
             "criacao": shown_at(charge["created_at"]),

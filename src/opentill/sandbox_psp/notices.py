@@ -55,8 +55,8 @@ def is_pending(frame: Frame, txid: str) -> bool:
     return row is not None
 
 
-def carry_out_due(frame: Frame) -> int:
-    """Carry out the payments and removals that are due, and return how many there were."""
+def carry_out_due(frame: Frame) -> None:
+    """Carry out the payments and removals that are due."""
     due = frame.store.all(
         "select * from effect where due_at <= :now and kind <> 'notify' order by due_at, id", now=frame.now()
     )
@@ -67,7 +67,6 @@ def carry_out_due(frame: Frame) -> int:
             remove_by_bank(frame, detail["charge_id"])
         else:
             _pay(frame, effect["account_id"], detail)
-    return len(due)
 
 
 def claim_due(frame: Frame) -> list[Notice]:

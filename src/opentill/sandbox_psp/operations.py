@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from opentill.sandbox_psp import charges, faults, magic, receipts, webhooks
@@ -59,15 +59,35 @@ def perform(frame: Frame, account: Account, request: Request, break_after_s: flo
     require_scope(account, operation.scope)
     about = _about(operation, request)
     fault = _fault(frame, account, operation, about)
-    if fault is None:
-        first = operation.fault_name == "charge.create" and about["amount"] == str(magic.PAID_BEFORE_ANSWER)
-        return Outcome(operation.handler(frame, account, request), told_before=about["txid"] if first else "")
-    return _with_fault(fault, lambda: operation.handler(frame, account, request), break_after_s)
+    outcome = with_fault(fault, lambda: operation.handler(frame, account, request), break_after_s)
+    paid_first = operation.fault_name == "charge.create" and about["amount"] == str(magic.PAID_BEFORE_ANSWER)
+    return replace(outcome, told_before=about["txid"]) if paid_first and fault is None else outcome
 
 
 def with_fault(fault: Fault | None, carry_out: Callable[[], Answer], break_after_s: float) -> Outcome:
-    """Answer a request outside the document, with a fault or without."""
-    return Outcome(carry_out()) if fault is None else _with_fault(fault, carry_out, break_after_s)
+    """Carry out a request and answer it, with a fault or without. Raises `Problem`."""
+    match fault:
+        case None:
+            return Outcome(carry_out())
+        case Fault("timeout_before"):
+            return Outcome(BROKEN, break_after_s)
+        case Fault("timeout_after" | "drop"):
+            carry_out()
+            return Outcome(BROKEN, break_after_s)
+        case Fault("delay", delay_ms):
+            return Outcome(carry_out(), delay_ms / 1_000)
+        case Fault("html_200"):
+            return Outcome(HTML)
+        case Fault("truncated"):
+            whole = carry_out()
+            return Outcome(Answer(whole.status, whole.body[: len(whole.body) // 2], whole.content_type))
+        case Fault("duplicate"):
+            carry_out()
+            raise Problem("CobOperacaoInvalida", [ALREADY])
+        case Fault("wrong_amount"):
+            return Outcome(_one_centavo_off(carry_out()))
+        case Fault(kind):
+            return Outcome(_status_answer(int(kind.removeprefix("http_"))))
 
 
 def _about(operation: Operation, request: Request) -> dict[str, str]:
@@ -92,27 +112,6 @@ def _fault(frame: Frame, account: Account, operation: Operation, about: dict[str
     elif operation.fault_name == "charge.read":
         kind = magic.read_fault(frame, account.id, about["txid"])
     return Fault(kind) if kind else None
-
-
-def _with_fault(fault: Fault, carry_out: Callable[[], Answer], break_after_s: float) -> Outcome:
-    kind = fault.kind
-    if kind == "timeout_before":
-        return Outcome(BROKEN, break_after_s)
-    if kind in ("timeout_after", "drop"):
-        carry_out()
-        return Outcome(BROKEN, break_after_s)
-    if kind == "delay":
-        return Outcome(carry_out(), fault.delay_ms / 1_000)
-    if kind == "html_200":
-        return Outcome(HTML)
-    if kind.startswith("http_"):
-        return Outcome(_status_answer(int(kind.removeprefix("http_"))))
-    answer = carry_out()
-    if kind == "truncated":
-        return Outcome(Answer(answer.status, answer.body[: len(answer.body) // 2], answer.content_type))
-    if kind == "duplicate":
-        raise Problem("CobOperacaoInvalida", [ALREADY])
-    return Outcome(_one_centavo_off(answer))
 
 
 def _status_answer(status: int) -> Answer:

@@ -44,13 +44,7 @@ def named(status: int) -> str:
     return _GENERAL.get(status, "RequisicaoInvalida")
 
 
-_GENERAL: Final = {
-    400: "RequisicaoInvalida",
-    403: "AcessoNegado",
-    404: "NaoEncontrado",
-    500: "ErroInternoDoServidor",
-    503: "ServicoIndisponivel",
-}
+_GENERAL: Final = {500: "ErroInternoDoServidor", 503: "ServicoIndisponivel"}
 
 _INVALID: Final = "não respeita o _schema_ ou está semanticamente errada."
 _LIST: Final = "não respeitam o _schema_ ou não fazem sentido semanticamente."
