@@ -84,7 +84,7 @@ def readable(value: bytes) -> Any:
 
 
 def without_numbers(text: str) -> str:
-    """Return JSON text in which the row numbers under `id` are gone, everything else as it was written."""
+    """Return JSON text without row numbers, which are under `id` and in cursors, everything else as it was written."""
     try:
         document = json.loads(text)
     except ValueError:
@@ -95,7 +95,7 @@ def without_numbers(text: str) -> str:
 def _without(value: Any) -> Any:
     if isinstance(value, dict):
         return {
-            name: "#" if name == "id" and isinstance(member, int) else _without(member)
+            name: "#" if name == "next_cursor" or (name == "id" and isinstance(member, int)) else _without(member)
             for name, member in value.items()
         }
     return [_without(member) for member in value] if isinstance(value, list) else value

@@ -559,7 +559,8 @@ async def _result(work: Awaitable[Any]) -> Any:
         return "refused", refusal.code
     match found:
         case Response():
-            return found.status, sorted(found.headers.items()), found.body.decode()
+            headers = {name: value for name, value in found.headers.items() if name != "content-length"}
+            return found.status, sorted(headers.items()), found.body.decode()
         case Payment():
             return found.status.value, found.detail.value
         case Charge():
