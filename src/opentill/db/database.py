@@ -29,6 +29,7 @@ class Driver:
     dialect: Dialect
     writers: int
     jobs_at_once_max: int
+    reads_at_once_max: int
     open_writer: Callable[[], Session]
     open_reader: Callable[[], Session]
 
@@ -51,7 +52,7 @@ class Database:
             "database-reader",
             driver.open_reader,
             threads=options.readers,
-            jobs_at_once_max=1,
+            jobs_at_once_max=driver.reads_at_once_max,
             waiting_max=options.waiting_max,
             recorded=self.events_recorded.add,
         )

@@ -16,6 +16,7 @@ def driver(url: str, options: Options) -> Driver:
         dialect="postgres",
         writers=options.writers,
         jobs_at_once_max=1,
+        reads_at_once_max=1,
         open_writer=lambda: Writer(partial(connect, url, options)),
         open_reader=lambda: Reader(partial(connect, url, options, default_transaction_read_only="on")),
     )
