@@ -10,6 +10,7 @@ from typing import Any, Final
 import structlog
 
 from opentill.db import DatabaseError, ReadTx
+from opentill.kernel.errors import Busy
 from opentill.pix import service
 from opentill.pix.model import Account
 from opentill.pix.port import Hint, RawRequest, UnreadableNotification
@@ -62,7 +63,7 @@ class PixCallbacks:
             hints = self._hints(account, scope, body)
             now = self._dependencies.clock.now()
             await self._dependencies.db.write(lambda tx: service.note_notification(tx, account, body, hints, now=now))
-        except DatabaseError:
+        except (DatabaseError, Busy):
             return 503
         return 200
 
@@ -83,13 +84,13 @@ class PixCallbacks:
 
 
 async def _body(receive: Callable[[], Awaitable[Message]]) -> bytes | None:
-    """Read a body; None where it is larger than allowed."""
+    """Read a body; None where it is larger than allowed, or its sender went away in the middle."""
     parts: list[bytes] = []
     size = 0
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            return b"".join(parts)
+            return None
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > BODY_BYTES_MAX:

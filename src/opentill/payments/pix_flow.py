@@ -105,9 +105,9 @@ async def confirm_hint(tools: Tools, hint: Row) -> bool:
         ]
         done = bool(booked) and all(booked)
         if done:
-            charges.set_hint(tx, hint["id"], due_at=None)
+            charges.set_hint(tx, hint, due_at=None)
         else:
-            rail.put_hint_off(tx, hint["id"], hint["tries"], now=now)
+            rail.put_hint_off(tx, hint, now=now)
         return done
 
     return await tools.db.write(book)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from opentill.db import ReadTx, Tx
+from opentill.db import ReadTx, Row, Tx
 from opentill.kernel.clock import MINUTE, SECOND, Instant, after
 from opentill.kernel.errors import Fault, Invalid, Refused
 from opentill.kernel.ids import Ids
@@ -181,10 +181,10 @@ def find_account_by_hook(tx: ReadTx, account_id: int, token: str, *, keyring: Ke
     return store.account_by_hook(tx, account_id, keyring.keyed_hash(token, HOOK_PURPOSE))
 
 
-def put_hint_off(tx: Tx, hint_id: int, tries: int, *, now: Instant) -> None:
+def put_hint_off(tx: Tx, hint: Row, *, now: Instant) -> None:
     """Look at a hint again later; after the last wait only the sweep remains."""
-    due_at = after(now, HINT_WAITS[tries]) if tries < len(HINT_WAITS) else None
-    store.set_hint(tx, hint_id, due_at=due_at)
+    tries: int = hint["tries"]
+    store.set_hint(tx, hint, due_at=after(now, HINT_WAITS[tries]) if tries < len(HINT_WAITS) else None)
 
 
 def sweep_window(account: Account, *, now: Instant) -> tuple[Instant, Instant]:

@@ -224,7 +224,7 @@ def insert_hint(
         """
         insert into pix_hint (account_id, kind, ref, txid, due_at, created_at)
         values (:account_id, :kind, :ref, :txid, :due_at, :now)
-        on conflict (account_id, kind, ref) do nothing
+        on conflict (account_id, kind, ref) do update set due_at = :due_at, tries = 0
         """,
         account_id=account_id,
         kind=kind,
@@ -238,7 +238,7 @@ def insert_hint(
 def due_hints(tx: ReadTx, *, now: Instant, limit: int) -> Sequence[Row]:
     return tx.all(
         """
-        select id, account_id, kind, ref, txid, tries from pix_hint
+        select id, account_id, kind, ref, txid, tries, due_at from pix_hint
          where due_at is not null and due_at <= :now order by due_at, id limit :limit
         """,
         now=now,
@@ -246,9 +246,14 @@ def due_hints(tx: ReadTx, *, now: Instant, limit: int) -> Sequence[Row]:
     )
 
 
-def set_hint(tx: Tx, hint_id: int, *, due_at: Instant | None) -> None:
-    """Put a hint off until later; None: it is dealt with."""
-    tx.run("update pix_hint set due_at = :due_at, tries = tries + 1 where id = :id", id=hint_id, due_at=due_at)
+def set_hint(tx: Tx, hint: Row, *, due_at: Instant | None) -> None:
+    """Put a hint off until later; None: it is dealt with. One that came again since it was read stays due."""
+    tx.run(
+        "update pix_hint set due_at = :due_at, tries = tries + 1 where id = :id and due_at = :seen",
+        id=hint["id"],
+        seen=hint["due_at"],
+        due_at=due_at,
+    )
 
 
 def insert_callback(tx: Tx, gateway: str, account: str, body: bytes, body_hash: str, *, now: Instant) -> bool:

@@ -477,6 +477,33 @@ async def test_a_list_goes_on_past_an_item_nobody_can_read() -> None:
     assert (receipt.txid, receipt.payer.ispb) == (None, None)
 
 
+async def test_money_listed_in_a_charge_is_the_charges_whatever_it_says_of_itself() -> None:
+    listed = {"endToEndId": "E" * 32, "valor": "30.00", "horario": "2026-03-07T15:30:00Z"}
+    for pix in ([listed], listed, [listed | {"txid": "another"}]):
+        [receipt] = (await read_as({"pix": pix})).receipts
+        assert (receipt.txid, receipt.key) == ("t" * 27, None)
+
+
+async def test_what_no_database_can_hold_is_left_out_of_texts_and_makes_no_name() -> None:
+    good = {"endToEndId": "E" * 32, "valor": "1.00", "horario": "2026-03-07T15:30:00Z", "txid": "a\x00b"}
+    odd = [good | {"endToEndId": name} for name in ("E\x00", "E\ud800", "É" * 32, "E" * 101, "")]
+    nothing, huge = good | {"valor": "0.00"}, good | {"valor": "1E+999999999"}
+    named = good | {"pagador": {"nome": "Ana\x00 \ud83dTeste", "cpf": "\x00"}}
+    document = {"parametros": {"paginacao": {"quantidadeDePaginas": 1}}, "pix": [*odd, nothing, huge, named]}
+    body = json.dumps(document).replace('"1E+999999999"', "1E+999999999").encode()
+    async with scratch(Said(RawAnswer(200, {}, body))) as receiver:
+        page = await receiver.list_receipts(CREATED_AT, CREATED_AT)
+    [receipt] = page.items
+    assert page.unreadable == 7
+    assert (receipt.txid, receipt.payer.name, receipt.payer.document) == (None, "Ana Teste", None)
+
+
+@pytest.mark.parametrize("items", [5, "abc", True])
+async def test_receipts_that_are_no_list_make_a_failed_read(items: object) -> None:
+    with pytest.raises(NotSent):
+        await read_as({"pix": items})
+
+
 @pytest.mark.parametrize("document", [{}, {"pix": []}, {"parametros": {}}])
 async def test_a_list_without_its_frame_is_a_failed_read(document: dict[str, Any]) -> None:
     async with scratch(Said(answer(document))) as receiver:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -29,7 +30,10 @@ MESSAGE_MAX: Final = 140  # characters
 INFO_MAX: Final = 50  # entries
 INFO_NAME_MAX: Final = 50  # characters
 INFO_VALUE_MAX: Final = 200  # characters
+AMOUNT_DIGITS_MAX: Final = 20  # a number this long is no amount
+NAME_MAX: Final = 100  # characters of an id; the document allows 35
 
+_UNSTORABLE: Final = dict.fromkeys((0, *range(0xD800, 0xE000)))  # what JSON can say and no database can hold
 _AMOUNT: Final = re.compile(r"[0-9]{1,10}(\.[0-9]{1,2})?")
 _REMOVED_BY_USER: Final = {"REMOVIDA_PELO_USUARIO_RECEBEDOR", "REMOVIDO_PELO_USUARIO_RECEBEDOR"}
 _REMOVED_BY_BANK: Final = {"REMOVIDA_PELO_PSP", "REMOVIDO_PELO_PSP"}
@@ -48,7 +52,8 @@ def centavos_of(value: object) -> int:
     """Return the centavos of an amount a bank wrote as text, integer or decimal number. No float on the way."""
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         raise Malformed(f"{value!r} is not an amount")
-    text = f"{value:f}" if isinstance(value, Decimal) else str(value)
+    plain = isinstance(value, Decimal) and abs(value.adjusted()) < AMOUNT_DIGITS_MAX  # else it is long to write out
+    text = f"{value:f}" if plain else str(value)
     if not _AMOUNT.fullmatch(text):
         raise Malformed(f"{text[:20]!r} is not an amount of at most two decimals")
     whole, _, decimals = text.partition(".")
@@ -77,8 +82,9 @@ def read_charge(document: Mapping[str, Any], *, now: Instant, code_members: Sequ
     expires_at = after(created_at, _whole_number(calendar.get("expiracao")) * SECOND)
     status = _text(document, "status")
     location = _location(document)
+    txid = _text(document, "txid")
     return ProviderCharge(
-        txid=_text(document, "txid"),
+        txid=txid,
         state=_state(status, expires_at, now),
         provider_status=status,
         revision=_whole_number(document.get("revisao", 0)),
@@ -88,7 +94,7 @@ def read_charge(document: Mapping[str, Any], *, now: Instant, code_members: Sequ
         expires_at=expires_at,
         location=location,
         code=_code(document, location, code_members),
-        receipts=tuple(read_receipt(item) for item in document.get("pix") or ()),
+        receipts=tuple(_of_charge(read_receipt(item), txid) for item in _items(document)),
     )
 
 
@@ -96,11 +102,13 @@ def read_receipt(document: object) -> ProviderReceipt:
     """Read a receipt. Raises `Malformed`."""
     if not isinstance(document, dict):
         raise Malformed("a receipt is not an object")
-    e2e_id = _text(document, "endToEndId")
+    e2e_id, amount = _name(document.get("endToEndId")), centavos_of(document.get("valor"))
+    if e2e_id is None or not amount:
+        raise Malformed("a receipt without a name, or of nothing")
     return ProviderReceipt(
         e2e_id=e2e_id,
-        txid=_optional_text(document.get("txid")),
-        amount_centavos=centavos_of(document.get("valor")),
+        txid=_name(document.get("txid")),
+        amount_centavos=amount,
         key=_optional_text(document.get("chave")),
         settled_at=read_instant(document.get("horario")),
         payer=_payer(document, e2e_id),
@@ -113,10 +121,10 @@ def read_hints(request: RawRequest) -> list[Hint]:
     document = read_object(request.body)
     if document is None:
         raise UnreadableNotification("the body is not a JSON object")
-    items = document.get("pix", [])
-    items = [items] if isinstance(items, dict) else items
-    if not isinstance(items, list):
-        raise UnreadableNotification("`pix` is neither a list nor an object")
+    try:
+        items = _items(document)
+    except Malformed as malformed:
+        raise UnreadableNotification(str(malformed)) from None
     hints = [_hint(item) for item in items if isinstance(item, dict)]
     return list(dict.fromkeys(hint for hint in hints if hint is not None))
 
@@ -138,12 +146,27 @@ def read_page(document: Mapping[str, Any], number: int) -> Page[ProviderReceipt]
     pages = _whole_number(paging.get("quantidadeDePaginas"))
     items: list[ProviderReceipt] = []
     unreadable = 0
-    for item in document.get("pix") or ():
+    for item in _items(document):
         try:
             items.append(read_receipt(item))
         except Malformed:
             unreadable += 1
     return Page(tuple(items), str(number + 1) if number + 1 < pages else None, unreadable)
+
+
+def _items(document: Mapping[str, Any]) -> Sequence[object]:
+    """Return the receipts of a document: a list, or one alone."""
+    items = document.get("pix") or ()
+    if isinstance(items, dict):
+        return (items,)
+    if not isinstance(items, list | tuple):
+        raise Malformed("`pix` is neither a list nor an object")
+    return items
+
+
+def _of_charge(receipt: ProviderReceipt, txid: str) -> ProviderReceipt:
+    """Return a receipt that a bank lists in a charge. It is the charge's, whether it says so itself or not."""
+    return replace(receipt, txid=txid)
 
 
 def _payer_body(payer: Payer) -> dict[str, str]:
@@ -199,7 +222,7 @@ def _payer(document: Mapping[str, Any], e2e_id: str) -> ReceiptPayer:
 
 
 def _hint(item: Mapping[str, Any]) -> Hint | None:
-    e2e_id, txid = _optional_text(item.get("endToEndId")), _optional_text(item.get("txid"))
+    e2e_id, txid = _name(item.get("endToEndId")), _name(item.get("txid"))
     if e2e_id is not None:
         return Hint(HintKind.RECEIPT, txid, e2e_id)
     return Hint(HintKind.CHARGE, txid, None) if txid is not None else None
@@ -220,7 +243,14 @@ def _text(document: Mapping[str, Any], member: str) -> str:
 
 
 def _optional_text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+    return (value.translate(_UNSTORABLE) or None) if isinstance(value, str) else None
+
+
+def _name(value: object) -> str | None:
+    """Return an id as it was received, None where it cannot be one."""
+    if not isinstance(value, str) or not 0 < len(value) <= NAME_MAX:
+        return None
+    return value if value.isascii() and value.isprintable() else None
 
 
 def _whole_number(value: object) -> int:
