@@ -5,6 +5,7 @@ import sys
 import typer
 
 from opentill.cli import demo, keys, merchants, operate, verify
+from opentill.db import DatabaseError
 from opentill.kernel.errors import Refused
 from opentill.settings import BadSettingError
 
@@ -29,6 +30,6 @@ def main() -> None:
     """Run the command line; what was refused is told in one sentence, without a trace."""
     try:
         app()
-    except (Refused, BadSettingError) as refused:
+    except (Refused, BadSettingError, DatabaseError) as refused:
         print(f"opentill: {refused}", file=sys.stderr)
         raise SystemExit(2) from None

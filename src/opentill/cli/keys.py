@@ -9,8 +9,8 @@ import typer
 
 from opentill import master_keys
 from opentill.cli.options import Data
+from opentill.cli.prepare import prepare
 from opentill.db import Database, Row, Tx, open_database
-from opentill.db.migrations import migrate
 from opentill.kernel.secret import Keyring, with_new_key
 from opentill.settings import Settings
 
@@ -89,7 +89,7 @@ def rotate(data: Data = None) -> None:
     A run that was interrupted is finished by the next one.
     """
     settings = Settings.from_environment(data=data)
-    migrate(settings.database_url)
+    prepare(settings)
     keyring = _with_new_key(settings)
     done = asyncio.run(_reseal_everything(settings, keyring))
     for name, rows in done.items():
@@ -98,7 +98,6 @@ def rotate(data: Data = None) -> None:
 
 
 def _with_new_key(settings: Settings) -> Keyring:
-    master_keys.open_keyring(settings)  # makes the first key where there is none
     path = master_keys.key_file(settings)
     master_keys.replace(path, with_new_key(master_keys.read(path)))
     return master_keys.open_keyring(settings)

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from opentill.cli.options import Data, Json
+from opentill.cli.prepare import prepare
 from opentill.db import Tx, open_database
-from opentill.db.migrations import migrate
 from opentill.kernel.clock import SystemClock
 from opentill.kernel.errors import Refused
 from opentill.kernel.ids import Ids, SystemIds
@@ -52,8 +52,7 @@ def add(
 ) -> None:
     """Make a merchant with an API key and PIX credentials, which are shown this once."""
     settings = Settings.from_environment(data=data)
-    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    migrate(settings.database_url)
+    prepare(settings)
     names = [name] if count == 1 else [f"{name} {number}" for number in range(1, count + 1)]
     for made in asyncio.run(add_merchants(settings, names, sandbox=sandbox, rate_limit=rate_limit)):
         print(json.dumps(made) if as_json else _readable(made))
@@ -76,6 +75,7 @@ def key(
     if unknown:
         raise Refused("INVALID_SCOPES", f"no such scope: {', '.join(unknown)}. Scopes are {', '.join(SCOPES)}.")
     settings = Settings.from_environment(data=data)
+    prepare(settings)
     made = asyncio.run(_add_key(settings, merchant, name=name, scopes=scopes, rate_limit=rate_limit))
     print(json.dumps(made) if as_json else _readable(made))
 

@@ -13,8 +13,8 @@ import uvicorn
 
 from opentill.cli import logs
 from opentill.cli.options import Data
+from opentill.cli.prepare import prepare
 from opentill.db import Database, open_database
-from opentill.db.migrations import migrate as bring_to_head
 from opentill.kernel.clock import SystemClock
 from opentill.kernel.errors import Refused
 from opentill.kernel.ids import SystemIds
@@ -47,7 +47,7 @@ def serve(
     settings = Settings.from_environment(data=data, host=host, port=port, public_url=public_url, dev=dev)
     logs.configure(settings)
     with _alone(settings):
-        _prepare(settings)
+        prepare(settings)
         _require_free_port(settings)
         print(_welcome(settings), flush=True)
         server = uvicorn.Server(
@@ -77,7 +77,7 @@ def worker(data: Data = None) -> None:
     settings = Settings.from_environment(data=data)
     logs.configure(settings)
     with _alone(settings):
-        _prepare(settings)
+        prepare(settings)
         print("OpenTill's workers are running. Stop them with Ctrl-C.", flush=True)
         asyncio.run(_work(settings))
 
@@ -85,14 +85,14 @@ def worker(data: Data = None) -> None:
 def migrate(data: Data = None) -> None:
     """Bring the database to the newest schema. 'serve' and 'worker' do so when they start."""
     settings = Settings.from_environment(data=data)
-    _prepare(settings)
+    prepare(settings)
     print("The database is up to date.")
 
 
 def setup(data: Data = None) -> None:
     """Print a one-time link that makes the first operator. There is no default password."""
     settings = Settings.from_environment(data=data)
-    _prepare(settings)
+    prepare(settings)
     link = asyncio.run(_setup_link(settings))
     if link is None:
         raise Refused("OPERATOR_EXISTS", "An operator exists already. Sign in, or ask that operator.")
@@ -119,13 +119,6 @@ async def _setup_link(settings: Settings) -> str | None:
             lambda tx: operators.create_setup_link(tx, ids=SystemIds(clock), keyring=keyring, now=clock.now())
         )
     return f"{_address(settings)}/setup/{token.reveal()}"
-
-
-def _prepare(settings: Settings) -> None:
-    """Make the folder, the keys and the tables where they are missing."""
-    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    open_keyring(settings)
-    bring_to_head(settings.database_url)
 
 
 def _welcome(settings: Settings) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from opentill.cli.options import Data, Json
+from opentill.cli.prepare import prepare
 from opentill.db import ReadTx, open_database
 from opentill.ledger import verification as books
 from opentill.payments import verification as payments
@@ -20,6 +21,7 @@ def verify(data: Data = None, as_json: Json = False) -> None:
     Reads one snapshot; payments go on meanwhile.
     """
     settings = Settings.from_environment(data=data)
+    prepare(settings)
     started = time.monotonic()
     report = asyncio.run(_verify(settings))
     report["seconds"] = round(time.monotonic() - started, 3)

@@ -9,7 +9,7 @@ import typer
 from opentill.cli.demo import tour
 from opentill.cli.merchants import add_merchants
 from opentill.cli.options import Data
-from opentill.db.migrations import migrate
+from opentill.cli.prepare import prepare
 from opentill.settings import Settings
 
 RECEIVERS: Final = ("127.0.0.1", "localhost")  # where the demo's merchant may be told
@@ -33,7 +33,6 @@ def demo(
     if not as_json:
         raise typer.Exit(tour.run())
     settings = Settings.from_environment(data=data)
-    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    migrate(settings.database_url)
+    prepare(settings)
     made = asyncio.run(add_merchants(settings, ["Loja Demo"], sandbox=True, outbound_allow=RECEIVERS))
     print(json.dumps(made[0]))
