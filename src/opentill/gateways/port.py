@@ -12,8 +12,6 @@ from typing import Literal, Protocol
 from opentill.kernel.clock import Instant
 from opentill.kernel.money import Money
 
-API_VERSION = 1
-
 
 class VerdictState(StrEnum):
     """What a gateway knows of a session."""

@@ -62,10 +62,6 @@ class Money:
         """Return the given share of this amount, rounded half up to a whole unit."""
         return Money(half_up(self.units * basis_points, WHOLE), self.currency)
 
-    def proportion(self, numerator: int, denominator: int) -> "Money":
-        """Return this amount × numerator ÷ denominator, rounded half up to a whole unit."""
-        return Money(half_up(self.units * numerator, denominator), self.currency)
-
     def rounded(self) -> "Money":
         """Return this amount rounded half up to a whole minor unit."""
         return Money(half_up(self.units, UNITS_PER_MINOR) * UNITS_PER_MINOR, self.currency)

@@ -32,9 +32,11 @@ def ordinary(value: Any) -> Any:
 
 
 def _ordinary(number: Number) -> int | float:
-    if len(number.lstrip("-")) <= WHOLE_DIGITS_MAX and number.lstrip("-").isdigit():
+    digits = number.removeprefix("-")
+    is_whole = digits.isdigit()
+    if is_whole and len(digits) <= WHOLE_DIGITS_MAX:
         return int(number)
     real = float(number)
-    if not math.isfinite(real) or number.lstrip("-").isdigit():
+    if is_whole or not math.isfinite(real):
         raise OutOfRangeError(number if len(number) <= SHOWN_MAX else f"{number[:SHOWN_MAX]}…")
     return real

@@ -114,10 +114,6 @@ class Keyring:
         except KeyError:
             raise SealedError(f"no master key {key_id} on this machine") from None
 
-    def needs_resealing(self, sealed: str) -> bool:
-        """Tell whether a sealed text is under an older key than the current one."""
-        return sealed.split(".", 2)[1] != self.current
-
     def keyed_hash(self, text: str, purpose: str) -> str:
         """Return 64 hex that stand for *text* in a look-up; useless without the master key."""
         return hmac.new(self._pepper, f"{purpose}\0{text}".encode(), hashlib.sha256).hexdigest()

@@ -47,10 +47,7 @@ def create_merchant(
         outbound_allow=json.dumps(list(outbound_allow)),
         now=now,
     )
-    made = store.merchant(tx, merchant_id)
-    if made is None:
-        raise NotFound("MERCHANT_NOT_FOUND", "The merchant was not stored.")
-    return made
+    return merchant_of(tx, Owner(merchant_id, mode))
 
 
 def merchant_of(tx: ReadTx, owner: Owner) -> Merchant:
@@ -123,7 +120,7 @@ def touch_api_key(tx: Tx, key_id: int, *, ip: str, now: Instant) -> None:
 
 def revoke_api_key(tx: Tx, prefix: str, *, owner: Owner) -> None:
     """End a key for good. Raises NotFound where the owner has none of that prefix that is not revoked."""
-    if not store.set_api_key_status(tx, prefix, "revoked", owner=owner):
+    if not store.revoke_api_key(tx, prefix, owner=owner):
         raise NotFound("KEY_NOT_FOUND", "No such key, or it is revoked already.")
 
 
@@ -154,7 +151,6 @@ def create_credential(
         permissions=json.dumps(list(permissions)),
         check_ips=int(owner.mode is Mode.LIVE or bool(allowed_ips)),
         allowed_ips=json.dumps(list(allowed_ips)),
-        expires_at=None,
         now=now,
     )
     return client_id, secret

@@ -16,29 +16,26 @@ MERCHANT_COLUMNS: Final = """m.id as m_id, m.uuid as m_uuid, m.slug as m_slug, m
 
 def insert_merchant(tx: Tx, **columns: Any) -> int:
     """Insert a merchant and return its id."""
-    return _inserted(
-        tx.all(
-            """
-            insert into merchant (uuid, slug, name, city, mode, sealed_secret, outbound_allow, created_at)
-            values (:uuid, :slug, :name, :city, :mode, :sealed_secret, :outbound_allow, :now)
-            returning id
-            """,
-            **columns,
-        )
+    rows = tx.all(
+        """
+        insert into merchant (uuid, slug, name, city, mode, sealed_secret, outbound_allow, created_at)
+        values (:uuid, :slug, :name, :city, :mode, :sealed_secret, :outbound_allow, :now)
+        returning id
+        """,
+        **columns,
     )
+    merchant_id: int = rows[0]["id"]
+    return merchant_id
 
 
 def merchant(tx: ReadTx, merchant_id: int) -> Merchant | None:
-    row = tx.one_or_none(
-        f"select {MERCHANT_COLUMNS} from merchant m where m.id = :id",
-        id=merchant_id,
-    )
-    return as_merchant(row) if row else None
+    row = tx.one_or_none(f"select {MERCHANT_COLUMNS} from merchant m where m.id = :id", id=merchant_id)
+    return _as_merchant(row) if row else None
 
 
 def merchant_by_uuid(tx: ReadTx, uuid: str) -> Merchant | None:
     row = tx.one_or_none(f"select {MERCHANT_COLUMNS} from merchant m where m.uuid = :uuid", uuid=uuid)
-    return as_merchant(row) if row else None
+    return _as_merchant(row) if row else None
 
 
 def sealed_secret(tx: ReadTx, merchant_id: int) -> str:
@@ -46,19 +43,15 @@ def sealed_secret(tx: ReadTx, merchant_id: int) -> str:
     return sealed
 
 
-def insert_api_key(tx: Tx, **columns: Any) -> int:
-    """Insert an API key and return its id."""
-    return _inserted(
-        tx.all(
-            """
-            insert into api_key (merchant_id, mode, name, prefix, key_hash, scopes, dialect, rate_limit,
-                                 allowed_ips, expires_at, created_at)
-            values (:merchant_id, :mode, :name, :prefix, :key_hash, :scopes, :dialect, :rate_limit,
-                    :allowed_ips, :expires_at, :now)
-            returning id
-            """,
-            **columns,
-        )
+def insert_api_key(tx: Tx, **columns: Any) -> None:
+    tx.run(
+        """
+        insert into api_key (merchant_id, mode, name, prefix, key_hash, scopes, dialect, rate_limit,
+                             allowed_ips, expires_at, created_at)
+        values (:merchant_id, :mode, :name, :prefix, :key_hash, :scopes, :dialect, :rate_limit,
+                :allowed_ips, :expires_at, :now)
+        """,
+        **columns,
     )
 
 
@@ -80,33 +73,28 @@ def touch_api_key(tx: Tx, key_id: int, *, ip: str, now: Instant) -> None:
     tx.run("update api_key set last_used_at = :now, last_used_ip = :ip where id = :id", id=key_id, ip=ip, now=now)
 
 
-def set_api_key_status(tx: Tx, prefix: str, status: str, *, owner: Owner) -> int:
-    """Change the state of an owner's keys of a prefix and return how many changed."""
+def revoke_api_key(tx: Tx, prefix: str, *, owner: Owner) -> int:
+    """Revoke an owner's keys of a prefix and return how many that are."""
     return tx.run(
         """
-        update api_key set status = :status
+        update api_key set status = 'revoked'
          where merchant_id = :merchant_id and mode = :mode and prefix = :prefix and status <> 'revoked'
         """,
         prefix=prefix,
-        status=status,
         merchant_id=owner.merchant_id,
         mode=int(owner.mode),
     )
 
 
-def insert_credential(tx: Tx, **columns: Any) -> int:
-    """Insert a PIX credential and return its id."""
-    return _inserted(
-        tx.all(
-            """
-            insert into pix_credential (client_id, merchant_id, mode, name, secret_hash, permissions, check_ips,
-                                        allowed_ips, expires_at, created_at)
-            values (:client_id, :merchant_id, :mode, :name, :secret_hash, :permissions, :check_ips,
-                    :allowed_ips, :expires_at, :now)
-            returning id
-            """,
-            **columns,
-        )
+def insert_credential(tx: Tx, **columns: Any) -> None:
+    tx.run(
+        """
+        insert into pix_credential (client_id, merchant_id, mode, name, secret_hash, permissions, check_ips,
+                                    allowed_ips, created_at)
+        values (:client_id, :merchant_id, :mode, :name, :secret_hash, :permissions, :check_ips,
+                :allowed_ips, :now)
+        """,
+        **columns,
     )
 
 
@@ -125,7 +113,7 @@ def credential(tx: ReadTx, client_id: str) -> tuple[Row, PixCredential] | None:
     return (row, _as_credential(row)) if row else None
 
 
-def as_merchant(row: Row) -> Merchant:
+def _as_merchant(row: Row) -> Merchant:
     """Read the columns of MERCHANT_COLUMNS."""
     return Merchant(
         id=row["m_id"],
@@ -151,7 +139,7 @@ def _as_api_key(row: Row) -> ApiKey:
         rate_limit=row["rate_limit"],
         allowed_ips=tuple(json.loads(row["allowed_ips"])),
         expires_at=row["expires_at"],
-        merchant=as_merchant(row),
+        merchant=_as_merchant(row),
     )
 
 
@@ -166,10 +154,5 @@ def _as_credential(row: Row) -> PixCredential:
         allowed_ips=tuple(json.loads(row["allowed_ips"])),
         status=row["status"],
         expires_at=row["expires_at"],
-        merchant=as_merchant(row),
+        merchant=_as_merchant(row),
     )
-
-
-def _inserted(rows: Sequence[Row]) -> int:
-    made: int = rows[0]["id"]
-    return made
