@@ -136,10 +136,9 @@ class Checkout:
             situation, form, "cancel", lambda: flow.cancel(self.deps.tools, situation.payment.token)
         )
         ended = (await self._situation(request)).payment
-        if ended.status is PaymentStatus.CANCELLED and ended.cancel_url:
-            url = rules.way_back(ended, Stage.CANCELLED)
-            return RedirectResponse(url, HTTPStatus.SEE_OTHER) if url else answer
-        return answer
+        cancelled = ended.status is PaymentStatus.CANCELLED and ended.cancel_url
+        url = rules.way_back(ended, Stage.CANCELLED) if cancelled else None
+        return RedirectResponse(url, HTTPStatus.SEE_OTHER) if url else answer
 
     async def come_back(self, request: Request) -> Response:
         """Ask the gateway how a try ended, before anything is shown: a lost callback heals here."""

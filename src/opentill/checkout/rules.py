@@ -9,8 +9,8 @@ from opentill.kernel.clock import HOUR, SECOND, Instant, after
 from opentill.kernel.mode import Mode
 from opentill.merchants.gateways import ActiveGateway
 from opentill.payments.model import OPEN, Detail, Payment, PaymentStatus, SessionState
-from opentill.payments.rules import shown_status
-from opentill.pix.model import BRL, LIVE, State
+from opentill.payments.rules import shown_status, takes
+from opentill.pix.model import LIVE, State
 from opentill.pix.model import GATEWAY as PIX
 
 SANDBOX: Final = "sandbox"
@@ -73,11 +73,11 @@ def ways(situation: Situation) -> Sequence[ActiveGateway]:
 
 
 def _able(slug: str, situation: Situation) -> bool:
+    if not takes(slug, situation.payment.amount.currency):
+        return False
     if slug == PIX:
         charge = situation.charge
-        return situation.payment.amount.currency == BRL and (
-            charge is None or charge.state is State.CREATING or charge.state in LIVE
-        )
+        return charge is None or charge.state is State.CREATING or charge.state in LIVE
     return slug != SANDBOX or situation.payment.owner.mode is Mode.SANDBOX
 
 
