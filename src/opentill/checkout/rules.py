@@ -10,8 +10,8 @@ from opentill.kernel.mode import Mode
 from opentill.merchants.gateways import ActiveGateway
 from opentill.payments.model import OPEN, Detail, Payment, PaymentStatus, SessionState
 from opentill.payments.rules import shown_status, takes
-from opentill.pix.model import LIVE, State
 from opentill.pix.model import GATEWAY as PIX
+from opentill.pix.model import LIVE, State
 
 SANDBOX: Final = "sandbox"
 PAYABLE: Final = frozenset({Stage.CHOOSE, Stage.FORM, Stage.PREPARING, Stage.CODE})
