@@ -1,7 +1,7 @@
 """`opentill keys rotate`: a new master key, and everything sealed anew under it."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,21 +21,18 @@ BATCH: Final = 200  # rows in one transaction
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A sealed column: its table, what names a row, and the context a row's value was sealed under."""
+    """A sealed column: its table, what names a row, and in SQL where a value is bound to, the end of its context."""
 
     table: str
     column: str
     names: Sequence[str]
-    context: Callable[[Row], str]
-    source: str = ""  # what to select from, where the context needs another table
+    place: str
 
     def select(self) -> str:
-        columns = ", ".join((*(f"t.{name}" for name in self.names), f"t.{self.column} as sealed"))
-        source = self.source or f"{self.table} t"
-        extra = ", m.uuid as merchant_uuid" if self.source else ""
         return f"""
-            select {columns}{extra} from {source}
-             where t.{self.column} is not null and t.{self.column} <> '' and t.{self.column} not like :current
+            select {", ".join(self.names)}, {self.column} as sealed, {self.place} as place
+              from {self.table}
+             where {self.column} <> '' and {self.column} not like :current
              limit :limit
         """
 
@@ -43,43 +40,24 @@ class Sealed:
         named = " and ".join(f"{name} = :{name}" for name in self.names)
         return f"update {self.table} set {self.column} = :sealed where {named} and {self.column} = :old"
 
+    def context(self, row: Row) -> str:
+        return f"{self.table}.{self.column}/{row['place']}"
 
-_OF_MERCHANT: Final = "pix_account t join merchant m on m.id = t.merchant_id"
+
+_MERCHANT: Final = "(select uuid from merchant where id = pix_account.merchant_id)"
 SEALED: Final = (
-    Sealed("merchant", "sealed_secret", ("id", "uuid"), lambda row: f"merchant.sealed_secret/{row['uuid']}"),
-    Sealed("customer", "sealed", ("id", "uuid"), lambda row: f"customer.sealed/{row['uuid']}"),
-    Sealed(
-        "pix_account",
-        "sealed_credentials",
-        ("id",),
-        lambda row: f"pix_account.sealed_credentials/{row['merchant_uuid']}",
-        _OF_MERCHANT,
-    ),
-    Sealed(
-        "pix_account",
-        "sealed_hook_token",
-        ("id",),
-        lambda row: f"pix_account.sealed_hook_token/{row['merchant_uuid']}",
-        _OF_MERCHANT,
-    ),
-    Sealed(
-        "webhook_secret",
-        "sealed",
-        ("id", "endpoint_id"),
-        lambda row: f"webhook_secret.sealed/{row['endpoint_id']}/{row['id']}",
-    ),
+    Sealed("merchant", "sealed_secret", ("id",), "uuid"),
+    Sealed("customer", "sealed", ("id",), "uuid"),
+    Sealed("pix_account", "sealed_credentials", ("id",), _MERCHANT),
+    Sealed("pix_account", "sealed_hook_token", ("id",), _MERCHANT),
+    Sealed("webhook_secret", "sealed", ("id",), "endpoint_id || '/' || id"),
     Sealed(
         "idempotency",
         "sealed_body",
         ("merchant_id", "mode", "surface", "scope", "key"),
-        lambda row: f"idempotency.sealed_body/{row['merchant_id']}/{row['mode']}/{row['surface']}/{row['key']}",
+        "merchant_id || '/' || mode || '/' || surface || '/' || key",
     ),
 )
-
-
-@app.callback()
-def _group() -> None:
-    """The master keys that seal secrets at rest."""
 
 
 @app.command("rotate")

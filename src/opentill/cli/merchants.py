@@ -19,7 +19,6 @@ from opentill.main import Assembly, assembled
 from opentill.merchants import gateways, service
 from opentill.merchants.model import DEFAULT_SCOPES, KEY_RATE_MAX, SCOPES, Merchant
 from opentill.operators import audit
-from opentill.operators.model import Change
 from opentill.pix import service as pix
 from opentill.pix.documents import cnpj_of
 from opentill.pix.keys import detect
@@ -28,13 +27,7 @@ from opentill.settings import Settings
 
 app = typer.Typer(help="Merchants (brands) and their credentials.", no_args_is_help=True)
 
-ACTOR: Final = "command line"
 BANK_NAME: Final = "Banco Sandbox"
-
-
-@app.callback()
-def _group() -> None:
-    """Merchants (brands) and their credentials."""
 
 
 @app.command("add")
@@ -91,7 +84,7 @@ async def _add_key(
         key = service.create_api_key(
             tx, owner=owner, ids=ids, now=clock.now(), name=name, scopes=scopes, rate_limit=rate_limit
         )
-        audit.write(tx, Change(ACTOR, ACTOR, "api_key.created", key.reveal()[:11]), now=clock.now())
+        audit.write(tx, audit.at_console("api_key.created", key.reveal()[:11]), now=clock.now())
         return {"merchant_api_key": key.reveal(), "scopes": list(scopes)}
 
     async with open_database(settings.database_url) as database:
@@ -132,7 +125,7 @@ async def _add(
         )
         key = service.create_api_key(tx, owner=merchant.owner, ids=ids, now=now, scopes=SCOPES, rate_limit=rate_limit)
         client_id, secret = service.create_credential(tx, owner=merchant.owner, ids=ids, keyring=keyring, now=now)
-        audit.write(tx, Change(ACTOR, ACTOR, "merchant.created", merchant.uuid), now=now)
+        audit.write(tx, audit.at_console("merchant.created", merchant.uuid), now=now)
         return merchant, {
             "merchant_id": merchant.uuid,
             "merchant_api_key": key.reveal(),

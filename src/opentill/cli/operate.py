@@ -4,8 +4,8 @@ import asyncio
 import fcntl
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Final
 
 import typer
@@ -14,7 +14,7 @@ import uvicorn
 from opentill.cli import logs
 from opentill.cli.options import Data
 from opentill.cli.prepare import prepare
-from opentill.db import Database, open_database
+from opentill.db import open_database
 from opentill.kernel.clock import SystemClock
 from opentill.kernel.errors import Refused
 from opentill.kernel.ids import SystemIds
@@ -112,7 +112,7 @@ async def _setup_link(settings: Settings) -> str | None:
     """Return a fresh link, or None where an operator exists."""
     clock = SystemClock()
     keyring = open_keyring(settings)
-    async with _database(settings) as database:
+    async with open_database(settings.database_url) as database:
         if await database.read(operators.any_operator):
             return None
         token = await database.write(
@@ -135,12 +135,6 @@ def _welcome(settings: Settings) -> str:
         "",
     ]
     return "\n".join(lines)
-
-
-@asynccontextmanager
-async def _database(settings: Settings) -> AsyncIterator[Database]:
-    async with open_database(settings.database_url) as database:
-        yield database
 
 
 @contextmanager

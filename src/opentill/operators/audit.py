@@ -7,6 +7,11 @@ from opentill.kernel.clock import Instant
 from opentill.operators.model import Change
 
 
+def at_console(action: str, subject: str) -> Change:
+    """Return what somebody did at the command line of this machine."""
+    return Change("console", "command line", action, subject)
+
+
 def write(tx: Tx, change: Change, *, now: Instant) -> None:
     """Add a line in the transaction of the change itself."""
     tx.run(

@@ -33,8 +33,7 @@ def create_setup_link(tx: Tx, *, ids: Ids, keyring: Keyring, now: Instant) -> Se
     token = Secret(ids.hex(SETUP_TOKEN_HEX))
     token_hash = keyring.keyed_hash(token.reveal(), PURPOSE)
     store.replace_setup_links(tx, token_hash, expires_at=after(now, SETUP_LINK_LIVES), now=now)
-    made = Change("console", "command line", "setup_link.created", "setup_link")
-    audit.write(tx, made, now=now)
+    audit.write(tx, audit.at_console("setup_link.created", "setup_link"), now=now)
     return token
 
 
