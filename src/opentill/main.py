@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,8 +19,8 @@ from opentill.callbacks.pix import PixCallbacks
 from opentill.checkout.handlers import create_checkout_app
 from opentill.db import open_database
 from opentill.db.database import Options
-from opentill.db.notify import listen_loop, notify_loop
 from opentill.gateways.sandbox import SandboxGateway
+from opentill.kernel.asgi import Application, Receive, Scope, Send
 from opentill.kernel.clock import Clock, SystemClock
 from opentill.kernel.ids import Ids, SystemIds
 from opentill.kernel.secret import Keyring, Secret
@@ -40,11 +40,6 @@ from opentill.webhooks.engine import Engine
 from opentill.workers.deliver import deliver_loop
 from opentill.workers.plan import plan_loop
 from opentill.workers.resume import resume_loops
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 STOP_S: Final = 25.0  # loops finish what they hold within this
 
@@ -121,7 +116,7 @@ class Till:
         self._mounted: list[tuple[str, Application]] = []
         self._dependencies: Dependencies | None = None
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
@@ -152,7 +147,7 @@ class Till:
             ("", create_admin_app(dependencies)),
         ]
 
-    async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
         if path in ("/health", "/health/ready"):
             await self._tell_health(path, send)
@@ -170,7 +165,7 @@ class Till:
         await _tell(send, status, body)
 
 
-async def no_such_api(_scope: Message, _receive: Receive, send: Send) -> None:
+async def no_such_api(_scope: Scope, _receive: Receive, send: Send) -> None:
     """Answer for what lies below /api and is neither of the two APIs."""
     await _tell(send, 404, b'{"success":false,"error":true,"message":"There is no such API.","code":"NOT_FOUND"}')
 
@@ -185,10 +180,7 @@ async def _tell(send: Send, status: int, body: bytes) -> None:
 async def loops(assembly: Assembly, *, workers: bool) -> AsyncIterator[None]:
     """Run this process's loops beside whatever the caller does, and let them finish what they hold."""
     stop = asyncio.Event()
-    dependencies = assembly.dependencies
-    running = {"wake other processes": notify_loop(dependencies.db, dependencies.settings.database_url, stop)}
-    if workers:
-        running |= _workers(assembly, stop)
+    running = _loops(assembly, stop, workers=workers)
     tasks = [asyncio.create_task(loop, name=name) for name, loop in running.items()]
     for task in tasks:
         task.add_done_callback(_end_process_on_fault)
@@ -196,23 +188,32 @@ async def loops(assembly: Assembly, *, workers: bool) -> AsyncIterator[None]:
         yield
     finally:
         stop.set()
-        _, unfinished = await asyncio.wait(tasks, timeout=STOP_S)
-        for task in unfinished:
-            task.cancel()
+        if tasks:
+            _, unfinished = await asyncio.wait(tasks, timeout=STOP_S)
+            for task in unfinished:
+                task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _workers(assembly: Assembly, stop: asyncio.Event) -> dict[str, Coroutine[Any, Any, None]]:
+def _loops(assembly: Assembly, stop: asyncio.Event, *, workers: bool) -> dict[str, Coroutine[Any, Any, None]]:
+    """Return this process's loops by name: the workers, and on PostgreSQL the bells between processes."""
     dependencies = assembly.dependencies
     engine = _engine(dependencies)
-    tell = over(InProcess(PixCallbacks(dependencies)))
-    return {
-        "plan": plan_loop(engine, stop),
-        "deliver": deliver_loop(engine, stop),
-        "resume": resume_loops(dependencies, stop),
-        "hear other processes": listen_loop(dependencies.settings.database_url, engine.to_plan.ring, stop),
-        "sandbox bank": assembly.sandbox.run(tell, stop),
-    }
+    found: dict[str, Coroutine[Any, Any, None]] = {}
+    if workers:
+        tell = over(InProcess(PixCallbacks(dependencies)))
+        found["plan"] = plan_loop(engine, stop)
+        found["deliver"] = deliver_loop(engine, stop)
+        found["resume"] = resume_loops(dependencies, stop)
+        found["sandbox bank"] = assembly.sandbox.run(tell, stop)
+    if not dependencies.settings.embedded:
+        from opentill.db.notify import listen_loop, notify_loop  # loads PostgreSQL's driver
+
+        url = dependencies.settings.database_url
+        found["wake other processes"] = notify_loop(dependencies.db, url, stop)
+        if workers:
+            found["hear other processes"] = listen_loop(url, engine.to_plan.ring, stop)
+    return found
 
 
 def _engine(dependencies: Dependencies) -> Engine:

@@ -4,19 +4,17 @@ A notification is a hint. It is stored as it came and answered at once; what it 
 """
 
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
 from opentill.db import DatabaseError, ReadTx
+from opentill.kernel.asgi import Receive, Scope, Send
 from opentill.kernel.errors import Busy
 from opentill.pix import service
 from opentill.pix.model import Account
 from opentill.pix.port import Hint, RawRequest, UnreadableNotification
 from opentill.web.dependencies import Dependencies
-
-Message = MutableMapping[str, Any]
 
 BODY_BYTES_MAX: Final = 1024 * 1024
 # Banks append a resource to the address they were given, whatever it ends in.
@@ -31,12 +29,7 @@ class PixCallbacks:
     def __init__(self, dependencies: Dependencies) -> None:
         self._dependencies = dependencies
 
-    async def __call__(
-        self,
-        scope: Message,
-        receive: Callable[[], Awaitable[Message]],
-        send: Callable[[Message], Awaitable[None]],
-    ) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         status = await self._answer(scope, receive)
         await send(
             {
@@ -48,7 +41,7 @@ class PixCallbacks:
         body = b'{"received":true}' if status == 200 else b'{"received":false}'
         await send({"type": "http.response.body", "body": body})
 
-    async def _answer(self, scope: Message, receive: Callable[[], Awaitable[Message]]) -> int:
+    async def _answer(self, scope: Scope, receive: Receive) -> int:
         """Return the status. Nothing is stored of a request whose address is wrong."""
         address = ADDRESS.fullmatch(scope["path"])
         if address is None or scope["method"] != "POST":
@@ -73,7 +66,7 @@ class PixCallbacks:
 
         return await self._dependencies.db.read(find)
 
-    def _hints(self, account: Account, scope: Message, body: bytes) -> list[Hint]:
+    def _hints(self, account: Account, scope: Scope, body: bytes) -> list[Hint]:
         """Return what to read; of a body nobody understands only the bytes are kept, and an operator is told."""
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         try:
@@ -83,7 +76,7 @@ class PixCallbacks:
             return []
 
 
-async def _body(receive: Callable[[], Awaitable[Message]]) -> bytes | None:
+async def _body(receive: Receive) -> bytes | None:
     """Read a body; None where it is larger than allowed, or its sender went away in the middle."""
     parts: list[bytes] = []
     size = 0

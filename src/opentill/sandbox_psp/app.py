@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import structlog
 
+from opentill.kernel.asgi import Receive, Scope, Send
 from opentill.kernel.clock import SECOND, Clock
 from opentill.kernel.errors import Refused
 from opentill.kernel.ids import Ids
@@ -16,16 +17,7 @@ from opentill.sandbox_psp import faults, locations, notices
 from opentill.sandbox_psp.accounts import authorised, grant_token, open_account
 from opentill.sandbox_psp.frame import LOCATION_HOST, Frame
 from opentill.sandbox_psp.hooks import HOOKS
-from opentill.sandbox_psp.http import (
-    Answer,
-    Receive,
-    Request,
-    Scope,
-    Send,
-    json_answer,
-    read_request,
-    send_answer,
-)
+from opentill.sandbox_psp.http import Answer, Request, json_answer, read_request, send_answer
 from opentill.sandbox_psp.notices import Notice, Sender
 from opentill.sandbox_psp.operations import Outcome, perform, with_fault
 from opentill.sandbox_psp.problems import Problem

@@ -1,21 +1,16 @@
 """Requests and answers of the bank, over bare ASGI: a bank that lives in its client's process must be light."""
 
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
+from opentill.kernel.asgi import Receive, Scope, Send
 from opentill.sandbox_psp.problems import Problem
 
 BODY_BYTES_MAX: Final = 1_048_576
-
-Message = MutableMapping[str, Any]
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 
 @dataclass

@@ -2,10 +2,10 @@
 
 import asyncio
 
+from opentill.kernel.asgi import Receive, Scope, Send
 from opentill.outbound import AllowList, Outbound
 from opentill.pix.providers.http import OverHttp
 from opentill.sandbox_psp.app import SandboxBank
-from opentill.sandbox_psp.http import Receive, Scope, Send
 from opentill.sandbox_psp.sending import over
 
 

@@ -1,24 +1,19 @@
 """Reaching an ASGI application in this process: the same bytes as over the network, without the network."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from opentill.kernel.asgi import Application, Message
 from opentill.pix.port import Ambiguous
 from opentill.pix.providers.transport import RawAnswer
-
-Message = MutableMapping[str, Any]
-AsgiApp = Callable[
-    [MutableMapping[str, Any], Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]],
-    Awaitable[None],
-]
 
 
 class InProcess:
     """A `Transport` whose only host is one application."""
 
-    def __init__(self, app: AsgiApp) -> None:
+    def __init__(self, app: Application) -> None:
         self._app = app
 
     async def request(
