@@ -19,6 +19,7 @@ from opentill.kernel.secret import Keyring
 KEPT: Final = DAY  # from first use
 LOCK_S: Final = 60  # a key whose owner died is free after this
 WAIT_MS: Final = 2_000  # for another process that works under the same key
+ANSWERED_MAX: Final = 10_000  # keys
 LOCK_NOT_AVAILABLE: Final = "55P03"  # PostgreSQL's name for having waited that long
 
 REUSED: Final = "IDEMPOTENCY_KEY_REUSED"
@@ -49,6 +50,28 @@ class Slot:
             "scope": self.scope,
             "key": self.key,
         }
+
+
+class AnsweredLately:
+    """Keys this process answered lately. A repeat under one of them is looked up before anything is done for it.
+
+    Only a hint, for speed: other processes have theirs, and the oldest are forgotten.
+    """
+
+    def __init__(self) -> None:
+        self._slots: dict[tuple[object, ...], None] = {}
+
+    def __contains__(self, slot: Slot) -> bool:
+        return self._name(slot) in self._slots
+
+    def add(self, slot: Slot) -> None:
+        if len(self._slots) >= ANSWERED_MAX:
+            del self._slots[next(iter(self._slots))]
+        self._slots[self._name(slot)] = None
+
+    @staticmethod
+    def _name(slot: Slot) -> tuple[object, ...]:
+        return slot.owner, slot.surface, slot.scope, slot.key
 
 
 class Finished(NamedTuple):

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Final
 from opentill.api.merchant import errors
 from opentill.api.merchant.call import MerchantCall
 from opentill.api.merchant.errors import Stopped
+from opentill.api.merchant.once import replay
 from opentill.api.merchant.operations import OPERATIONS
 from opentill.kernel.clock import Instant
 from opentill.kernel.errors import Invalid, Refused
@@ -16,9 +17,9 @@ from opentill.web.callers import Callers
 from opentill.web.dependencies import Dependencies
 from opentill.web.edge import Edge, Message, Receive, read_body
 from opentill.web.exchange import Answer, Header, printable
-from opentill.web.idempotency import Slot
+from opentill.web.idempotency import AnsweredLately, Finished, Slot
 from opentill.web.rate_limit import Standing, Windows
-from opentill.web.routes import PUBLIC, Routes, allowed
+from opentill.web.routes import PUBLIC, Operation, Routes, allowed
 
 BODY_BYTES_MAX: Final = 1024 * 1024
 KEY_LIMIT: Final = 120  # requests per minute of a key that names no limit of its own
@@ -37,6 +38,7 @@ class MerchantApi(Edge[MerchantCall]):
         super().__init__(dependencies, Routes(OPERATIONS))
         self._callers: Callers[ApiKey] = Callers()
         self._windows = Windows()
+        self._lately = AnsweredLately()
 
     def called(self, scope: Message) -> MerchantCall:
         return MerchantCall(scope, self.dependencies, arrived_at=self.dependencies.clock.now())
@@ -68,11 +70,7 @@ class MerchantApi(Edge[MerchantCall]):
         if call.method not in BODILESS:
             call.fields = _fields(body)
             call.slot = _slot(call)
-        try:
-            return await operation.handle(call)
-        except Invalid:
-            await self._check_key_first(call)
-            raise
+        return await self._once(call, operation)
 
     def refused(self, call: MerchantCall, refusal: Refused) -> Answer:
         return errors.refused(call, refusal)
@@ -123,12 +121,26 @@ class MerchantApi(Edge[MerchantCall]):
             return self._windows.take(call.address, ADDRESS_LIMIT, call.arrived_at)
         return self._windows.take(f"key {call.key.id}", call.key.rate_limit or KEY_LIMIT, call.arrived_at)
 
-    async def _check_key_first(self, call: MerchantCall) -> None:
-        """Before fields are faulted, an idempotency key that is taken is answered with its conflict."""
+    async def _once(self, call: MerchantCall, operation: Operation[MerchantCall]) -> Answer:
+        """Run the operation, or repeat an answer. A key that is taken is answered before fields are faulted."""
         slot = call.slot
-        if slot is not None:
-            keyring = self.dependencies.keyring
-            await self.dependencies.db.read(lambda tx: idempotency.look(tx, slot, keyring=keyring, now=call.arrived_at))
+        if slot is None:
+            return await operation.handle(call)
+        if slot in self._lately and (kept := await self._look(call, slot)):
+            return replay(call, kept)
+        try:
+            answer = await operation.handle(call)
+        except Invalid:
+            await self._look(call, slot)
+            raise
+        self._lately.add(slot)
+        return answer
+
+    async def _look(self, call: MerchantCall, slot: Slot) -> Finished | None:
+        keyring = self.dependencies.keyring
+        return await self.dependencies.db.read(
+            lambda tx: idempotency.look(tx, slot, keyring=keyring, now=call.arrived_at)
+        )
 
 
 FIXED_HEADERS: Final[tuple[Header, ...]] = (

@@ -27,7 +27,10 @@ async def once(call: MerchantCall, status: int, body: bytes, work: Callable[[Tx]
         return kept
 
     kept = await deps.db.write(kept_or_done)
-    if kept is None:
-        return Answer(status, body)
+    return replay(call, kept) if kept else Answer(status, body)
+
+
+def replay(call: MerchantCall, kept: Finished) -> Answer:
+    """Return an answer that was given before."""
     call.replayed = True
     return Answer(kept.status, kept.body, REPLAYED)
