@@ -11,7 +11,6 @@ from opentill.kernel.clock import Instant, to_datetime
 from opentill.kernel.ids import Ids
 
 CHARGE_ID_CHARACTERS: Final = 25  # also the longest label a static code may carry
-RAIL_ID_CHARACTERS: Final = 32
 TXID_PREFIX: Final = "ot"
 DATED_TAIL_CHARACTERS: Final = 12
 RAIL_TAIL_CHARACTERS: Final = 11

@@ -3,36 +3,49 @@
 Amounts are integer centavos. Every write has an id that was stored before the call. What becomes of a call
 is a value or one of four exceptions:
 
-    NotSent      certain: nothing was changed; may be asked again under the same id. Reads that fail end here too
-    Ambiguous    a write that may have been carried out; only a read may follow
-    Refused      certain: the provider said no
-    Denied       credentials or contract; nothing was carried out; an operator must look
+    CallFailed
+    ├── NotSent      certain: nothing was changed; may be asked again under the same id. Reads that fail end here too
+    ├── Ambiguous    a write that may have been carried out; only a read may follow
+    ├── Refused      certain: the provider said no
+    └── Denied       credentials or contract; nothing was carried out; an operator must look
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 from opentill.kernel.clock import Instant
 
 T = TypeVar("T")
 
 
-class NotSent(Exception):  # noqa: N818 - an outcome of a call
+class CallFailed(Exception):  # noqa: N818 - an outcome of a call
+    """A call came to nothing, or nobody knows. *outcome* is its word in the call log."""
+
+    outcome: ClassVar[str]
+
+
+class NotSent(CallFailed):
     """Nothing was changed at the provider. The same call may be made again, not before `retry_after_s`."""
+
+    outcome = "not_sent"
 
     def __init__(self, detail: str, *, retry_after_s: int | None = None) -> None:
         super().__init__(detail)
         self.retry_after_s = retry_after_s
 
 
-class Ambiguous(Exception):  # noqa: N818 - an outcome of a call
+class Ambiguous(CallFailed):
     """A write may have been carried out. Only a read may follow."""
 
+    outcome = "ambiguous"
 
-class Refused(Exception):  # noqa: N818 - an outcome of a call
+
+class Refused(CallFailed):
     """The provider refused, and nothing was changed. *code* is a canonical reason of pix-rail.md §10."""
+
+    outcome = "refused"
 
     def __init__(self, code: str, detail: str, violations: Sequence[str] = ()) -> None:
         super().__init__(detail)
@@ -41,8 +54,10 @@ class Refused(Exception):  # noqa: N818 - an outcome of a call
         self.violations = tuple(violations)
 
 
-class Denied(Exception):  # noqa: N818 - an outcome of a call
+class Denied(CallFailed):
     """The provider does not accept our credentials, or the contract lacks this product."""
+
+    outcome = "denied"
 
 
 class UnreadableNotification(ValueError):  # noqa: N818 - it says what the body is

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from opentill.kernel.clock import Clock, Instant
 from opentill.kernel.ids import Ids
-from opentill.pix.port import Ambiguous, Denied, NotSent, ProviderCall, Refused
+from opentill.pix.port import Ambiguous, CallFailed, Denied, NotSent, ProviderCall, Refused
 from opentill.pix.providers.bacen.problems import Problem, read_object, read_problem
 from opentill.pix.providers.bacen.profile import Profile
 from opentill.pix.providers.bacen.tokens import Tokens
@@ -49,7 +49,7 @@ class _Call:
 
 
 class Calls:
-    """Calls to one account's bank. Raises the exceptions of `opentill.pix.port` and no others."""
+    """Calls to one account's bank. Raises `CallFailed` and nothing else."""
 
     def __init__(
         self,
@@ -103,8 +103,8 @@ class Calls:
             call.answer = await self._authorised(call, budget)
             body = self._judged(call.answer)
             outcome = "ok" if body is not None else "not_found"
-        except (NotSent, Ambiguous, Refused, Denied) as failure:
-            outcome = _OUTCOMES[type(failure)]
+        except CallFailed as failure:
+            outcome = failure.outcome
             raise
         finally:
             if self._observe is not None:
@@ -149,14 +149,6 @@ def refusal(problem: Problem) -> Refused:
     """Return the port's form of a bank's refusal. The document's name for it leads the detail."""
     detail = f"{problem.name}: {problem.detail}" if problem.name else problem.detail
     return Refused("provider_error", detail, problem.violations)
-
-
-_OUTCOMES: Final = {
-    NotSent: "not_sent",
-    Ambiguous: "ambiguous",
-    Refused: "refused",
-    Denied: "denied",
-}
 
 
 def _retry_after(answer: RawAnswer | None) -> int | None:

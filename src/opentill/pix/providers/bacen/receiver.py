@@ -7,6 +7,7 @@ from opentill.kernel.clock import Clock, Instant, iso_micros
 from opentill.kernel.ids import Ids
 from opentill.pix.port import (
     Ambiguous,
+    CallFailed,
     ChargeRequest,
     Denied,
     Hint,
@@ -37,7 +38,10 @@ _SCOPES: Final = {
 
 
 class BacenReceiver:
-    """One account at a bank that speaks the document. Keep one per account and process: it holds the token."""
+    """One account at a bank that speaks the document; its methods are described by the port.
+
+    Keep one per account and process: it holds the token.
+    """
 
     def __init__(
         self,
@@ -62,7 +66,6 @@ class BacenReceiver:
         )
 
     async def create_charge(self, request: ChargeRequest) -> ProviderCharge:
-        """Make a charge, within ten seconds. See the port."""
         self._require("cob")
         budget = Budget(CREATE_S)
         try:
@@ -85,12 +88,10 @@ class BacenReceiver:
         return charge
 
     async def get_charge(self, txid: str) -> ProviderCharge | None:
-        """Read a charge. See the port."""
         self._require("cob")
         return await self._charge(txid, Budget(CALL_S))
 
     async def cancel_charge(self, txid: str) -> ProviderCharge:
-        """Remove a charge. See the port."""
         self._require("cob")
         budget = Budget(CALL_S)
         try:
@@ -106,7 +107,6 @@ class BacenReceiver:
         return self._written_charge(body)
 
     async def get_receipt(self, e2e_id: str) -> ProviderReceipt | None:
-        """Read a receipt. See the port."""
         self._require("pix")
         path = f"/pix/{quote(e2e_id, safe='')}"
         document = await self._calls.read("receipt.read", e2e_id, path, Budget(CALL_S))
@@ -115,7 +115,6 @@ class BacenReceiver:
     async def list_receipts(
         self, start: Instant, end: Instant, cursor: str | None = None, txid_present: bool | None = None
     ) -> Page[ProviderReceipt]:
-        """Return a page of receipts. See the port. An item nobody can read is counted, not fatal."""
         self._require("pix")
         number = int(cursor or "0")
         query = {
@@ -135,7 +134,6 @@ class BacenReceiver:
             raise NotSent(f"the list is not readable: {malformed}") from None
 
     async def ensure_webhook(self, key: str, url: str) -> None:
-        """Register a webhook unless it is registered already. See the port."""
         self._require("webhook")
         budget, path = Budget(CALL_S), f"/webhook/{quote(key, safe='')}"
         found = await self._calls.read("webhook.read", key, path, budget)
@@ -145,7 +143,6 @@ class BacenReceiver:
             raise Refused("not_found", "the bank does not know this key")
 
     def parse_notification(self, request: RawRequest) -> list[Hint]:
-        """Read a notification. See the port."""
         return wire.read_hints(request)
 
     def _offers(self, feature: str) -> bool:
@@ -171,7 +168,7 @@ class BacenReceiver:
         """Remove a charge that is not what was asked for. If that fails, its payment ends as a direct receipt."""
         try:
             await self._calls.write("charge.cancel", txid, "PATCH", _charge_path(txid), wire.REMOVE, budget)
-        except (NotSent, Ambiguous, Refused, Denied):
+        except CallFailed:
             return
 
     async def _charge(self, txid: str, budget: Budget) -> ProviderCharge | None:
