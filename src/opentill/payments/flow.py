@@ -7,17 +7,17 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
-from opentill.db import ReadTx
+from opentill.db import ReadTx, Tx
 from opentill.gateways.port import Gateway, GatewaySession, UnpaidVerdict, Verdict, VerdictState
-from opentill.kernel.clock import MINUTE, after
+from opentill.kernel.clock import MINUTE, Instant, after
 from opentill.kernel.errors import Conflict, Fault, Invalid, NotFound
 from opentill.kernel.owner import Owner
-from opentill.payments import pix_flow, queries, rules, service, store
+from opentill.payments import pix, pix_flow, queries, rules, service, store
 from opentill.payments.model import Payment, PaymentStatus, Session, SessionState
 from opentill.payments.rounds import each
 from opentill.payments.tools import Tools
 from opentill.pix.model import GATEWAY as PIX
-from opentill.pix.model import Charge
+from opentill.pix.model import LIVE, Charge
 
 CALL_S: Final = 10.0  # a gateway that takes longer is asked again later
 FIRST_CHECK: Final = MINUTE  # an opened session is asked about after this
@@ -49,7 +49,10 @@ async def choose_gateway(tools: Tools, token: str, slug: str) -> tuple[Payment, 
 
 
 async def submit(tools: Tools, token: str, form: Mapping[str, str]) -> Payment:
-    """Carry out what the payer submitted in the open session. Safe to repeat: the first submission stands."""
+    """Carry out what the payer submitted in the open session. Safe to repeat: the first submission stands.
+
+    Raises Conflict where there is no session any more, or its payment has run out.
+    """
     payment = await _by_token(tools, token)
     session = await tools.db.read(lambda tx: queries.open_session(tx, payment))
     if session is None:
@@ -59,18 +62,22 @@ async def submit(tools: Tools, token: str, form: Mapping[str, str]) -> Payment:
     detail = gateway.read_form(form, _seen(session, payment), now=now)
     if detail is None:
         raise Invalid([Fault("outcome", "VALIDATION_FAILED", "The form was not understood. Please try again.")])
-    noted = await tools.db.write(lambda tx: service.note_submission(tx, session, detail, now=now))
-    return await _ask(tools, gateway, noted, payment, first=True)
+    noted, first = await tools.db.write(
+        lambda tx: service.note_submission(tx, session, detail, keyring=tools.keyring, now=now)
+    )
+    return await _ask(tools, noted, payment, first=True) if first else await check_session(tools, noted)
 
 
 async def check_session(tools: Tools, session: Session) -> Payment:
-    """Ask a session's gateway what became of it and apply the answer. Safe to repeat."""
-    payment = await tools.db.read(
-        lambda tx: store.one(tx, "p.id = :id", owner=session.owner, keyring=tools.keyring, id=session.payment_id)
-    )
-    if payment is None:
-        raise NotFound("PAYMENT_NOT_FOUND", "No such payment.")
-    return await _ask(tools, _gateway(tools, session.gateway), session, payment, first=False)
+    """Ask a session's gateway what became of it and apply the answer. Safe to repeat.
+
+    While the gateway's first call is under way it is not asked: it could truly say that it never got the payment.
+    """
+    return await _payment(tools, session) if session.under_way else await _check(tools, session)
+
+
+async def _check(tools: Tools, session: Session) -> Payment:
+    return await _ask(tools, session, await _payment(tools, session), first=False)
 
 
 async def cancel(tools: Tools, token: str) -> Payment:
@@ -82,26 +89,34 @@ async def cancel(tools: Tools, token: str) -> Payment:
     session = await tools.db.read(lambda tx: queries.open_session(tx, payment))
     if session is not None and session.state is SessionState.UNKNOWN:
         payment = await check_session(tools, session)
-    if payment.status is not PaymentStatus.CANCELLED:
-        rules.end(payment, PaymentStatus.CANCELLED, now=tools.clock.now())  # refused before the bank is asked
+    if payment.status is not PaymentStatus.CANCELLED:  # refused before the bank is asked
+        await tools.db.read(lambda tx: service.require_cancellable(tx, payment, now=tools.clock.now()))
     if await pix_flow.cancel_charge(tools, payment):
         return await _by_token(tools, token)
-    return await tools.db.write(
-        lambda tx: service.cancel(
+
+    def end(tx: Tx) -> Payment:
+        ended = service.cancel(
             tx, payment.id, owner=payment.owner, ids=tools.ids, keyring=tools.keyring, now=tools.clock.now()
         )
-    )
+        charge = pix.charge_of(tx, ended)
+        if charge is not None and charge.state in LIVE:
+            raise Conflict("INVALID_STATE", "A code was made just now. Please try again.")
+        return ended
+
+    return await tools.db.write(end)
 
 
 async def check_due_sessions(tools: Tools) -> int:
     """Ask the gateways of the sessions that are due; return how many there were."""
     due = await tools.db.read(lambda tx: store.due_sessions(tx, now=tools.clock.now(), limit=BATCH))
-    return await each(due, lambda session: check_session(tools, session))
+    return await each(due, lambda session: _check(tools, session))
 
 
 async def expire_due(tools: Tools) -> int:
     """End the payments whose time has passed, their gateway asked first; return how many were looked at."""
-    due = await tools.db.read(lambda tx: store.expired(tx, now=tools.clock.now(), limit=BATCH))
+    now = tools.clock.now()
+    patience_ended = Instant(now - rules.PATIENCE)
+    due = await tools.db.read(lambda tx: store.expired(tx, now=now, patience_ended=patience_ended, limit=BATCH))
     return await each(due, lambda found: _expire(tools, *found))
 
 
@@ -114,7 +129,7 @@ async def _expire(tools: Tools, payment_id: int, owner: Owner) -> None:
     if payment is None or await pix_flow.look_at_payment(tools, payment):
         return
     if session is not None and session.state is SessionState.UNKNOWN:
-        await check_session(tools, session)
+        await _check(tools, session)
     await tools.db.write(
         lambda tx: service.expire(
             tx, payment_id, owner=owner, ids=tools.ids, keyring=tools.keyring, now=tools.clock.now()
@@ -122,16 +137,27 @@ async def _expire(tools: Tools, payment_id: int, owner: Owner) -> None:
     )
 
 
-async def _ask(tools: Tools, gateway: Gateway, session: Session, payment: Payment, *, first: bool) -> Payment:
+async def _ask(tools: Tools, session: Session, payment: Payment, *, first: bool) -> Payment:
     """Call the gateway and apply what it says. Only the first call may pay; the others only ask."""
-    call = gateway.pay if first else gateway.fetch_status
+    verdict: Verdict
     try:
-        verdict: Verdict = await asyncio.wait_for(call(_seen(session, payment), now=tools.clock.now()), timeout=CALL_S)
-    except Exception:
+        gateway = _gateway(tools, session.gateway)
+        call = gateway.pay if first else gateway.fetch_status
+        verdict = await asyncio.wait_for(call(_seen(session, payment), now=tools.clock.now()), timeout=CALL_S)
+    except Exception:  # whatever it is, and be the gateway no longer there: it has not said no
         verdict = UnpaidVerdict(VerdictState.UNKNOWN)
     return await tools.db.write(
         lambda tx: service.conclude(tx, session, verdict, ids=tools.ids, keyring=tools.keyring, now=tools.clock.now())
     )
+
+
+async def _payment(tools: Tools, session: Session) -> Payment:
+    found = await tools.db.read(
+        lambda tx: store.one(tx, "p.id = :id", owner=session.owner, keyring=tools.keyring, id=session.payment_id)
+    )
+    if found is None:
+        raise NotFound("PAYMENT_NOT_FOUND", "No such payment.")
+    return found
 
 
 async def _by_token(tools: Tools, token: str) -> Payment:

@@ -133,8 +133,18 @@ class Session:
     provider_ref: str | None
     detail: str  # JSON the gateway asked us to remember
     reason: str | None
-    checks: int
+    checks: int  # how often the gateway was asked since the payer submitted
     opened_at: Instant
+
+    @property
+    def submitted(self) -> bool:
+        """Tell whether the payer has sent their form."""
+        return self.detail != "{}"
+
+    @property
+    def under_way(self) -> bool:
+        """Tell whether the gateway's first call may still be under way: its answer has not come back to us."""
+        return self.state is SessionState.UNKNOWN and self.checks == 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,7 @@ def receive(tx: Tx, account: Account, arrived: ProviderReceipt, *, ids: Ids, key
     Return False for money that has to wait, because its charge is still being made: it is read again later.
     """
     receipt = receipt_of(account, arrived)
-    if store.receipt_known(tx, receipt):
+    if store.counted_receipt(tx, receipt) is not None:
         return True
     found = _charge_of(tx, account, arrived)
     if found is None:
@@ -267,9 +267,10 @@ def _complete(tx: Tx, payment: Payment, charge: Charge, receipt: Receipt, *, ids
     paid = replace(decision.payment, late=decision.payment.late or late)
     completed = pix.settle(tx, charge, State.COMPLETED, now=now)
     session = store.open_session(tx, payment.id, owner=payment.owner)
-    if session is not None:
+    if session is not None and session.gateway == GATEWAY:
         store.update_session(tx, session, state=SessionState.PAID, now=now, provider_ref=receipt.ref)
     store.update(tx, paid)
+    service.end_try(tx, paid, now=now)
     ledger.post(tx, rules.paid_journal(paid, receipt), now=now)
     record(
         tx,
@@ -392,13 +393,13 @@ def _end_with_charge(
     """End a payment together with its charge; a payment that goes on only hears of the charge."""
     pix_type = f"pix.charge.{charge.state.value}"
     shown = charge_part(charge)
+    session = store.open_session(tx, payment.id, owner=payment.owner)
     may_end = payment.open and payment.detail is not Detail.PENDING_REVIEW
     over = may_end and (status is PaymentStatus.CANCELLED or now >= payment.expires_at)
-    if not over:
+    if not over or rules.awaited(payment, session, now=now):
         kind = f"charge.{charge.state.value}"
         record(tx, payment_event(kind, payment, at=now, pix_type=pix_type, charge=shown), ids=ids)
         return
-    session = store.open_session(tx, payment.id, owner=payment.owner)
     if session is not None:
         store.update_session(tx, session, state=SessionState.ABANDONED, now=now, reason=status.value)
     ended = rules.end(payment, status, now=now)

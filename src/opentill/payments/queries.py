@@ -56,7 +56,7 @@ def open_session(tx: ReadTx, payment: Payment) -> Session | None:
 
 
 def last_session(tx: ReadTx, payment: Payment) -> Session | None:
-    return store.last_session(tx, payment.id)
+    return store.last_session(tx, payment.id, owner=payment.owner)
 
 
 def page(

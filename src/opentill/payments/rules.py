@@ -3,13 +3,15 @@
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from opentill.kernel.clock import Instant
+from opentill.kernel.clock import HOUR, Instant, after
 from opentill.kernel.errors import Conflict
 from opentill.kernel.money import Currency, Money
 from opentill.ledger import AVAILABLE, FEES, HELD, Account, Journal, clearing
-from opentill.payments.model import Detail, Payment, PaymentStatus, Receipt
+from opentill.payments.model import Detail, Payment, PaymentStatus, Receipt, Session, SessionState
 from opentill.pix.model import BRL
 from opentill.pix.model import GATEWAY as PIX
+
+PATIENCE = HOUR  # a payment whose try has no outcome outlives its time by this (merchant-api.md §11.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,11 @@ def end(payment: Payment, status: PaymentStatus, *, now: Instant) -> Payment:
     if not payment.open or payment.detail is Detail.PENDING_REVIEW:
         raise Conflict("INVALID_STATE", f"The payment is {payment.status} and cannot become {status}.")
     return replace(payment, status=status, detail=Detail(status.value), updated_at=now)
+
+
+def awaited(payment: Payment, session: Session | None, *, now: Instant) -> bool:
+    """Tell whether a try's outcome is waited for. Until it is known nothing ends the payment, but time does at last."""
+    return session is not None and session.state is SessionState.UNKNOWN and now < after(payment.expires_at, PATIENCE)
 
 
 def parked(payment: Payment, *, now: Instant) -> Payment:

@@ -6,10 +6,10 @@ Every state change holds the payment's row lock, its journal and its event. Ids,
 from dataclasses import replace
 
 from opentill import ledger
-from opentill.db import Tx
+from opentill.db import ReadTx, Tx
 from opentill.events import record
 from opentill.gateways.port import PaidVerdict, UnpaidVerdict, Verdict, VerdictState
-from opentill.kernel.clock import MINUTE, SECOND, Instant, after
+from opentill.kernel.clock import SECOND, Instant, after
 from opentill.kernel.errors import Conflict, Fault, Invalid, NotFound
 from opentill.kernel.ids import Ids
 from opentill.kernel.money import Money
@@ -32,7 +32,7 @@ from opentill.payments.model import (
 )
 
 CHECK_WAITS_S = (5, 60, 120, 300, 600, 1800)  # a session's gateway is asked after these (merchant-api.md §15.3)
-GRACE = 60 * MINUTE  # an open session may outlive its payment's expiry by this (merchant-api.md §11.5)
+CALL_OVER = 15 * SECOND  # by then the gateway's first call has ended, or its process died
 
 
 def create(
@@ -129,7 +129,7 @@ def open_session(
         if session.state is SessionState.UNKNOWN:
             raise Conflict("INVALID_STATE", "The last try is still being confirmed. Wait a moment before another.")
         store.update_session(tx, session, state=SessionState.ABANDONED, now=now, reason="another method was chosen")
-    if store.session_count(tx, payment.id) >= SESSIONS_MAX:
+    if store.session_count(tx, payment.id, owner=owner) >= SESSIONS_MAX:
         raise Conflict("TOO_MANY_TRIES", "This payment was tried too often. Ask the shop for a new one.")
     opened = store.insert_session(tx, "ses_" + ids.timed_hex(), payment, gateway, next_check_at=first_check_at, now=now)
     store.update(tx, started)
@@ -137,36 +137,39 @@ def open_session(
     return started, opened
 
 
-def note_submission(tx: Tx, session: Session, detail: str, *, now: Instant) -> Session:
-    """Write down what the payer submitted before the gateway is asked, and return what stands: the first submission.
+def note_submission(tx: Tx, session: Session, detail: str, *, keyring: Keyring, now: Instant) -> tuple[Session, bool]:
+    """Write down what the payer submitted before the gateway is asked. The first submission stands.
 
-    Raises Conflict where the session is over.
+    Return the session, and whether this was the first: then the caller calls the gateway, which nobody else does.
+    Raises Conflict where the session is over, or its payment cannot be paid any more.
     """
-    if store.note_detail(tx, session, detail, next_check_at=after(now, 5 * SECOND)):
-        return replace(session, state=SessionState.UNKNOWN, detail=detail)
-    current = store.open_session(tx, session.payment_id, owner=session.owner)
+    payment = _locked(tx, session.payment_id, owner=session.owner, keyring=keyring)
+    current = store.open_session(tx, payment.id, owner=payment.owner)
     if current is None or current.id != session.id:
         raise Conflict("INVALID_STATE", "This try is over. Choose how to pay.")
-    return current
+    if current.submitted:
+        return current, False
+    rules.start(payment, current.gateway, now=now)
+    store.note_detail(tx, current, detail, next_check_at=after(now, CALL_OVER))
+    return replace(current, state=SessionState.UNKNOWN, detail=detail, checks=0), True
 
 
 def conclude(tx: Tx, session: Session, verdict: Verdict, *, ids: Ids, keyring: Keyring, now: Instant) -> Payment:
     """Apply what the gateway said of a session. Safe to repeat, in any order, by any number of callers."""
     payment = _locked(tx, session.payment_id, owner=session.owner, keyring=keyring)
+    if isinstance(verdict, PaidVerdict) and verdict.amount.units > 0:
+        store.update_session(tx, session, state=SessionState.PAID, now=now, provider_ref=verdict.ref)
+        receipt = Receipt(session.owner, session.gateway, "", verdict.ref, verdict.amount, now)
+        return receive(tx, payment, receipt, ids=ids, now=now)
+    current = store.open_session(tx, payment.id, owner=payment.owner)
+    if current is None or (current.id, current.detail) != (session.id, session.detail):
+        return payment  # somebody else was told meanwhile, or the payer has sent something since it was asked
     match verdict:
-        case PaidVerdict(ref, amount) if amount.units > 0:
-            store.update_session(tx, session, state=SessionState.PAID, now=now, provider_ref=ref)
-            receipt = Receipt(session.owner, session.gateway, "", ref, amount, now)
-            return receive(tx, payment, receipt, ids=ids, now=now)
         case UnpaidVerdict(VerdictState.FAILED | VerdictState.CANCELLED):
-            return _decline(tx, payment, session, verdict, ids=ids, now=now)
-        case _ if not _is_open(tx, payment, session):  # somebody else was told meanwhile
-            return payment
+            return _decline(tx, payment, current, verdict, ids=ids, now=now)
         case _:  # nobody knows yet; nothing at all is no payment either
-            wait_s = CHECK_WAITS_S[min(session.checks, len(CHECK_WAITS_S) - 1)]
-            store.update_session(
-                tx, session, state=SessionState.UNKNOWN, now=now, next_check_at=after(now, wait_s * SECOND)
-            )
+            at = _next_check(payment, current, now)
+            store.update_session(tx, current, state=current.state, now=now, next_check_at=at)
             return payment
 
 
@@ -193,10 +196,11 @@ def receive(tx: Tx, payment: Payment, receipt: Receipt, *, ids: Ids, now: Instan
         now=now,
     )
     if receipt_id is None:
-        return payment
+        return _claimed(tx, payment, receipt, now=now)
     match decision:
         case rules.Paid(completed):
             store.update(tx, completed)
+            end_try(tx, completed, now=now)
             ledger.post(tx, rules.paid_journal(completed, receipt), now=now)
             record(tx, payment_event("payment.completed", completed, at=now), ids=ids)
             return completed
@@ -211,6 +215,23 @@ def receive(tx: Tx, payment: Payment, receipt: Receipt, *, ids: Ids, now: Instan
             return parked
 
 
+def end_try(tx: Tx, payment: Payment, *, now: Instant) -> None:
+    """Close the form a payer of a payment that was paid otherwise has before them.
+
+    A try whose outcome is awaited goes on: its money, if there is any, must be heard of.
+    """
+    session = store.open_session(tx, payment.id, owner=payment.owner)
+    if session is not None and session.state is SessionState.OPEN:
+        store.update_session(tx, session, state=SessionState.ABANDONED, now=now, reason="paid otherwise")
+
+
+def require_cancellable(tx: ReadTx, payment: Payment, *, now: Instant) -> None:
+    """Raise Conflict where a payment cannot be cancelled: it is over, or its money may be on its way."""
+    rules.end(payment, PaymentStatus.CANCELLED, now=now)
+    if rules.awaited(payment, store.open_session(tx, payment.id, owner=payment.owner), now=now):
+        raise Conflict("INVALID_STATE", "The last try is still being confirmed. Wait a moment before cancelling.")
+
+
 def cancel(tx: Tx, payment_id: int, *, owner: Owner, ids: Ids, keyring: Keyring, now: Instant) -> Payment:
     """End a payment at the payer's or merchant's wish. Raises Conflict where money may be on its way.
 
@@ -219,9 +240,8 @@ def cancel(tx: Tx, payment_id: int, *, owner: Owner, ids: Ids, keyring: Keyring,
     payment = _locked(tx, payment_id, owner=owner, keyring=keyring)
     if payment.status is PaymentStatus.CANCELLED:
         return payment
+    require_cancellable(tx, payment, now=now)
     session = store.open_session(tx, payment.id, owner=owner)
-    if session is not None and session.state is SessionState.UNKNOWN:
-        raise Conflict("INVALID_STATE", "The last try is still being confirmed. Wait a moment before cancelling.")
     ended = rules.end(payment, PaymentStatus.CANCELLED, now=now)
     return _end(tx, ended, session, "payment.cancelled", ids=ids, now=now)
 
@@ -232,7 +252,7 @@ def expire(tx: Tx, payment_id: int, *, owner: Owner, ids: Ids, keyring: Keyring,
     if not payment.open or now < payment.expires_at or payment.detail is Detail.PENDING_REVIEW:
         return payment
     session = store.open_session(tx, payment.id, owner=owner)
-    if session is not None and session.state is SessionState.UNKNOWN and now < after(payment.expires_at, GRACE):
+    if rules.awaited(payment, session, now=now):
         return payment
     ended = rules.end(payment, PaymentStatus.EXPIRED, now=now)
     return _end(tx, ended, session, "payment.expired", ids=ids, now=now)
@@ -277,8 +297,6 @@ def _end(tx: Tx, ended: Payment, session: Session | None, kind: str, *, ids: Ids
 
 def _decline(tx: Tx, payment: Payment, session: Session, verdict: UnpaidVerdict, *, ids: Ids, now: Instant) -> Payment:
     """End the session and let the payer try again; past its time the payment expires instead."""
-    if not _is_open(tx, payment, session):
-        return payment
     store.update_session(tx, session, state=SessionState.DECLINED, now=now, reason=verdict.reason or "declined")
     waiting = rules.reopen(payment, now=now)
     if waiting.status is PaymentStatus.PENDING and now >= waiting.expires_at:
@@ -288,9 +306,23 @@ def _decline(tx: Tx, payment: Payment, session: Session, verdict: UnpaidVerdict,
     return waiting
 
 
-def _is_open(tx: Tx, payment: Payment, session: Session) -> bool:
-    current = store.open_session(tx, payment.id, owner=payment.owner)
-    return current is not None and current.id == session.id
+def _next_check(payment: Payment, session: Session, now: Instant) -> Instant:
+    """Return when a gateway that does not know yet is asked again: by schedule, and at the payment's time."""
+    step = session.checks if session.submitted else session.checks + 1
+    at = after(now, CHECK_WAITS_S[min(step, len(CHECK_WAITS_S) - 1)] * SECOND)
+    return payment.expires_at if now < payment.expires_at < at else at
+
+
+def _claimed(tx: Tx, payment: Payment, receipt: Receipt, *, now: Instant) -> Payment:
+    """Return a payment whose money is counted already; if another one has it, a person must see why."""
+    counted = store.counted_receipt(tx, receipt)
+    if counted is None or counted["payment_id"] == payment.id:
+        return payment
+    waiting = rules.parked(payment, now=now)
+    store.update(tx, waiting)
+    reason = "its money was counted for another payment"
+    review.open_item(tx, waiting, reason, receipt_id=counted["id"], now=now)
+    return waiting
 
 
 def _locked(tx: Tx, payment_id: int, *, owner: Owner, keyring: Keyring) -> Payment:

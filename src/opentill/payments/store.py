@@ -107,15 +107,25 @@ def set_expiry(tx: Tx, payment: Payment, expires_at: Instant) -> None:
     )
 
 
-def expired(tx: ReadTx, *, now: Instant, limit: int) -> Sequence[tuple[int, Owner]]:
-    """Return the open payments of all merchants whose time has passed, longest overdue first."""
+def expired(tx: ReadTx, *, now: Instant, patience_ended: Instant, limit: int) -> Sequence[tuple[int, Owner]]:
+    """Return the open payments of all merchants that can end because their time has passed, longest overdue first.
+
+    Left out are those that wait for the outcome of a try, if their time passed after *patience_ended*, and those
+    that end with their PIX charge.
+    """
     rows = tx.all(
         """
-        select id, merchant_id, mode from payment
-         where status in ('pending', 'processing') and expires_at <= :now and detail <> 'pending_review'
-         order by expires_at, id limit :limit
+        select p.id, p.merchant_id, p.mode from payment p
+         where p.status in ('pending', 'processing') and p.expires_at <= :now and p.detail <> 'pending_review'
+           and (p.expires_at <= :patience_ended or not exists (
+               select 1 from gateway_session s where s.payment_id = p.id and s.state = 'unknown'))
+           and not exists (
+               select 1 from pix_charge c where c.payment_id = p.id
+                  and (c.state in ('active', 'paying') or (c.state = 'creating' and c.announces = 1)))
+         order by p.expires_at, p.id limit :limit
         """,
         now=now,
+        patience_ended=patience_ended,
         limit=limit,
     )
     return [(row["id"], Owner(row["merchant_id"], Mode(row["mode"]))) for row in rows]
@@ -168,16 +178,13 @@ def insert_receipt(
     return rows[0]["id"] if rows else None
 
 
-def receipt_known(tx: ReadTx, receipt: Receipt) -> bool:
-    """Tell whether this money is counted already."""
-    return (
-        tx.one_or_none(
-            "select id from receipt where gateway = :gateway and account = :account and ref = :ref",
-            gateway=receipt.gateway,
-            account=receipt.account,
-            ref=receipt.ref,
-        )
-        is not None
+def counted_receipt(tx: ReadTx, receipt: Receipt) -> Row | None:
+    """Return where this money is counted already: the `id` of its row and its `payment_id`."""
+    return tx.one_or_none(
+        "select id, payment_id from receipt where gateway = :gateway and account = :account and ref = :ref",
+        gateway=receipt.gateway,
+        account=receipt.account,
+        ref=receipt.ref,
     )
 
 
@@ -217,15 +224,30 @@ def open_session(tx: ReadTx, payment_id: int, *, owner: Owner) -> Session | None
     return as_session(row) if row else None
 
 
-def session_count(tx: ReadTx, payment_id: int) -> int:
-    row = tx.one_or_none("select count(*) as n from gateway_session where payment_id = :id", id=payment_id)
+def session_count(tx: ReadTx, payment_id: int, *, owner: Owner) -> int:
+    row = tx.one_or_none(
+        """
+        select count(*) as n from gateway_session
+         where payment_id = :payment_id and merchant_id = :merchant_id and mode = :mode
+        """,
+        payment_id=payment_id,
+        merchant_id=owner.merchant_id,
+        mode=int(owner.mode),
+    )
     counted: int = row["n"] if row else 0
     return counted
 
 
-def last_session(tx: ReadTx, payment_id: int) -> Session | None:
+def last_session(tx: ReadTx, payment_id: int, *, owner: Owner) -> Session | None:
     """Return the newest session of a payment, open or ended."""
-    row = tx.one_or_none(f"{SESSION} where payment_id = :id order by id desc limit 1", id=payment_id)
+    row = tx.one_or_none(
+        f"""{SESSION}
+         where payment_id = :payment_id and merchant_id = :merchant_id and mode = :mode order by id desc limit 1
+        """,
+        payment_id=payment_id,
+        merchant_id=owner.merchant_id,
+        mode=int(owner.mode),
+    )
     return as_session(row) if row else None
 
 
@@ -246,9 +268,11 @@ def update_session(
         update gateway_session
            set state = :state, next_check_at = :next_check_at, reason = coalesce(:reason, reason),
                provider_ref = coalesce(:provider_ref, provider_ref), checks = checks + 1, closed_at = :closed_at
-         where id = :id
+         where id = :id and merchant_id = :merchant_id and mode = :mode
         """,
         id=session.id,
+        merchant_id=session.owner.merchant_id,
+        mode=int(session.owner.mode),
         state=state.value,
         next_check_at=None if ended else next_check_at,
         reason=reason,
@@ -257,20 +281,18 @@ def update_session(
     )
 
 
-def note_detail(tx: Tx, session: Session, detail: str, *, next_check_at: Instant) -> bool:
-    """Save the first submission in an open session, whose outcome is unknown from now on; return whether it was."""
-    return (
-        tx.run(
-            """
-            update gateway_session
-               set detail = :detail, state = 'unknown', next_check_at = :next_check_at, checks = checks + 1
-             where id = :id and detail = '{}' and state in ('open', 'unknown')
-            """,
-            id=session.id,
-            detail=detail,
-            next_check_at=next_check_at,
-        )
-        == 1
+def note_detail(tx: Tx, session: Session, detail: str, *, next_check_at: Instant) -> None:
+    """Save what the payer submitted in an open session, whose outcome is unknown from now on."""
+    tx.run(
+        """
+        update gateway_session set detail = :detail, state = 'unknown', next_check_at = :next_check_at, checks = 0
+         where id = :id and merchant_id = :merchant_id and mode = :mode
+        """,
+        id=session.id,
+        merchant_id=session.owner.merchant_id,
+        mode=int(session.owner.mode),
+        detail=detail,
+        next_check_at=next_check_at,
     )
 
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from opentill.db import Database
-from opentill.gateways.sandbox import SandboxGateway
 from opentill.kernel.money import currency, parse
 from opentill.ledger import AVAILABLE, FEES, HELD, Account, clearing
 from opentill.ledger import queries as ledger
@@ -14,6 +13,7 @@ from opentill.payments.model import Order, Payment
 from opentill.payments.tools import Tools
 from opentill.pix.model import Account as BankAccount
 from opentill.pix.port import PixReceiver
+from tests.fakes.terminal import Terminal
 from tests.make import Scene
 
 
@@ -28,6 +28,7 @@ class Shop:
     scene: Scene
     tools: Tools
     merchant: Merchant
+    terminal: Terminal
 
     async def orders(self, amount: str, code: str = "BRL", **more: object) -> Payment:
         order = Order(parse(amount, currency(code)), gateway="sandbox", **more)  # type: ignore[arg-type]
@@ -55,6 +56,13 @@ class Shop:
         assert found is not None
         return found
 
+    async def tries(self, payment: Payment) -> list[str]:
+        """Return the states of a payment's sessions."""
+        rows = await self.tools.db.read(
+            lambda tx: tx.all("select state from gateway_session where payment_id = :id order by id", id=payment.id)
+        )
+        return [row["state"] for row in rows]
+
     async def balance(self, account: Account, code: str = "BRL") -> int:
         money = await self.tools.db.read(lambda tx: ledger.balance(tx, account, code, owner=self.merchant.owner))
         return money.units
@@ -64,6 +72,10 @@ class Shop:
         accounts = {"clearing": clearing("sandbox"), "available": AVAILABLE, "held": HELD, "fees": FEES}
         read = {name: await self.balance(account) for name, account in accounts.items()}
         return {name: units for name, units in read.items() if units}
+
+    async def reviews(self) -> list[str]:
+        rows = await self.tools.db.read(lambda tx: tx.all("select reason from review_item order by id"))
+        return [row["reason"] for row in rows]
 
     async def events(self) -> list[str]:
         rows = await self.tools.db.read(lambda tx: tx.all("select type from event order by seq"))
@@ -78,5 +90,6 @@ async def open_shop(database: Database, *, seed: int = 7) -> Shop:
             tx, "sandbox", name="Sandbox", owner=merchant.owner, position=0, now=scene.clock.now()
         )
     )
-    tools = Tools(database, scene.clock, scene.ids, scene.keyring, {"sandbox": SandboxGateway()}, no_bank)
-    return Shop(scene, tools, merchant)
+    terminal = Terminal()
+    tools = Tools(database, scene.clock, scene.ids, scene.keyring, {"sandbox": terminal}, no_bank)
+    return Shop(scene, tools, merchant, terminal)

@@ -9,7 +9,7 @@ from opentill.gateways.port import UnpaidVerdict, VerdictState
 from opentill.kernel.clock import DAY, MINUTE
 from opentill.kernel.errors import Conflict
 from opentill.payments import flow, pix, pix_flow, service
-from opentill.payments.model import Detail, Payment, PaymentStatus, SessionState
+from opentill.payments.model import Contact, Detail, Payment, PaymentStatus, SessionState
 from opentill.pix.identifiers import provider_txid
 from opentill.pix.model import State
 from opentill.pix.port import ChargeState
@@ -68,12 +68,14 @@ async def test_of_two_submissions_at_once_the_first_stands(database: Database, t
 
     noted = [
         await database.write(
-            lambda tx, detail=detail: service.note_submission(tx, session, detail, now=shop.clock.now())
+            lambda tx, detail=detail: service.note_submission(
+                tx, session, detail, keyring=shop.scene.keyring, now=shop.clock.now()
+            )
         )
         for detail in (first, second)
     ]
 
-    assert [seen.detail for seen in noted] == [first, first]
+    assert [(seen.detail, was_first) for seen, was_first in noted] == [(first, True), (first, False)]
 
 
 async def test_an_answer_that_says_nothing_opens_no_session_again(database: Database, tmp_path: Path) -> None:
@@ -96,15 +98,11 @@ async def test_an_answer_that_says_nothing_opens_no_session_again(database: Data
 
 async def test_what_cannot_be_looked_at_keeps_nothing_else_waiting(database: Database, tmp_path: Path) -> None:
     shop = await open_shop(database, tmp_path)
-    of_a_gateway_that_is_gone, other = await shop.orders(), await shop.orders()
-    for payment in (of_a_gateway_that_is_gone, other):
+    damaged, other = await shop.orders(contact=Contact("Ana", "ana@example.com")), await shop.orders()
+    for payment in (damaged, other):
         await flow.choose_gateway(shop.deps.tools, payment.token, "sandbox")
         await flow.submit(shop.deps.tools, payment.token, {"outcome": "answer_lost"})
-    await database.write(
-        lambda tx: tx.run(
-            "update gateway_session set gateway = 'gone' where payment_id = :id", id=of_a_gateway_that_is_gone.id
-        )
-    )
+    await database.write(lambda tx: tx.run("update customer set sealed = 'v1.k1.AAAA'"))
 
     shop.clock.advance(MINUTE)
     with pytest.raises(ExceptionGroup):

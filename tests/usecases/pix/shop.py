@@ -17,7 +17,7 @@ from typing import Any, Final
 from opentill.callbacks.pix import PixCallbacks
 from opentill.db import Database, Row, Tx
 from opentill.events import document_of
-from opentill.gateways.sandbox import SandboxGateway
+from opentill.gateways.port import Verdict
 from opentill.kernel.clock import MINUTE
 from opentill.kernel.ids import SeededIds
 from opentill.kernel.money import currency, parse
@@ -30,6 +30,7 @@ from opentill.merchants import gateways
 from opentill.merchants.model import Merchant
 from opentill.outbound import Outbound
 from opentill.payments import flow, pix_flow, queries, service, verification
+from opentill.payments import store as payment_rows
 from opentill.payments.model import Order, Payment
 from opentill.payments.tools import Tools
 from opentill.pix import service as pix
@@ -53,6 +54,7 @@ from opentill.sandbox_psp import SandboxBank
 from opentill.settings import Settings
 from opentill.web.dependencies import Dependencies
 from tests.contract.api.client import ask
+from tests.fakes.terminal import Terminal
 from tests.make import Scene
 
 PUBLIC_URL: Final = "https://pay.example.com"
@@ -144,6 +146,7 @@ class Shop:
         self.before: dict[str, Interruption] = {}
         self.after: dict[str, Interruption] = {}
         self.told: list[tuple[str, bytes]] = []
+        self.terminal = Terminal()
         self.deps = self._process()
         self.merchant: Merchant
         self.account_id: int
@@ -213,6 +216,16 @@ class Shop:
         known = {found["txid"]: found["status"] for found in json.loads(answer.body)["charges"]}
         return known.get(provider_txid(charge.id))
 
+    async def hears_of_card(self, session_id: int, verdict: Verdict) -> None:
+        """Have the card's provider say by itself what became of a try."""
+
+        def conclude(tx: Tx) -> None:
+            session = payment_rows.as_session(tx.all(f"{payment_rows.SESSION} where id = :id", id=session_id)[0])
+            tools, now = self.tools, self.clock.now()
+            service.conclude(tx, session, verdict, ids=tools.ids, keyring=tools.keyring, now=now)
+
+        await self.db.write(conclude)
+
     def passes(self, microseconds: int) -> None:
         self.clock.advance(microseconds)
 
@@ -274,6 +287,13 @@ class Shop:
         assert found is not None
         return found
 
+    async def tries(self, payment: Payment) -> list[tuple[str, str]]:
+        """Return gateway and state of a payment's sessions."""
+        found = await self.rows(
+            "select gateway, state from gateway_session where payment_id = :id order by id", id=payment.id
+        )
+        return [(row["gateway"], row["state"]) for row in found]
+
     async def reads(self, payment: Payment) -> Payment:
         found = await self.db.read(
             lambda tx: queries.find(tx, payment.uuid, owner=payment.owner, keyring=self.scene.keyring)
@@ -332,7 +352,7 @@ class Shop:
             ids=self.scene.ids,
             keyring=self.scene.keyring,
             outbound=Outbound(),
-            gateways={"sandbox": SandboxGateway()},
+            gateways={"sandbox": self.terminal},
             receiver=lambda account: Line(banks.receiver(account), self.before, self.after),
             sandbox_bank=self.bank,
         )
