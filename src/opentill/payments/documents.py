@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, Final
 
 from opentill.events import Event
@@ -34,6 +33,7 @@ def merchant_part(payment: Payment) -> dict[str, Any]:
 
 
 def payment_part(payment: Payment) -> dict[str, Any]:
+    who = payment.contact
     return {
         "uuid": payment.uuid,
         "reference": payment.reference,
@@ -52,7 +52,7 @@ def payment_part(payment: Payment) -> dict[str, Any]:
         "status": payment.status.value,
         "late": payment.late,
         "disputed": False,
-        "customer": asdict(payment.contact),
+        "customer": {"name": who.name, "email": who.email, "phone": who.phone},
         "metadata": json.loads(payment.metadata),
         "paid_at": payment.completed_at,
         "created_at": payment.created_at,
