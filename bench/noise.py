@@ -8,6 +8,8 @@ from pathlib import Path
 
 FOREIGN_CPU_MAX = 0.06
 """A round with more of the machine's CPU time used by others does not count (bars.md §1.4)."""
+QUIET_LOOK_S = 1.0
+QUIET_WAIT_S = 20.0
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 KERNEL_THREADS = 2
 """The process whose children are the kernel's own threads; they work for whoever writes, so they are no noise."""
@@ -43,6 +45,15 @@ class ForeignCpu:
         stolen = after.stolen - self.before.stolen
         capacity = (after.at - self.before.at) * TICKS_PER_S * (os.cpu_count() or 1)
         return max(0.0, (used + stolen) / capacity) if capacity > 0 else 0.0
+
+    def wait_until_quiet(self, share_max: float) -> None:
+        """Return when others use less than *share_max*, or when waiting longer makes no sense."""
+        limit = time.monotonic() + QUIET_WAIT_S
+        while time.monotonic() < limit:
+            self.start()
+            time.sleep(QUIET_LOOK_S)
+            if self.share() <= share_max:
+                return
 
     def usage(self) -> Usage:
         parents, ticks = processes()

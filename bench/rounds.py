@@ -83,30 +83,35 @@ def ratio(series: Series, over: str, under: str) -> Ratio:
 def interleaved(subjects: Mapping[str, Subject], protocol: Protocol, foreign: ForeignCpu, noise: Noise) -> Series:
     """Let the subjects take turns; a round in which others used too much of the machine is done again."""
     values: dict[str, list[float]] = {name: [] for name in subjects}
-    tries_left = protocol.rounds * TRIES_PER_ROUND
-    while tries_left and len(next(iter(values.values()))) < protocol.rounds:
+    tries_left, rounds = protocol.rounds * TRIES_PER_ROUND, 0
+    while tries_left and rounds < protocol.rounds:
         tries_left -= 1
-        found, disturbed = one_round(subjects, protocol, foreign)
-        noise.foreign_cpu_max = max(noise.foreign_cpu_max, 0.0 if disturbed > protocol.foreign_cpu_max else disturbed)
-        if disturbed > protocol.foreign_cpu_max:
+        foreign.wait_until_quiet(protocol.foreign_cpu_max)
+        found = one_round(subjects, protocol, foreign, noise)
+        if found is None:
             noise.rounds_discarded += 1
             continue
+        rounds += 1
         for name, value in found.items():
             values[name].append(value)
-    return Series(values, complete=len(next(iter(values.values()))) == protocol.rounds)
+    return Series(values, complete=rounds == protocol.rounds)
 
 
 def one_round(
-    subjects: Mapping[str, Subject], protocol: Protocol, foreign: ForeignCpu
-) -> tuple[dict[str, float], float]:
-    """Return what each subject reached, and the worst foreign share while one worked."""
-    found, worst = {}, 0.0
+    subjects: Mapping[str, Subject], protocol: Protocol, foreign: ForeignCpu, noise: Noise
+) -> dict[str, float] | None:
+    """Return what each subject reached, or nothing as soon as others used too much of the machine."""
+    found: dict[str, float] = {}
+    worst = 0.0
     for name, work in subjects.items():
         time.sleep(protocol.pause_s)
         foreign.start()
         found[name] = work(protocol.seconds)
         worst = max(worst, foreign.share())
-    return found, worst
+        if worst > protocol.foreign_cpu_max:
+            return None
+    noise.foreign_cpu_max = max(noise.foreign_cpu_max, worst)
+    return found
 
 
 def settled(

@@ -158,7 +158,7 @@ class Session:
         """Measure the subjects in turns (bench/rounds.py), keeping the limits among them for the report."""
         series = settled(subjects, pairs, self.protocol, self.foreign, self.run.noise)
         for name, values in series.values.items():
-            if LIMIT.match(name):
+            if values and LIMIT.match(name):
                 unit = "ms" if name.endswith("ms") else "1/s"
                 mode: Mode = "any" if name in ("L1", "L2") else self.mode
                 self.run.limits.add(name.split()[0], mode, unit, values)
