@@ -63,6 +63,5 @@ class Charge:
     code: str | None
     expires_in_s: int
     expires_at: Instant
-    checks: int
     created_at: Instant
     updated_at: Instant

@@ -117,7 +117,6 @@ def start_charge(
         code=None,
         expires_in_s=expires_in_s,
         expires_at=after(now, expires_in_s * SECOND),
-        checks=0,
         created_at=now,
         updated_at=now,
     )
@@ -155,8 +154,7 @@ def settle(tx: Tx, charge: Charge, state: State, *, now: Instant) -> Charge:
 
 def looked_at(tx: Tx, charge: Charge, *, now: Instant) -> None:
     """Plan the next look at a charge whose bank had nothing new."""
-    seen = replace(charge, checks=charge.checks + 1)
-    store.update_charge(tx, seen, next_check_at=next_look(seen, now) if charge.state in LIVE else None)
+    store.update_charge(tx, charge, next_check_at=next_look(charge, now) if charge.state in LIVE else None)
 
 
 def next_look(charge: Charge, now: Instant) -> Instant:
@@ -168,12 +166,9 @@ def next_look(charge: Charge, now: Instant) -> Instant:
 
 def note_notification(tx: Tx, account: Account, body: bytes, hints: Sequence[Hint], *, now: Instant) -> None:
     """Keep a bank's notification as it came, and its hints to be confirmed by reading. Safe to repeat."""
-    fingerprint = hashlib.sha256(body).hexdigest()
-    store.insert_callback(tx, "pix", str(account.id), body, fingerprint, now=now)
+    store.insert_callback(tx, account.id, body, hashlib.sha256(body).hexdigest(), now=now)
     for hint in hints:
-        store.insert_hint(tx, account.id, kind=hint.kind.value, ref=hint.ref, txid=hint.txid, due_at=now, now=now)
-    if hints:
-        tx.note_event()
+        store.insert_hint(tx, account.id, kind=hint.kind.value, ref=hint.ref, txid=hint.txid, now=now)
 
 
 def find_account_by_hook(tx: ReadTx, account_id: int, token: str, *, keyring: Keyring) -> Account | None:

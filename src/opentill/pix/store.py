@@ -1,4 +1,7 @@
-"""SQL of provider accounts, keys, charges and hints. Private to this feature's service."""
+"""SQL of provider accounts, keys, charges and hints. Private to this feature's service and to `payments`.
+
+A payment and its charge change together, under the locks that both stores take.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -9,7 +12,7 @@ from opentill.kernel.clock import Instant
 from opentill.kernel.mode import Mode
 from opentill.kernel.money import Money
 from opentill.kernel.owner import Owner
-from opentill.pix.model import BRL, Account, Charge, State
+from opentill.pix.model import BRL, GATEWAY, Account, Charge, State
 
 ACCOUNT: Final = """
         select a.id, a.merchant_id, a.mode, a.profile, a.bank_name, a.bank_ispb, a.sealed_credentials,
@@ -18,7 +21,7 @@ ACCOUNT: Final = """
 """
 CHARGE: Final = """
         select id, payment_id, announces, merchant_id, mode, account_id, state, units, key, description, external_id,
-               code, expires_in_s, expires_at, checks, created_at, updated_at
+               code, expires_in_s, expires_at, created_at, updated_at
           from pix_charge
 """
 
@@ -161,7 +164,7 @@ def update_charge(tx: Tx, charge: Charge, *, next_check_at: Instant | None) -> N
     tx.run(
         """
         update pix_charge
-           set state = :state, code = :code, expires_at = :expires_at, checks = :checks,
+           set state = :state, code = :code, expires_at = :expires_at,
                next_check_at = :next_check_at, updated_at = :updated_at
          where id = :id and merchant_id = :merchant_id and mode = :mode
         """,
@@ -171,7 +174,6 @@ def update_charge(tx: Tx, charge: Charge, *, next_check_at: Instant | None) -> N
         state=charge.state.value,
         code=charge.code,
         expires_at=charge.expires_at,
-        checks=charge.checks,
         next_check_at=next_check_at,
         updated_at=charge.updated_at,
     )
@@ -216,21 +218,18 @@ def due_charges(tx: ReadTx, *, now: Instant, limit: int) -> Sequence[Charge]:
     return [_as_charge(row) for row in rows]
 
 
-def insert_hint(
-    tx: Tx, account_id: int, *, kind: str, ref: str, txid: str | None, due_at: Instant, now: Instant
-) -> None:
+def insert_hint(tx: Tx, account_id: int, *, kind: str, ref: str, txid: str | None, now: Instant) -> None:
     """Note that something is to be read at the provider. The same hint twice is one, but is looked at again."""
     tx.run(
         """
         insert into pix_hint (account_id, kind, ref, txid, due_at, created_at)
-        values (:account_id, :kind, :ref, :txid, :due_at, :now)
-        on conflict (account_id, kind, ref) do update set due_at = :due_at, tries = 0
+        values (:account_id, :kind, :ref, :txid, :now, :now)
+        on conflict (account_id, kind, ref) do update set due_at = :now, tries = 0
         """,
         account_id=account_id,
         kind=kind,
         ref=ref,
         txid=txid,
-        due_at=due_at,
         now=now,
     )
 
@@ -256,22 +255,19 @@ def set_hint(tx: Tx, hint: Row, *, due_at: Instant | None) -> None:
     )
 
 
-def insert_callback(tx: Tx, gateway: str, account: str, body: bytes, body_hash: str, *, now: Instant) -> bool:
-    """Keep a provider's request as it came; return whether these bytes are new."""
-    return (
-        tx.run(
-            """
-            insert into provider_callback (gateway, account, body_hash, body, received_at)
-            values (:gateway, :account, :body_hash, :body, :now)
-            on conflict (gateway, account, body_hash) do nothing
-            """,
-            gateway=gateway,
-            account=account,
-            body=body,
-            body_hash=body_hash,
-            now=now,
-        )
-        == 1
+def insert_callback(tx: Tx, account_id: int, body: bytes, body_hash: str, *, now: Instant) -> None:
+    """Keep a bank's request as it came, once."""
+    tx.run(
+        """
+        insert into provider_callback (gateway, account, body_hash, body, received_at)
+        values (:gateway, :account, :body_hash, :body, :now)
+        on conflict (gateway, account, body_hash) do nothing
+        """,
+        gateway=GATEWAY,
+        account=str(account_id),
+        body=body,
+        body_hash=body_hash,
+        now=now,
     )
 
 
@@ -300,7 +296,6 @@ def _as_charge(row: Row) -> Charge:
         code=row["code"],
         expires_in_s=row["expires_in_s"],
         expires_at=row["expires_at"],
-        checks=row["checks"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )
