@@ -1,4 +1,4 @@
-"""Settings: the environment, read once into one frozen object. Imported by main and cli only.
+"""Settings: the environment, read once by the command line into one frozen object that is passed on.
 
 Nothing needs to be set to start: a data folder holds the SQLite file, the master key and the sandbox bank.
 """
