@@ -9,6 +9,8 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import structlog
+
 from opentill.kernel.clock import DAY, Instant
 from opentill.payments import flow, pix_flow
 from opentill.payments.tools import Tools
@@ -24,28 +26,39 @@ HEARTBEAT_S: Final = 15.0
 PURGE_S: Final = 3_600.0
 PURGE_ROWS_MAX: Final = 500  # in one transaction
 
+log = structlog.get_logger("opentill.workers")
+
 
 async def resume_loops(dependencies: Dependencies, stop: asyncio.Event) -> None:
     """Run every job until told to stop."""
     tools = dependencies.tools
     async with asyncio.TaskGroup() as group:
         for name, job, every_s in (
-            ("confirm hints", _batched(pix_flow.confirm_due_hints, tools), HINTS_S),
-            ("check sessions", _batched(flow.check_due_sessions, tools), SESSIONS_S),
-            ("look at charges", _batched(pix_flow.look_at_due, tools), CHARGES_S),
-            ("expire", _batched(flow.expire_due, tools), EXPIRY_S),
-            ("sweep", _batched(pix_flow.sweep, tools), SWEEP_S),
+            ("confirm hints", _rounds(pix_flow.confirm_due_hints, tools), HINTS_S),
+            ("check sessions", _rounds(flow.check_due_sessions, tools), SESSIONS_S),
+            ("look at charges", _rounds(pix_flow.look_at_due, tools), CHARGES_S),
+            ("expire", _rounds(flow.expire_due, tools), EXPIRY_S),
+            ("sweep", _rounds(pix_flow.sweep, tools, whole=True), SWEEP_S),
             ("purge", lambda: _purge(dependencies), PURGE_S),
             ("heartbeat", lambda: _beat(dependencies), HEARTBEAT_S),
         ):
             group.create_task(repeat(name, job, every_s=every_s, stop=stop), name=name)
 
 
-def _batched(job: Callable[[Tools], Awaitable[int]], tools: Tools) -> Callable[[], Awaitable[bool]]:
-    """Return a job that asks to run again at once while its batches are full."""
+def _rounds(
+    job: Callable[[Tools], Awaitable[int]], tools: Tools, *, whole: bool = False
+) -> Callable[[], Awaitable[bool]]:
+    """Return a job that asks to run again at once while its batches are full; a *whole* round leaves nothing behind.
+
+    What single items met is logged. They were put off, and the others keep their pace.
+    """
 
     async def run() -> bool:
-        return await job(tools) >= flow.BATCH
+        try:
+            return await job(tools) >= flow.BATCH and not whole
+        except ExceptionGroup:
+            log.exception("items put off", job=job.__name__)
+            return False
 
     return run
 
@@ -60,6 +73,7 @@ async def _purge(dependencies: Dependencies) -> bool:
              where (merchant_id, mode, surface, scope, key) in (
                    select merchant_id, mode, surface, scope, key from idempotency
                     where expires_at <= :now order by expires_at limit :most)
+               and expires_at <= :now  -- asked again of the row as it is once it is locked: a request may renew it
             """,
             now=now,
             most=PURGE_ROWS_MAX,

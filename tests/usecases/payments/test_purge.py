@@ -1,0 +1,61 @@
+"""What the hourly purge removes, and what it must not."""
+
+import asyncio
+from pathlib import Path
+
+import psycopg
+
+from opentill.db import Database, open_database
+from opentill.kernel.clock import DAY, HOUR
+from opentill.workers.resume import resume_loops
+from tests.conftest import OPTIONS
+from tests.contract.api.house import PAYMENT, House, open_house
+
+
+async def test_expired_keys_are_removed_and_others_stay(database: Database, tmp_path: Path) -> None:
+    house = await open_house(database, tmp_path)
+    await pays(house, "old")
+    house.clock.advance(DAY - HOUR)
+    await pays(house, "new")
+    house.clock.advance(HOUR)
+
+    await purges(house)
+
+    assert await keys(house) == ["new"]
+    await house.close()
+
+
+async def test_a_key_that_is_used_again_while_it_is_purged_stays(postgres_url: str, tmp_path: Path) -> None:
+    async with open_database(postgres_url, options=OPTIONS) as database:
+        house = await open_house(database, tmp_path)
+        await pays(house, "old")
+        house.clock.advance(DAY + HOUR)
+
+        async with await psycopg.AsyncConnection.connect(postgres_url) as request:
+            await request.execute("update idempotency set state = 'running', expires_at = expires_at + %s", [DAY])
+            purging = asyncio.create_task(purges(house))
+            await asyncio.sleep(0.3)
+            await request.commit()
+        await purging
+
+        assert await keys(house) == ["old"]
+        await house.close()
+
+
+async def pays(house: House, key: str) -> None:
+    answer = await house.merchant("POST", "/payments", PAYMENT, headers={"idempotency-key": key})
+    assert answer.status == 201
+
+
+async def purges(house: House) -> None:
+    """Run the loops for a moment: each job has a turn at once."""
+    stop = asyncio.Event()
+    running = asyncio.create_task(resume_loops(house.dependencies, stop))
+    await asyncio.sleep(0.6)
+    stop.set()
+    await running
+
+
+async def keys(house: House) -> list[str]:
+    rows = await house.db.read(lambda tx: tx.all("select key from idempotency order by key"))
+    return [row["key"] for row in rows]
