@@ -21,6 +21,7 @@ from opentill.pix.model import LIVE, Charge
 
 CALL_S: Final = 10.0  # a gateway that takes longer is asked again later
 FIRST_CHECK: Final = MINUTE  # an opened session is asked about after this
+FAULTY_AGAIN: Final = 5 * MINUTE  # what could not be dealt with is not tried again sooner
 BATCH: Final = 100  # rows one round of a loop takes
 
 
@@ -109,7 +110,7 @@ async def cancel(tools: Tools, token: str) -> Payment:
 async def check_due_sessions(tools: Tools) -> int:
     """Ask the gateways of the sessions that are due; return how many there were."""
     due = await tools.db.read(lambda tx: store.due_sessions(tx, now=tools.clock.now(), limit=BATCH))
-    return await each(due, lambda session: _check(tools, session))
+    return await each(due, lambda session: _check(tools, session), put_off=lambda session: _put_off(tools, session))
 
 
 async def expire_due(tools: Tools) -> int:
@@ -149,6 +150,11 @@ async def _ask(tools: Tools, session: Session, payment: Payment, *, first: bool)
     return await tools.db.write(
         lambda tx: service.conclude(tx, session, verdict, ids=tools.ids, keyring=tools.keyring, now=tools.clock.now())
     )
+
+
+async def _put_off(tools: Tools, session: Session) -> None:
+    later = after(tools.clock.now(), FAULTY_AGAIN)
+    await tools.db.write(lambda tx: store.plan_check(tx, session, at=later))
 
 
 async def _payment(tools: Tools, session: Session) -> Payment:

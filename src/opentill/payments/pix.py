@@ -142,7 +142,7 @@ def receive(tx: Tx, account: Account, arrived: ProviderReceipt, *, ids: Ids, key
     Return False for money that has to wait, because its charge is still being made: it is read again later.
     """
     receipt = receipt_of(account, arrived)
-    if store.counted_receipt(tx, receipt) is not None:
+    if is_counted(tx, account, arrived):
         return True
     found = _charge_of(tx, account, arrived)
     if found is None:
@@ -162,6 +162,11 @@ def receive(tx: Tx, account: Account, arrived: ProviderReceipt, *, ids: Ids, key
         case _:
             _complete(tx, payment, charge, receipt, ids=ids, now=now)
     return True
+
+
+def is_counted(tx: ReadTx, account: Account, arrived: ProviderReceipt) -> bool:
+    """Tell whether money a bank speaks of is booked already."""
+    return store.counted_receipt(tx, receipt_of(account, arrived)) is not None
 
 
 def expire(tx: Tx, charge_id: str, *, payment: Payment, ids: Ids, now: Instant) -> None:

@@ -5,17 +5,19 @@ A notification is a hint: what is booked is what a read at the bank says.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from opentill.db import Row, Tx
+import structlog
+
+from opentill.db import ReadTx, Row, Tx
 from opentill.kernel.clock import MINUTE, Instant, after
 from opentill.kernel.errors import Busy, NotFound, Refused
 from opentill.merchants.model import Merchant
-from opentill.payments import pix, store
+from opentill.payments import pix, rules, store
 from opentill.payments.model import Order, Payment
-from opentill.payments.rounds import each
+from opentill.payments.rounds import Round, each
 from opentill.payments.tools import Tools
 from opentill.pix import port
 from opentill.pix import service as rail
@@ -31,6 +33,9 @@ SEND_WAITS_S: Final = (0.5, 1.0)  # after a creation that certainly did not arri
 RETRY_AFTER_S: Final = 5
 BATCH: Final = 100
 SWEEP_EVERY: Final = 3 * MINUTE
+PAGES_MAX: Final = 1_000  # of one window; a bank that has always one more is not followed
+
+log = structlog.get_logger("opentill.payments")
 
 
 async def cash_in(
@@ -95,7 +100,7 @@ async def confirm_hint(tools: Tools, hint: Row) -> bool:
         else:
             found = await tools.receiver(account).get_charge(hint["ref"])
             receipts = found.receipts if found else ()
-    except (port.NotSent, port.Ambiguous, port.Refused, port.Denied):
+    except port.CallFailed:
         pass  # the hint is put off
     now = tools.clock.now()
 
@@ -132,24 +137,29 @@ async def look_at(tools: Tools, charge: Charge) -> None:
     if charge.state in (State.CREATING, State.REJECTED):
         await _give_up(tools, account, charge)
         return
+    asked_at, answered = tools.clock.now(), True
+    found: ProviderCharge | None = None
     try:
         found = await tools.receiver(account).get_charge(provider_txid(charge.id))
-    except (port.NotSent, port.Ambiguous, port.Refused, port.Denied):
-        found = None
-    now = tools.clock.now()
+    except port.CallFailed:
+        answered = False
+    await _book(tools, account, found.receipts if found else ())
+    # What was paid in time is there if the bank was asked after that; one that does not answer is not waited for long.
+    over_at = charge.expires_at if answered else after(charge.expires_at, rules.PATIENCE)
 
     def apply(tx: Tx) -> None:
-        if found is not None and found.receipts:
-            for receipt in found.receipts:
-                pix.receive(tx, account, receipt, ids=tools.ids, keyring=tools.keyring, now=now)
-        payment = _payment_of(tx, tools, charge)
+        now, payment = tools.clock.now(), _payment_of(tx, tools, charge)
         current = charges.charge(tx, charge.id, owner=charge.owner)
-        if current is None or current.state not in LIVE:
-            if current is not None and current.state is State.EXPIRED:
-                rail.looked_at(tx, current, now=now)
+        if current is None or current.state not in (*LIVE, State.EXPIRED):
+            return
+        if current.state is State.EXPIRED:
+            if answered:
+                charges.plan_look(tx, current, at=None)
+            else:
+                rail.missed(tx, current, now=now)
         elif found is not None and found.state is ChargeState.CANCELLED:
             pix.cancel(tx, charge.id, payment=payment, ids=tools.ids, now=now)
-        elif found is not None and now >= current.expires_at:
+        elif asked_at >= over_at:
             pix.expire(tx, charge.id, payment=payment, ids=tools.ids, now=now)
         else:
             rail.looked_at(tx, current, now=now)
@@ -175,46 +185,79 @@ async def cancel_charge(tools: Tools, payment: Payment) -> bool:
 
 async def confirm_due_hints(tools: Tools) -> int:
     """Confirm the hints that are due; return how many there were."""
+
+    def put_off(hint: Row) -> Awaitable[None]:
+        return tools.db.write(lambda tx: rail.put_hint_off(tx, hint, now=tools.clock.now()))
+
     due = await tools.db.read(lambda tx: charges.due_hints(tx, now=tools.clock.now(), limit=BATCH))
-    return await each(due, lambda hint: confirm_hint(tools, hint))
+    return await each(due, lambda hint: confirm_hint(tools, hint), put_off=put_off)
 
 
 async def look_at_due(tools: Tools) -> int:
     """Look at the charges that are due; return how many there were."""
+
+    def put_off(charge: Charge) -> Awaitable[None]:
+        later = after(tools.clock.now(), MINUTE)
+        return tools.db.write(lambda tx: charges.plan_look(tx, charge, at=later))
+
     due = await tools.db.read(lambda tx: charges.due_charges(tx, now=tools.clock.now(), limit=BATCH))
-    return await each(due, lambda charge: look_at(tools, charge))
+    return await each(due, lambda charge: look_at(tools, charge), put_off=put_off)
 
 
 async def sweep(tools: Tools) -> int:
-    """List what arrived at each bank account since the last good sweep and book what is missing."""
+    """List what arrived at each bank account since the last good sweep and book what is missing.
+
+    Return how many accounts were due. One whose bank does not answer stays due, and keeps no other waiting.
+    """
     now = tools.clock.now()
-    due = await tools.db.read(
-        lambda tx: charges.active_accounts(tx, swept_before=Instant(now - SWEEP_EVERY), limit=BATCH)
-    )
-    return await each(due, lambda account: _sweep_account(tools, account))
+    accounts = Round[Account](lambda account: _sweep_account(tools, account))
+    due = await tools.db.read(_due_after(0, now))
+    while due:
+        await accounts.take(due)
+        due = await tools.db.read(_due_after(due[-1].id, now))
+    return accounts.end()
+
+
+def _due_after(account_id: int, now: Instant) -> Callable[[ReadTx], Sequence[Account]]:
+    """Return how to read the accounts whose turn it is, those after an id."""
+    swept_before = Instant(now - SWEEP_EVERY)
+    return lambda tx: charges.active_accounts(tx, swept_before=swept_before, now=now, after_id=account_id, limit=BATCH)
 
 
 async def _sweep_account(tools: Tools, account: Account) -> None:
+    """Book a window, page by page. It is closed only once all of it could be read and booked."""
     start, end = rail.sweep_window(account, now=tools.clock.now())
+    pages = Round[Sequence[port.ProviderReceipt]](lambda receipts: _book(tools, account, receipts))
     cursor: str | None = None
-    try:
-        while True:
+    for _ in range(PAGES_MAX):
+        try:
             page = await tools.receiver(account).list_receipts(start, end, cursor)
-            await tools.db.write(_booking(tools, account, page.items))
-            cursor = page.cursor
-            if cursor is None:
-                break
-    except (port.NotSent, port.Ambiguous, port.Refused, port.Denied):
-        return  # the window stays open; the next round covers it
-    await tools.db.write(lambda tx: charges.set_swept(tx, account.id, end))
+        except port.CallFailed:
+            break
+        if page.unreadable:
+            log.error("unreadable receipts", account=account.id, count=page.unreadable, start=start, end=end)
+        await pages.take([page.items])
+        cursor = page.cursor
+        if cursor is None:
+            pages.end()
+            await tools.db.write(lambda tx: charges.set_swept(tx, account, until=end, now=tools.clock.now()))
+            return
+    pages.end()
 
 
-def _booking(tools: Tools, account: Account, receipts: Sequence[port.ProviderReceipt]) -> Callable[[Tx], None]:
-    def book(tx: Tx) -> None:
-        for receipt in receipts:
-            pix.receive(tx, account, receipt, ids=tools.ids, keyring=tools.keyring, now=tools.clock.now())
+async def _book(tools: Tools, account: Account, receipts: Sequence[port.ProviderReceipt]) -> None:
+    """Book each receipt in a transaction of its own, so that one that cannot be booked keeps no other waiting."""
 
-    return book
+    def find_new(tx: ReadTx) -> Sequence[port.ProviderReceipt]:
+        return [receipt for receipt in receipts if not pix.is_counted(tx, account, receipt)]
+
+    def book(receipt: port.ProviderReceipt) -> Awaitable[bool]:
+        return tools.db.write(
+            lambda tx: pix.receive(tx, account, receipt, ids=tools.ids, keyring=tools.keyring, now=tools.clock.now())
+        )
+
+    if receipts:
+        await each(await tools.db.read(find_new), book)
 
 
 async def _create(
@@ -321,13 +364,8 @@ async def _give_up(tools: Tools, account: Account, charge: Charge) -> None:
         pass  # a bank that knows no such charge has nothing to remove
     except (port.NotSent, port.Ambiguous, port.Denied):
         again_at = after(now, MINUTE) if now < charge.expires_at else None  # then it is over by itself
-    receipts = found.receipts if found else ()
-
-    def note(tx: Tx) -> None:
-        _booking(tools, account, receipts)(tx)
-        charges.plan_look(tx, charge, at=again_at)
-
-    await tools.db.write(note)
+    await _book(tools, account, found.receipts if found else ())
+    await tools.db.write(lambda tx: charges.plan_look(tx, charge, at=again_at))
 
 
 async def _account(tools: Tools, account_id: int) -> Account:

@@ -296,6 +296,20 @@ def note_detail(tx: Tx, session: Session, detail: str, *, next_check_at: Instant
     )
 
 
+def plan_check(tx: Tx, session: Session, *, at: Instant) -> None:
+    """Save when an open session's gateway is asked next and leave the rest as it is."""
+    tx.run(
+        """
+        update gateway_session set next_check_at = :at
+         where id = :id and merchant_id = :merchant_id and mode = :mode and state in ('open', 'unknown')
+        """,
+        id=session.id,
+        merchant_id=session.owner.merchant_id,
+        mode=int(session.owner.mode),
+        at=at,
+    )
+
+
 def due_sessions(tx: ReadTx, *, now: Instant, limit: int) -> Sequence[Session]:
     """Return open sessions of all merchants whose gateway is to be asked now."""
     rows = tx.all(

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from opentill.db import ReadTx, Row, Tx
-from opentill.kernel.clock import MINUTE, SECOND, Instant, after
+from opentill.kernel.clock import DAY, HOUR, MINUTE, SECOND, Instant, after
 from opentill.kernel.errors import Fault, Invalid, Refused
 from opentill.kernel.ids import Ids
 from opentill.kernel.money import Money
@@ -17,12 +17,13 @@ from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Keyring, Secret
 from opentill.pix import store
 from opentill.pix.keys import Key
-from opentill.pix.model import LIVE, Account, Charge, State
+from opentill.pix.model import Account, Charge, State
 from opentill.pix.port import Hint, ProviderCharge
 
 ABANDONED = 10 * MINUTE  # a charge nobody finished creating is removed after this (C3)
 POLLS = (30 * SECOND, 2 * MINUTE, 5 * MINUTE)  # after creation, where the bank may have sent no notification
 LAST_LOOK = 15 * MINUTE  # after expiry
+SWEPT_AT_ONCE = 6 * HOUR  # what is further behind is swept bit by bit
 HINT_WAITS = (2 * SECOND, 10 * SECOND, 30 * SECOND, 2 * MINUTE, 10 * MINUTE)  # pix-rail.md §6.7
 HOOK_PURPOSE = "pix_account.hook_token"
 
@@ -153,15 +154,24 @@ def settle(tx: Tx, charge: Charge, state: State, *, now: Instant) -> Charge:
 
 
 def looked_at(tx: Tx, charge: Charge, *, now: Instant) -> None:
-    """Plan the next look at a charge whose bank had nothing new."""
-    store.update_charge(tx, charge, next_check_at=next_look(charge, now) if charge.state in LIVE else None)
+    """Plan the next look at a charge that may still be paid in time."""
+    store.plan_look(tx, charge, at=next_look(charge, now))
+
+
+def missed(tx: Tx, charge: Charge, *, now: Instant) -> None:
+    """Plan the late look at an expired charge again, as its bank was away: for a day, then only the sweep remains."""
+    store.plan_look(tx, charge, at=after(now, LAST_LOOK) if now < after(charge.expires_at, DAY) else None)
 
 
 def next_look(charge: Charge, now: Instant) -> Instant:
-    """Return when the bank is asked next: soon after the charge was made, then at expiry (pix-rail.md §6.8)."""
+    """Return when the bank is asked next: soon after the charge was made, then at expiry (pix-rail.md §6.8).
+
+    After that it is asked every minute, until it says what the charge has come to.
+    """
+    if now >= charge.expires_at:
+        return after(now, MINUTE)
     polls = [after(charge.updated_at, wait) for wait in POLLS]
-    at = next((poll for poll in polls if poll > now), charge.expires_at)
-    return max(min(at, charge.expires_at), after(now, SECOND))
+    return min(next((poll for poll in polls if poll > now), charge.expires_at), charge.expires_at)
 
 
 def note_notification(tx: Tx, account: Account, body: bytes, hints: Sequence[Hint], *, now: Instant) -> None:
@@ -183,5 +193,6 @@ def put_hint_off(tx: Tx, hint: Row, *, now: Instant) -> None:
 
 
 def sweep_window(account: Account, *, now: Instant) -> tuple[Instant, Instant]:
-    """Return what to list: from the last good end less 15 minutes, until ten seconds ago."""
-    return Instant(account.swept_until_at - 15 * MINUTE), Instant(now - 10 * SECOND)
+    """Return what to list: from the last good end less 15 minutes, until ten seconds ago, a few hours at most."""
+    start = Instant(min(account.swept_until_at, now) - 15 * MINUTE)
+    return start, min(Instant(now - 10 * SECOND), after(start, SWEPT_AT_ONCE))

@@ -81,23 +81,31 @@ def account_by_hook(tx: ReadTx, account_id: int, token_hash: str) -> Account | N
     return _as_account(row) if row else None
 
 
-def active_accounts(tx: ReadTx, *, swept_before: Instant, limit: int) -> Sequence[Account]:
-    """Return active accounts not swept since an instant, longest unswept first."""
+def active_accounts(tx: ReadTx, *, swept_before: Instant, now: Instant, after_id: int, limit: int) -> Sequence[Account]:
+    """Return active accounts not swept since an instant, or swept by a clock that was ahead, in order of their ids."""
     rows = tx.all(
         f"""{ACCOUNT}
-         where a.active = 1 and a.swept_until_at < :swept_before order by a.swept_until_at, a.id limit :limit
+         where a.active = 1 and a.id > :after_id and (a.swept_until_at < :swept_before or a.swept_until_at > :now)
+         order by a.id limit :limit
         """,
         swept_before=swept_before,
+        now=now,
+        after_id=after_id,
         limit=limit,
     )
     return [_as_account(row) for row in rows]
 
 
-def set_swept(tx: Tx, account_id: int, until: Instant) -> None:
+def set_swept(tx: Tx, account: Account, *, until: Instant, now: Instant) -> None:
+    """Save until when an account is swept. It goes back only if a clock was ahead."""
     tx.run(
-        "update pix_account set swept_until_at = :until where id = :id and swept_until_at < :until",
-        id=account_id,
+        """
+        update pix_account set swept_until_at = :until
+         where id = :id and (swept_until_at < :until or swept_until_at > :now)
+        """,
+        id=account.id,
         until=until,
+        now=now,
     )
 
 

@@ -357,6 +357,22 @@ class Shop:
             sandbox_bank=self.bank,
         )
 
+    def _attach(self, tx: Tx, merchant: Merchant, client: dict[str, str], key: str) -> int:
+        account_id, _ = pix.attach_account(
+            tx,
+            owner=merchant.owner,
+            merchant_uuid=merchant.uuid,
+            profile="sandbox",
+            bank_name="Banco Sandbox",
+            bank_ispb="99999001",
+            credentials=client,
+            keys=[detect(key)],
+            ids=self.scene.ids,
+            keyring=self.scene.keyring,
+            now=self.clock.now(),
+        )
+        return account_id
+
     async def _tell(self, url: str, body: bytes) -> int:
         if (url, body) not in self.told:
             self.told.append((url, body))
@@ -386,25 +402,29 @@ class Shop:
             merchant = scene.merchant(tx)
             for position, slug in enumerate(("pix", "sandbox")):
                 gateways.switch_on(tx, slug, name=slug, owner=merchant.owner, position=position, now=now)
-            account_id, _ = pix.attach_account(
-                tx,
-                owner=merchant.owner,
-                merchant_uuid=merchant.uuid,
-                profile="sandbox",
-                bank_name="Banco Sandbox",
-                bank_ispb="99999001",
-                credentials=bank_client,
-                keys=[detect(KEY)],
-                ids=scene.ids,
-                keyring=scene.keyring,
-                now=now,
-            )
-            return merchant, account_id
+            return merchant, self._attach(tx, merchant, bank_client, KEY)
 
         self.merchant, self.account_id = await self.db.write(build)
         url, account = await self._hook()
         for key in (KEY, STRAY_KEY):
             await self.tools.receiver(account).ensure_webhook(key, url)
+
+    async def opens_accounts(self, count: int) -> list[str]:
+        """Attach as many more accounts at the same bank, of merchants nobody pays; return their client ids there."""
+
+        clients = [{"client_id": f"shop-{number}", "client_secret": "secret"} for number in range(count)]
+        keys = [f"123e4567-e12b-12d1-a456-42665545{number:04}" for number in range(count)]
+        for number, (client, key) in enumerate(zip(clients, keys, strict=True)):
+            document = cnpj_of(f"22333444{number:04}")
+            self.bank.open_account(**client, document=document, name="Loja", city="NATAL", keys=[key])
+
+        def attach(tx: Tx) -> None:
+            for client, key in zip(clients, keys, strict=True):
+                merchant = self.scene.merchant(tx, client["client_id"])
+                self._attach(tx, merchant, client, key)
+
+        await self.db.write(attach)
+        return [client["client_id"] for client in clients]
 
     async def close(self) -> None:
         await self.deps.outbound.close()
