@@ -11,19 +11,21 @@ PARTITIONS_LOCK: Final = 7_301_002
 
 
 def keep_ahead(tx: Tx, *, now: Instant) -> int:
-    """Make the partitions of the coming days that do not exist yet; return how many. SQLite has none."""
+    """Make the partitions of the coming days that are missing; return how many were. SQLite has none."""
     if tx.dialect != "postgres":
         return 0
     today = now // DAY
-    wanted = range(today - DAYS_BEHIND, today + DAYS_AHEAD + 1)
-    names = {_name(day): day for day in wanted}
-    missing = [name for name in names if not _exists(tx, name)]
-    if missing:
-        tx.all("select pg_advisory_xact_lock(:lock)", lock=PARTITIONS_LOCK)
-    for name in missing:
-        if not _exists(tx, name):
-            first = names[name] * DAY
-            tx.run(f"create table {name} partition of webhook_attempt for values from ({first}) to ({first + DAY})")
+    missing = [day for day in range(today - DAYS_BEHIND, today + DAYS_AHEAD + 1) if not _exists(tx, _name(day))]
+    if not missing:
+        return 0
+    tx.all("select pg_advisory_xact_lock(:lock)", lock=PARTITIONS_LOCK)
+    for day in missing:
+        # Another process may have made it while we waited. `_exists` would not see that: a connection remembers
+        # names it did not find until it locks something, and an advisory lock does not count.
+        tx.run(
+            f"""create table if not exists {_name(day)} partition of webhook_attempt
+                for values from ({day * DAY}) to ({(day + 1) * DAY})"""
+        )
     return len(missing)
 
 

@@ -86,7 +86,7 @@ class Dispatcher:
         try:
             await engine.db.write(lambda tx: partitions.keep_ahead(tx, now=engine.clock.now()))
         except (DatabaseError, Busy) as trouble:
-            log.warning("deliver.database_away", error=str(trouble))
+            log.warning("deliver.partitions_failed", error=repr(trouble))  # the planner makes them too
         await self._reclaim(everything=engine.works_alone)
 
     # Claiming.
