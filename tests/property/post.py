@@ -79,12 +79,7 @@ class Post:
         )
         jobs = await engine.db.write(lambda tx: queue.claim(tx, grants, worker=engine.worker, now=now))
         jobs = sorted(jobs, key=lambda job: job.claimed.id)
-        results = [
-            await sending.attempt(
-                job, sender=engine.sender, keyring=engine.keyring, clock=engine.clock, worker=engine.worker
-            )
-            for job in jobs
-        ]
+        results = [await sending.attempt(engine, job) for job in jobs]
         await engine.db.write(lambda tx: queue.complete(tx, results, ids=engine.ids, chance=engine.chance))
         return len(jobs)
 

@@ -51,14 +51,7 @@ async def send_test(
         )
 
     job = await engine.db.write(claim_test)
-    result = await sending.attempt(
-        job,
-        sender=engine.sender,
-        keyring=engine.keyring,
-        clock=engine.clock,
-        worker=engine.worker,
-        keep_private_answers=engine.keep_private_answers,
-    )
+    result = await sending.attempt(engine, job)
     await engine.db.write(lambda tx: queue.complete(tx, [result], ids=engine.ids, chance=engine.chance))
     return _tested(job, result)
 

@@ -1,24 +1,23 @@
 """Making one attempt: sign, send, describe (webhooks.md §8, §9). No transaction is open meanwhile."""
 
 import hashlib
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from opentill.kernel.clock import SECOND, Clock, Instant, after, unix_seconds
+from opentill.kernel.clock import SECOND, Instant, after, unix_seconds
 from opentill.kernel.mode import Mode
 from opentill.kernel.secret import Keyring, SealedError
 from opentill.outbound.allow import AllowList
-from opentill.outbound.model import Answer, OutboundRequest
+from opentill.outbound.model import Answer, Headers, OutboundRequest
 from opentill.outbound.outcomes import Outcome
+from opentill.outbound.redaction import answer_headers, request_headers
 from opentill.webhooks import rules
+from opentill.webhooks.engine import Engine
 from opentill.webhooks.model import Dialect, Origin, SignatureFormat, SigningSecrets
-from opentill.webhooks.port import Sender
 from opentill.webhooks.queue import Job, Result
 from opentill.webhooks.signing import Attempt, headers
 
 SECRET_FAILED: Final = "secret_failed"  # noqa: S105 - an outcome
-REDACTED: Final = "•••"
 KEPT_ON_SUCCESS: Final = frozenset(("content-type", "date"))
 ALLOW_LISTS_KEPT: Final = 256
 
@@ -30,17 +29,15 @@ TRIGGERS: Final = {
 }
 
 
-async def attempt(
-    job: Job, *, sender: Sender, keyring: Keyring, clock: Clock, worker: str, keep_private_answers: bool = False
-) -> Result:
+async def attempt(engine: Engine, job: Job) -> Result:
     """Make one attempt and return what became of it. Signed with the secrets and the time of this moment."""
-    started_at = clock.now()
+    started_at = engine.clock.now()
     try:
-        secrets = _open(job, keyring)
+        secrets = _open(job, engine.keyring)
     except SealedError as fault:
-        return _result(job, SECRET_FAILED, started_at, detail={"error": str(fault), "worker": worker})
-    request = _request(job, secrets, started_at, keep_private_answers)
-    answer = await sender.send(request)
+        return _result(job, SECRET_FAILED, started_at, detail={"error": str(fault), "worker": engine.worker})
+    request = _request(job, secrets, started_at, engine.keep_private_answers)
+    answer = await engine.sender.send(request)
     return _result(
         job,
         str(answer.outcome),
@@ -48,14 +45,14 @@ async def attempt(
         duration_us=answer.duration_us,
         status=answer.status,
         retry_after=_retry_after(answer, after(started_at, answer.duration_us)),
-        detail=_detail(job, request, answer, worker),
+        detail=_detail(job, request, answer, engine.worker),
         body=answer.body_kept or None,
     )
 
 
-def dropped(job: Job, *, clock: Clock) -> Result:
+def dropped(engine: Engine, job: Job) -> Result:
     """Return the result of a claim that is given back unsent."""
-    return _result(job, rules.DROPPED, clock.now())
+    return _result(job, rules.DROPPED, engine.clock.now())
 
 
 def url_of(job: Job) -> str:
@@ -161,7 +158,7 @@ def _detail(job: Job, request: OutboundRequest, answer: Answer, worker: str) -> 
         "worker": worker,
         "method": request.method,
         "url": request.url,
-        "headers": [list(header) for header in request.headers],
+        "headers": [list(header) for header in request_headers(request.headers)],
         "payload": {
             "event": claimed.event_id,
             "variant": claimed.variant,
@@ -193,10 +190,6 @@ def _tls(answer: Answer) -> dict[str, Any] | None:
     }
 
 
-def _answer_headers(received: Sequence[tuple[str, str]], *, succeeded: bool) -> list[list[str]]:
-    kept = [(n, v) for n, v in received if not succeeded or n.lower() in KEPT_ON_SUCCESS]
-    return [[name, REDACTED if _is_secret(name.lower()) else value] for name, value in kept]
-
-
-def _is_secret(name: str) -> bool:
-    return name in ("set-cookie", "authorization", "www-authenticate") or name.startswith("proxy-")
+def _answer_headers(received: Headers, *, succeeded: bool) -> list[list[str]]:
+    kept = [(name, value) for name, value in received if not succeeded or name.lower() in KEPT_ON_SUCCESS]
+    return [list(header) for header in answer_headers(kept)]

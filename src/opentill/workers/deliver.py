@@ -193,19 +193,11 @@ class Dispatcher:
         try:
             left_s = LEASE_S - (time.monotonic() - claimed_at)
             if left_s < job.endpoint.options.timeout_s + LEASE_SPARE_S:
-                self._keep(sending.dropped(job, clock=engine.clock))
+                self._keep(sending.dropped(engine, job))
                 return
-            result = await sending.attempt(
-                job,
-                sender=engine.sender,
-                keyring=engine.keyring,
-                clock=engine.clock,
-                worker=engine.worker,
-                keep_private_answers=engine.keep_private_answers,
-            )
-            self._keep(result)
+            self._keep(await sending.attempt(engine, job))
         except asyncio.CancelledError:
-            self._keep(sending.dropped(job, clock=engine.clock))
+            self._keep(sending.dropped(engine, job))
             raise
         except Exception as fault:  # a bug of ours: the lease lapses, and a third loss uses up a step
             log.exception("deliver.attempt_failed", delivery=claimed.public_id, error=repr(fault))

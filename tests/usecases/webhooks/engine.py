@@ -175,10 +175,7 @@ class Bench:
         return await self.db.write(lambda tx: queue.claim(tx, grants, worker=worker, now=self.clock.now()))
 
     async def send(self, job: Job) -> Result:
-        engine = self.engine
-        return await sending.attempt(
-            job, sender=engine.sender, keyring=engine.keyring, clock=engine.clock, worker=engine.worker
-        )
+        return await sending.attempt(self.engine, job)
 
     async def complete(self, *results: Result) -> Completed:
         engine = self.engine
