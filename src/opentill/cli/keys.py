@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import typer
@@ -11,12 +12,13 @@ from opentill import master_keys
 from opentill.cli.options import Data
 from opentill.cli.prepare import prepare
 from opentill.db import Database, Row, Tx, open_database
-from opentill.kernel.secret import Keyring, with_new_key
+from opentill.kernel.secret import Keyring, SealedError, with_new_key
 from opentill.settings import Settings
 
 app = typer.Typer(help="The master keys that seal secrets at rest.", no_args_is_help=True)
 
 BATCH: Final = 200  # rows in one transaction
+SHOWN_MAX: Final = 20  # values that do not open, by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +30,15 @@ class Sealed:
     names: Sequence[str]
     place: str
 
-    def select(self) -> str:
+    def select(self, *, going_on: bool) -> str:
+        """Return how to find what older keys sealed, in order of names; *going_on* after the row of given names."""
+        names = ", ".join(self.names)
+        rest = f"and ({names}) > ({', '.join(f':{name}' for name in self.names)})" if going_on else ""
         return f"""
-            select {", ".join(self.names)}, {self.column} as sealed, {self.place} as place
+            select {names}, {self.column} as sealed, {self.place} as place
               from {self.table}
-             where {self.column} <> '' and {self.column} not like :current
-             limit :limit
+             where {self.column} <> '' and {self.column} not like :current {rest}
+             order by {names} limit :limit
         """
 
     def update(self) -> str:
@@ -64,15 +69,21 @@ SEALED: Final = (
 def rotate(data: Data = None) -> None:
     """Make a new master key and seal every stored secret anew under it. Running processes go on meanwhile.
 
-    A run that was interrupted is finished by the next one.
+    A run that was interrupted is finished by the next one; of two at once, one waits for the other.
     """
     settings = Settings.from_environment(data=data)
     prepare(settings)
-    keyring = _with_new_key(settings)
-    done = asyncio.run(_reseal_everything(settings, keyring))
-    for name, rows in done.items():
-        print(f"  {name:<32} {rows:>8} sealed anew")
+    with master_keys.alone(settings):
+        keyring = _with_new_key(settings)
+        done = asyncio.run(_reseal_everything(settings, keyring))
+    for name, column in done.items():
+        print(f"  {name:<32} {column.sealed:>8} sealed anew")
     print(f"Key {keyring.current} seals from now on. Older keys stay in the file for backups made before today.")
+    closed = {name: column.closed for name, column in done.items() if column.closed}
+    for name, places in closed.items():
+        print(f"{name}: {len(places)} values do not open with any key of the file: {', '.join(places[:SHOWN_MAX])}")
+    if closed:
+        raise typer.Exit(1)
 
 
 def _with_new_key(settings: Settings) -> Keyring:
@@ -81,30 +92,47 @@ def _with_new_key(settings: Settings) -> Keyring:
     return master_keys.open_keyring(settings)
 
 
-async def _reseal_everything(settings: Settings, keyring: Keyring) -> dict[str, int]:
+@dataclass(slots=True)
+class Column:
+    """What became of a column: how many values were sealed anew, and the places of those that do not open."""
+
+    sealed: int = 0
+    closed: list[str] = field(default_factory=list)
+
+
+async def _reseal_everything(settings: Settings, keyring: Keyring) -> dict[str, Column]:
     async with open_database(settings.database_url) as database:
         return {f"{each.table}.{each.column}": await _reseal(database, each, keyring) for each in SEALED}
 
 
-async def _reseal(database: Database, each: Sealed, keyring: Keyring) -> int:
-    """Seal a column anew, batch by batch; return how many rows that took."""
-    total = 0
+async def _reseal(database: Database, each: Sealed, keyring: Keyring) -> Column:
+    """Seal a column anew, batch by batch, in order of its rows' names."""
+    done, last = Column(), None
     while True:
-        done = await database.write(lambda tx: _reseal_batch(tx, each, keyring))
-        total += done
-        if done < BATCH:
-            return total
+        batch = partial(_reseal_batch, each=each, keyring=keyring, after=last)
+        rows, closed = await database.write(batch)
+        done.sealed += len(rows) - len(closed)
+        done.closed += closed
+        if len(rows) < BATCH:
+            return done
+        last = rows[-1]
 
 
-def _reseal_batch(tx: Tx, each: Sealed, keyring: Keyring) -> int:
-    """Seal some rows anew. A row that changed meanwhile is left as it is: it was sealed by a running process."""
-    rows = tx.all(each.select(), current=f"v1.{keyring.current}.%", limit=BATCH)
+def _reseal_batch(tx: Tx, *, each: Sealed, keyring: Keyring, after: Row | None) -> tuple[Sequence[Row], list[str]]:
+    """Seal some rows anew; return them, and the places of the values that do not open, which stay as they are.
+
+    A row that changed meanwhile is left as it is too: it was sealed by a running process.
+    """
+    names = {name: after[name] for name in each.names} if after is not None else {}
+    rows = tx.all(each.select(going_on=bool(names)), current=f"v1.{keyring.current}.%", limit=BATCH, **names)
+    closed = []
     for row in rows:
         context = each.context(row)
-        tx.run(
-            each.update(),
-            sealed=keyring.seal(keyring.open(row["sealed"], context), context),
-            old=row["sealed"],
-            **{name: row[name] for name in each.names},
-        )
-    return len(rows)
+        try:
+            plain = keyring.open(row["sealed"], context)
+        except SealedError:
+            closed.append(row["place"])
+            continue
+        named = {name: row[name] for name in each.names}
+        tx.run(each.update(), sealed=keyring.seal(plain, context), old=row["sealed"], **named)
+    return rows, closed
