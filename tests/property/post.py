@@ -10,7 +10,7 @@ from typing import Final
 from opentill.db import Tx
 from opentill.outbound.model import Answer, OutboundRequest
 from opentill.outbound.outcomes import outcome_of
-from opentill.webhooks import partitions, planning, queue, rules, sending, service
+from opentill.webhooks import partitions, planning, queries, queue, rules, sending, service
 from opentill.webhooks.engine import Engine
 from opentill.webhooks.model import Dialect, Options
 from tests.property.market import Market
@@ -68,7 +68,7 @@ class Post:
 
     async def _round(self) -> int:
         engine, now = self.engine, self.engine.clock.now()
-        waiting = await engine.db.read(queue.waiting)
+        waiting = await engine.db.read(queries.waiting)
         grants = rules.share_out(
             sorted(waiting, key=lambda lane: lane.endpoint_id),
             now=now,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from opentill.db import Tx
 from opentill.kernel.clock import Instant
-from opentill.webhooks.model import Endpoint, EndpointState, Happening, Kind, Ordering
+from opentill.webhooks.model import Endpoint, EndpointState, Kind, Ordering, RecordedEvent
 from opentill.webhooks.routing import Destination
 from opentill.webhooks.store import queue as store
 from opentill.webhooks.store.queue import LaneRoom
@@ -39,7 +39,7 @@ class Picker:
             caps = {e.id: e.options.max_in_flight for e in self._endpoints.values()}
             self._rooms = store.idle_lanes(tx, caps, now=now)
 
-    def takes(self, event: Happening, destination: Destination) -> bool:
+    def takes(self, event: RecordedEvent, destination: Destination) -> bool:
         """Tell whether a delivery goes straight out, and count it."""
         endpoint_id = destination.endpoint_id
         if endpoint_id is None or destination.held or endpoint_id not in self._rooms:

@@ -11,8 +11,8 @@ from opentill.kernel.clock import Clock, Instant
 from opentill.kernel.ids import Ids
 from opentill.kernel.secret import Keyring
 from opentill.webhooks.direct import Slots
+from opentill.webhooks.model import Job
 from opentill.webhooks.port import Sender
-from opentill.webhooks.queue import Job
 from opentill.webhooks.store.queue import clock as shared_clock
 
 IN_FLIGHT_MAX: Final = 256

@@ -6,8 +6,7 @@ from opentill.db import Tx
 from opentill.kernel.owner import Owner
 from opentill.webhooks import queue, sending, service
 from opentill.webhooks.engine import Engine
-from opentill.webhooks.model import Dialect
-from opentill.webhooks.queue import Job, Result
+from opentill.webhooks.model import Dialect, Job, Result
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from enum import IntEnum, StrEnum
 from typing import Any, Final
 
 from opentill.events import Audience
-from opentill.kernel.clock import Instant
+from opentill.kernel.clock import Instant, after
 from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Secret
 
@@ -180,7 +180,7 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class RecordedEvent:
     """An event as planner and renderers see it: the row of `event` with its document opened."""
 
     seq: int
@@ -219,3 +219,82 @@ class SigningSecrets:
 
     current: Secret
     previous: Secret | None = None
+
+
+# One attempt: what it needs, and what became of it.
+
+
+@dataclass(frozen=True, slots=True)
+class SealedSecret:
+    """A stored secret. *context* opens it."""
+
+    endpoint_id: int
+    sealed: str
+    context: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A delivery granted to a worker, with everything needed to send it but endpoint and secrets."""
+
+    id: int
+    public_id: str
+    endpoint_id: int
+    owner: Owner
+    event_seq: int
+    event_id: str
+    wire_type: str
+    variant: str
+    body: bytes | None  # None: no longer stored, to be rendered again
+    target_url: str | None
+    target_format: SignatureFormat | None
+    origin: Origin
+    klass: Klass
+    attempts: int
+    attempts_max: int | None
+    claim_gen: int
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed delivery with all that one attempt needs. Secrets are still sealed."""
+
+    claimed: Claimed
+    endpoint: Endpoint
+    signer: Endpoint | None  # whose signature options hold; None: a callback signed with the default secret
+    secrets: tuple[SealedSecret, ...]  # the current one first
+    outbound_allow: tuple[str, ...]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one attempt. *detail* is JSON (webhooks.md §9.1), *body* the kept part of the answer."""
+
+    delivery_id: int
+    endpoint_id: int
+    claim_gen: int
+    attempts: int  # finished before this one
+    attempts_max: int | None
+    lost: int
+    outcome: str
+    started_at: Instant
+    duration_us: int
+    status: int | None = None
+    retry_after: Instant | None = None
+    detail: Mapping[str, Any] | None = None
+    body: bytes | None = None
+
+    @property
+    def ended_at(self) -> Instant:
+        return after(self.started_at, self.duration_us)
+
+    @property
+    def number(self) -> int:
+        return self.attempts + 1
+
+    @property
+    def claim(self) -> tuple[int, int]:
+        """Return what the result is fenced by: the delivery and the generation of its claim."""
+        return self.delivery_id, self.claim_gen

@@ -17,13 +17,12 @@ from opentill.kernel.ids import Ids
 from opentill.kernel.owner import Owner
 from opentill.webhooks.bodies import render
 from opentill.webhooks.direct import Picker, Slots
-from opentill.webhooks.model import DeliveryState, Endpoint, Happening, Klass, Origin
-from opentill.webhooks.queue import LEASE_S, Job, jobs_of
+from opentill.webhooks.model import Claimed, DeliveryState, Endpoint, Job, Klass, Origin, RecordedEvent
+from opentill.webhooks.queue import LEASE_S, jobs_of
 from opentill.webhooks.routing import Destination, destinations
 from opentill.webhooks.store import endpoints as endpoint_store
 from opentill.webhooks.store import outbox
 from opentill.webhooks.store.outbox import NewDelivery
-from opentill.webhooks.store.queue import Claimed
 
 BATCH_EVENTS_MAX: Final = 200
 
@@ -50,13 +49,13 @@ class Planned:
 class _Batch:
     """Everything to write for a batch of events, gathered before the first write."""
 
-    events: Sequence[Happening]
+    events: Sequence[RecordedEvent]
     endpoints: dict[int, Endpoint] = field(default_factory=dict)
     planned: dict[int, list[Destination]] = field(default_factory=dict)  # by event
     bodies: dict[tuple[int, str], bytes] = field(default_factory=dict)  # by event and variant
     faults: dict[int, str] = field(default_factory=dict)  # by event
 
-    def pairs(self) -> Iterator[tuple[Happening, Destination]]:
+    def pairs(self) -> Iterator[tuple[RecordedEvent, Destination]]:
         return ((event, to) for event in self.events for to in self.planned.get(event.seq, ()))
 
 
@@ -110,7 +109,7 @@ def give_up(tx: Tx, fault: str) -> Planned:
     return Planned(seqs=tuple(e.seq for e in events), faults={e.id: fault for e in events})
 
 
-def _prepare(tx: Tx, events: Sequence[Happening], stored: Mapping[int, bytes]) -> _Batch:
+def _prepare(tx: Tx, events: Sequence[RecordedEvent], stored: Mapping[int, bytes]) -> _Batch:
     """Decide where each event goes and write its bodies. What fails here fails for one event alone."""
     batch = _Batch(events)
     of_owner: dict[Owner, list[Endpoint]] = defaultdict(list)
@@ -133,7 +132,7 @@ def _prepare(tx: Tx, events: Sequence[Happening], stored: Mapping[int, bytes]) -
     return batch
 
 
-def _render(batch: _Batch, event: Happening, doc: bytes) -> None:
+def _render(batch: _Batch, event: RecordedEvent, doc: bytes) -> None:
     """Add the bodies of an event to the batch, or its fault."""
     try:
         complete = replace(event, document=document_of(doc))
@@ -193,7 +192,7 @@ def _origins(tx: Tx, batch: _Batch, *, ids: Ids, now: Instant) -> dict[tuple[Own
 
 
 def _delivery_row(
-    event: Happening, to: Destination, endpoint_id: int, *, public_id: str, now: Instant
+    event: RecordedEvent, to: Destination, endpoint_id: int, *, public_id: str, now: Instant
 ) -> dict[str, Any]:
     return {
         "public_id": public_id,

@@ -12,15 +12,22 @@ from opentill.kernel.clock import SECOND, Instant, after
 from opentill.kernel.ids import Ids
 from opentill.webhooks import rules
 from opentill.webhooks.bodies import render
-from opentill.webhooks.model import DeliveryState, Endpoint, EndpointState, Kind
+from opentill.webhooks.model import (
+    Claimed,
+    DeliveryState,
+    Endpoint,
+    EndpointState,
+    Job,
+    Kind,
+    Result,
+    SealedSecret,
+)
 from opentill.webhooks.routing import signer_of
-from opentill.webhooks.rules import Finished, Grant, Verdict, Waiting
+from opentill.webhooks.rules import Grant, Verdict
 from opentill.webhooks.schedules import schedule_of
 from opentill.webhooks.store import endpoints as endpoint_store
 from opentill.webhooks.store import outbox
 from opentill.webhooks.store import queue as store
-from opentill.webhooks.store.endpoints import SealedSecret
-from opentill.webhooks.store.queue import Claimed
 
 LEASE_S: Final = 60
 HEARTBEAT_S: Final = 15
@@ -29,54 +36,9 @@ COMPLETE_ROWS_MAX: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """A claimed delivery with all that one attempt needs. Secrets are still sealed."""
-
-    claimed: Claimed
-    endpoint: Endpoint
-    signer: Endpoint | None  # whose signature options hold; None: a callback signed with the default secret
-    secrets: tuple[SealedSecret, ...]  # the current one first
-    outbound_allow: tuple[str, ...]
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of one attempt. *detail* is JSON (webhooks.md §9.1), *body* the kept part of the answer."""
-
-    delivery_id: int
-    endpoint_id: int
-    claim_gen: int
-    attempts: int  # finished before this one
-    attempts_max: int | None
-    lost: int
-    outcome: str
-    started_at: Instant
-    duration_us: int
-    status: int | None = None
-    retry_after: Instant | None = None
-    detail: Mapping[str, Any] | None = None
-    body: bytes | None = None
-
-    @property
-    def ended_at(self) -> Instant:
-        return after(self.started_at, self.duration_us)
-
-    @property
-    def number(self) -> int:
-        return self.attempts + 1
-
-    @property
-    def claim(self) -> tuple[int, int]:
-        """Return what the result is fenced by: the delivery and the generation of its claim."""
-        return self.delivery_id, self.claim_gen
-
-
-@dataclass(frozen=True, slots=True)
 class Completed:
-    """What a completion did: how many results were recorded, and which deliveries had been taken over meanwhile."""
+    """What a completion did: which deliveries had been taken over meanwhile, and what became of the others."""
 
-    recorded: int
     fenced: frozenset[int]
     dead: int
     disabled: frozenset[int]
@@ -138,10 +100,10 @@ def _signers(tx: ReadTx, claimed: Sequence[Claimed], endpoints: Mapping[int, End
 
 def _rendered_again(tx: ReadTx, claimed: Claimed) -> bytes:
     """Return bytes that are no longer stored. The renderer gives the same as ever."""
-    happening = outbox.happening(tx, claimed.event_seq)
-    if happening is None:
+    event = outbox.by_seq(tx, claimed.event_seq)
+    if event is None:
         raise LookupError(f"{claimed.public_id} has neither payload nor event")
-    return render(happening, claimed.variant)
+    return render(event, claimed.variant)
 
 
 def complete(tx: Tx, results: Sequence[Result], *, ids: Ids, chance: Random) -> Completed:
@@ -155,16 +117,10 @@ def complete(tx: Tx, results: Sequence[Result], *, ids: Ids, chance: Random) -> 
     )
     disabled = _update_lanes(tx, [r for r in results if r.claim in held], endpoints)
     return Completed(
-        recorded=len(held),
         fenced=frozenset(r.delivery_id for r in results if r.claim not in held),
         dead=sum(verdicts[claim].state is DeliveryState.DEAD for claim in held),
         disabled=frozenset(disabled),
     )
-
-
-def waiting(tx: ReadTx, lanes: Iterable[int] | None = None) -> list[Waiting]:
-    """Return the lanes of active endpoints that have due rows, all of them or those named."""
-    return store.waiting(tx, lanes)
 
 
 def reclaim(tx: Tx, *, now: Instant, ids: Ids, chance: Random, everything: bool = False) -> int:
@@ -198,17 +154,8 @@ def heartbeat(tx: Tx, *, worker: str, now: Instant) -> int:
 
 
 def _verdict(result: Result, endpoint: Endpoint, chance: Random) -> Verdict:
-    finished = Finished(
-        outcome=result.outcome,
-        status=result.status,
-        ended_at=result.ended_at,
-        attempts=result.attempts,
-        attempts_max=result.attempts_max,
-        lost=result.lost,
-        retry_after=result.retry_after,
-    )
     schedule = schedule_of(endpoint.dialect, endpoint.options.schedule)
-    return rules.judge(finished, dialect=endpoint.dialect, schedule=schedule, chance=chance)
+    return rules.judge(result, dialect=endpoint.dialect, schedule=schedule, chance=chance)
 
 
 def _verdict_row(result: Result, verdict: Verdict) -> Sequence[object]:

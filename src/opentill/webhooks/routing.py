@@ -16,10 +16,10 @@ from opentill.webhooks.model import (
     Dialect,
     Endpoint,
     EndpointState,
-    Happening,
     Kind,
     Ordering,
     Payments,
+    RecordedEvent,
     SignatureFormat,
 )
 
@@ -49,28 +49,28 @@ class Destination:
     target_format: SignatureFormat | None = None
 
 
-def destinations(happening: Happening, endpoints: Sequence[Endpoint]) -> list[Destination]:
+def destinations(event: RecordedEvent, endpoints: Sequence[Endpoint]) -> list[Destination]:
     """Return where an event goes, given every endpoint of its merchant and mode that is not deleted."""
-    found = [_to(endpoint, happening) for endpoint in endpoints if wants(endpoint, happening)]
-    callback = _callback(happening, endpoints, found)
+    found = [_to(endpoint, event) for endpoint in endpoints if wants(endpoint, event)]
+    callback = _callback(event, endpoints, found)
     return found if callback is None else [*found, callback]
 
 
-def wants(endpoint: Endpoint, happening: Happening) -> bool:
+def wants(endpoint: Endpoint, event: RecordedEvent) -> bool:
     """Tell whether an endpoint hears of an event."""
-    if endpoint.state not in PLANNABLE or endpoint.owner != happening.owner:
+    if endpoint.state not in PLANNABLE or endpoint.owner != event.owner:
         return False
     match endpoint.kind:
-        case Kind.REGISTERED if happening.audience is Audience.BUSINESS:
+        case Kind.REGISTERED if event.audience is Audience.BUSINESS:
             pass
-        case Kind.OPERATIONAL if happening.audience is Audience.OPERATIONAL:
+        case Kind.OPERATIONAL if event.audience is Audience.OPERATIONAL:
             pass
         case _:
             return False
-    name = happening.name_in(endpoint.dialect)
+    name = event.name_in(endpoint.dialect)
     if name is None or not _subscribed(endpoint, name):
         return False
-    return endpoint.options.payments is Payments.ALL or _is_own(endpoint, happening)
+    return endpoint.options.payments is Payments.ALL or _is_own(endpoint, event)
 
 
 def _subscribed(endpoint: Endpoint, name: str) -> bool:
@@ -89,14 +89,14 @@ def _named(name: str, chosen: Sequence[str], dialect: Dialect) -> bool:
     return False
 
 
-def _is_own(endpoint: Endpoint, happening: Happening) -> bool:
+def _is_own(endpoint: Endpoint, event: RecordedEvent) -> bool:
     """Tell whether the event's payment was made with this endpoint's URL as its callback address."""
-    return happening.callback_url is not None and same_address(happening.callback_url, endpoint.url)
+    return event.callback_url is not None and same_address(event.callback_url, endpoint.url)
 
 
-def _to(endpoint: Endpoint, happening: Happening) -> Destination:
+def _to(endpoint: Endpoint, event: RecordedEvent) -> Destination:
     return Destination(
-        wire_type=str(happening.name_in(endpoint.dialect)),
+        wire_type=str(event.name_in(endpoint.dialect)),
         variant=variant_for(endpoint),
         ordering=endpoint.ordering,
         held=endpoint.state not in SENDING_STATES,
@@ -105,25 +105,25 @@ def _to(endpoint: Endpoint, happening: Happening) -> Destination:
 
 
 def _callback(
-    happening: Happening, endpoints: Sequence[Endpoint], planned: Sequence[Destination]
+    event: RecordedEvent, endpoints: Sequence[Endpoint], planned: Sequence[Destination]
 ) -> Destination | None:
     """Return the delivery to the payment's own callback address, if it gets one."""
-    url = happening.callback_url
-    if url is None or happening.merchant_type not in catalogue.CALLBACK_EVENTS:
+    url = event.callback_url
+    if url is None or event.merchant_type not in catalogue.CALLBACK_EVENTS:
         return None
     same = [e for e in of_merchant_api(endpoints) if same_address(url, e.url)]
     if any(endpoint.state in SENDING_STATES for endpoint in same):
         return None
     if same:  # its owner switched this address off: recorded, not sent
         known = {destination.endpoint_id for destination in planned}
-        return None if known & {e.id for e in same} else _to(same[0], happening)
+        return None if known & {e.id for e in same} else _to(same[0], event)
     return Destination(
-        wire_type=happening.merchant_type,
+        wire_type=event.merchant_type,
         variant=CALLBACK_VARIANT,
         ordering=Ordering.FIRST_TRY,
         origin=origin_of(url),
         target_url=url,
-        target_format=happening.callback_format,
+        target_format=event.callback_format,
     )
 
 

@@ -8,7 +8,7 @@ from random import Random
 from typing import Final
 
 from opentill.kernel.clock import DAY, MINUTE, SECOND, Instant, after
-from opentill.webhooks.model import Breaker, DeliveryState, Dialect, Klass
+from opentill.webhooks.model import Breaker, DeliveryState, Dialect, Klass, Result
 from opentill.webhooks.schedules import Schedule, honour_retry_after, next_try
 
 LOSSES_FREE: Final = 2  # the third loss in a row uses up a step of the schedule
@@ -65,42 +65,27 @@ class Verdict:
     counted: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A finished attempt, as far as the verdict depends on it."""
-
-    outcome: str
-    status: int | None
-    ended_at: Instant
-    attempts: int  # finished before this one
-    attempts_max: int | None
-    lost: int  # losses in a row before this one
-    retry_after: Instant | None = None
-
-
-def judge(finished: Finished, *, dialect: Dialect, schedule: Schedule, chance: Random) -> Verdict:
+def judge(result: Result, *, dialect: Dialect, schedule: Schedule, chance: Random) -> Verdict:
     """Decide what becomes of a delivery after an attempt (webhooks.md §5.6, §8.4)."""
-    match finished.outcome:
+    match result.outcome:
         case "ok":
             return Verdict(DeliveryState.DELIVERED)
         case "dropped":
             return Verdict(DeliveryState.DUE, counted=False)
-        case "lost" if finished.lost < LOSSES_FREE:
+        case "lost" if result.lost < LOSSES_FREE:
             return Verdict(DeliveryState.DUE, counted=False)
         case "gone":
             return Verdict(DeliveryState.DEAD, reason=GONE)
     planned = next_try(
         schedule,
-        finished=finished.attempts + 1,
-        ended_at=finished.ended_at,
+        finished=result.attempts + 1,
+        ended_at=result.ended_at,
         chance=chance,
-        tries=finished.attempts_max,
+        tries=result.attempts_max,
     )
     if planned is None:
         return Verdict(DeliveryState.DEAD, reason="exhausted")
-    due_at = honour_retry_after(
-        planned, finished.retry_after, dialect=dialect, status=finished.status, now=finished.ended_at
-    )
+    due_at = honour_retry_after(planned, result.retry_after, dialect=dialect, status=result.status, now=result.ended_at)
     return Verdict(DeliveryState.DUE, due_at=due_at, klass=Klass.RETRY)
 
 

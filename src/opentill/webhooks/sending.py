@@ -13,8 +13,7 @@ from opentill.outbound.outcomes import Outcome
 from opentill.outbound.redaction import answer_headers, request_headers
 from opentill.webhooks import rules
 from opentill.webhooks.engine import Engine
-from opentill.webhooks.model import Dialect, Origin, SignatureFormat, SigningSecrets
-from opentill.webhooks.queue import Job, Result
+from opentill.webhooks.model import Dialect, Job, Origin, Result, SignatureFormat, SigningSecrets
 from opentill.webhooks.signing import Attempt, headers
 
 SECRET_FAILED: Final = "secret_failed"  # noqa: S105 - an outcome

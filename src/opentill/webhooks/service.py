@@ -18,12 +18,13 @@ from opentill.webhooks.model import (
     Dialect,
     Endpoint,
     EndpointState,
+    Job,
     Kind,
     Options,
     Origin,
 )
 from opentill.webhooks.planning import PLANNED, payload_row
-from opentill.webhooks.queue import LEASE_S, Job, jobs
+from opentill.webhooks.queue import LEASE_S, jobs
 from opentill.webhooks.routing import same_address
 from opentill.webhooks.schedules import is_valid_override
 from opentill.webhooks.store import endpoints as store

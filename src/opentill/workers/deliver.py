@@ -15,10 +15,11 @@ import structlog
 from opentill.db import DatabaseError, Unavailable
 from opentill.kernel.clock import SECOND, Instant
 from opentill.kernel.errors import Busy
-from opentill.webhooks import partitions, queue, rules, sending
+from opentill.webhooks import partitions, queries, queue, rules, sending
 from opentill.webhooks.direct import Slots
 from opentill.webhooks.engine import Engine
-from opentill.webhooks.queue import CLAIM_ROWS_MAX, COMPLETE_ROWS_MAX, HEARTBEAT_S, LEASE_S, Job, Result
+from opentill.webhooks.model import Job, Result
+from opentill.webhooks.queue import CLAIM_ROWS_MAX, COMPLETE_ROWS_MAX, HEARTBEAT_S, LEASE_S
 
 log = structlog.get_logger("opentill.workers.deliver")
 
@@ -109,7 +110,7 @@ class Dispatcher:
 
     async def _claim(self, lanes: set[int] | None, free: int) -> bool:
         engine, began = self._engine, time.monotonic()
-        waiting = await engine.db.read(lambda tx: queue.waiting(tx, lanes))
+        waiting = await engine.db.read(lambda tx: queries.waiting(tx, lanes))
         now = engine.clock.now()
         self._look_ahead(waiting, now, began, everywhere=lanes is None)
         grants = rules.share_out(

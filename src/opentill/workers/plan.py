@@ -11,8 +11,8 @@ from opentill.kernel.clock import Instant
 from opentill.kernel.errors import Busy
 from opentill.webhooks import partitions, planning
 from opentill.webhooks.engine import Engine
+from opentill.webhooks.model import Job
 from opentill.webhooks.planning import Planned
-from opentill.webhooks.queue import Job
 
 log = structlog.get_logger("opentill.workers.plan")
 

@@ -6,7 +6,7 @@ from opentill.events import Audience
 from opentill.kernel.clock import Instant, from_datetime
 from opentill.kernel.mode import Mode
 from opentill.kernel.owner import Owner
-from opentill.webhooks.model import Happening, SignatureFormat
+from opentill.webhooks.model import RecordedEvent, SignatureFormat
 
 
 def instant(text: str) -> Instant:
@@ -202,7 +202,7 @@ TEST = {
 }
 
 
-def happening(
+def event(
     type_: str,
     *,
     merchant: str | None = None,
@@ -212,9 +212,9 @@ def happening(
     callback_url: str | None = None,
     callback_format: SignatureFormat = SignatureFormat.PREFIXED,
     **parts: Any,
-) -> Happening:
+) -> RecordedEvent:
     """Return an event with a document of the given parts."""
-    return Happening(
+    return RecordedEvent(
         seq=1,
         id=EVENT_ID,
         owner=Owner(1, Mode.SANDBOX),

@@ -8,7 +8,7 @@ import pytest
 
 from opentill.webhooks.bodies import UnrenderableError, render
 from opentill.webhooks.catalogue import MERCHANT_EVENTS
-from opentill.webhooks.model import Happening
+from opentill.webhooks.model import RecordedEvent
 from tests.contract.webhooks import documents as doc
 from tests.contract.webhooks.schema import errors_in
 
@@ -17,11 +17,11 @@ GOLDEN = Path(__file__).parent / "golden"
 OPEN = {"fee_units": 0, "net_units": None, "paid_at": None}
 
 
-def of_payment(name: str, *, status: str, **parts: object) -> Happening:
+def of_payment(name: str, *, status: str, **parts: object) -> RecordedEvent:
     payment = parts.pop("payment", None) or doc.payment(
         status=status, **({} if status in ("completed", "refunded") else OPEN)
     )
-    return doc.happening(name, merchant=name, payment=payment, **parts)
+    return doc.event(name, merchant=name, payment=payment, **parts)
 
 
 HALF_BACK = doc.payment(refunded_units=499_900)
@@ -55,8 +55,8 @@ BODIES = {
     "dispute.resolved": of_payment("dispute.resolved", status="completed", dispute=doc.dispute(status="won")),
     "invoice.paid": of_payment("invoice.paid", status="completed", invoice=doc.invoice()),
     "payment_link.paid": of_payment("payment_link.paid", status="completed", link=doc.LINK),
-    "customer.created": doc.happening("customer.created", merchant="customer.created", customer=doc.CUSTOMER),
-    "webhook.test": doc.happening("webhook.test", merchant="webhook.test", test=doc.TEST),
+    "customer.created": doc.event("customer.created", merchant="customer.created", customer=doc.CUSTOMER),
+    "webhook.test": doc.event("webhook.test", merchant="webhook.test", test=doc.TEST),
 }
 
 

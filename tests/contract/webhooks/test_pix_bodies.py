@@ -6,7 +6,7 @@ import pytest
 
 from opentill.webhooks.bodies import UnrenderableError, render
 from opentill.webhooks.catalogue import PIX_EVENTS, PIX_EXTRA_EVENTS
-from opentill.webhooks.model import Happening
+from opentill.webhooks.model import RecordedEvent
 from tests.contract.webhooks import documents as doc
 from tests.contract.webhooks.schema import errors_in
 
@@ -15,30 +15,30 @@ GOLDEN = Path(__file__).parent / "golden" / "pix-1"
 ENDED = {"completed_at": doc.instant("2026-03-07T16:00:04Z"), "returned_units": 100_000}
 FAILED = {"failure_code": "receiver_unavailable", "failure_reason": "AB09"}
 
-BODIES: dict[str, Happening] = {
-    "pix.charge.created": doc.happening("charge.created", pix="pix.charge.created", charge=doc.charge()),
-    "pix.charge.paid": doc.happening(
+BODIES: dict[str, RecordedEvent] = {
+    "pix.charge.created": doc.event("charge.created", pix="pix.charge.created", charge=doc.charge()),
+    "pix.charge.paid": doc.event(
         "payment.completed", pix="pix.charge.paid", charge=doc.charge(), receipt=doc.receipt()
     ),
-    "pix.charge.expired": doc.happening(
+    "pix.charge.expired": doc.event(
         "charge.expired",
         pix="pix.charge.expired",
         charge=doc.charge(expired_at=doc.instant("2026-03-08T15:29:31.004512Z")),
     ),
-    "pix.charge.cancelled": doc.happening(
+    "pix.charge.cancelled": doc.event(
         "charge.cancelled",
         pix="pix.charge.cancelled",
         charge=doc.charge(cancelled_at=doc.instant("2026-03-07T16:00:00Z")),
     ),
-    "pix.payout.queued": doc.happening("payout.queued", pix="pix.payout.queued", payout=doc.payout(end_to_end_id=None)),
-    "pix.payout.processing": doc.happening("payout.processing", pix="pix.payout.processing", payout=doc.payout()),
-    "pix.payout.held": doc.happening("payout.held", pix="pix.payout.held", payout=doc.payout()),
-    "pix.payout.confirmed": doc.happening(
+    "pix.payout.queued": doc.event("payout.queued", pix="pix.payout.queued", payout=doc.payout(end_to_end_id=None)),
+    "pix.payout.processing": doc.event("payout.processing", pix="pix.payout.processing", payout=doc.payout()),
+    "pix.payout.held": doc.event("payout.held", pix="pix.payout.held", payout=doc.payout()),
+    "pix.payout.confirmed": doc.event(
         "payout.confirmed",
         pix="pix.payout.confirmed",
         payout=doc.payout(counterparty_name="Fulano de Tal", completed_at=doc.instant("2026-03-07T15:30:02.410Z")),
     ),
-    "pix.payout.failed": doc.happening(
+    "pix.payout.failed": doc.event(
         "payout.failed",
         pix="pix.payout.failed",
         payout=doc.payout(
@@ -49,21 +49,21 @@ BODIES: dict[str, Happening] = {
             retryable=False,
         ),
     ),
-    "pix.payout.returned": doc.happening("payout.returned", pix="pix.payout.returned", **{"return": doc.returned()}),
-    "pix.return.received": doc.happening("return.received", pix="pix.return.received", **{"return": doc.returned()}),
-    "pix.refund.requested": doc.happening("refund.created", pix="pix.refund.requested", refund=doc.refund()),
-    "pix.refund.completed": doc.happening(
+    "pix.payout.returned": doc.event("payout.returned", pix="pix.payout.returned", **{"return": doc.returned()}),
+    "pix.return.received": doc.event("return.received", pix="pix.return.received", **{"return": doc.returned()}),
+    "pix.refund.requested": doc.event("refund.created", pix="pix.refund.requested", refund=doc.refund()),
+    "pix.refund.completed": doc.event(
         "refund.completed",
         pix="pix.refund.completed",
         refund=doc.refund(return_id="D99999001202603071600abcdef12345", **ENDED),
     ),
-    "pix.refund.failed": doc.happening(
+    "pix.refund.failed": doc.event(
         "refund.failed",
         pix="pix.refund.failed",
         refund=doc.refund(failed_at=doc.instant("2026-03-07T16:00:09Z"), **FAILED),
     ),
-    "pix.refund.requested.med": doc.happening("dispute.created", pix="pix.refund.requested", med=doc.med()),
-    "pix.refund.completed.med": doc.happening(
+    "pix.refund.requested.med": doc.event("dispute.created", pix="pix.refund.requested", med=doc.med()),
+    "pix.refund.completed.med": doc.event(
         "dispute.resolved",
         pix="pix.refund.completed",
         med=doc.med(
@@ -73,22 +73,22 @@ BODIES: dict[str, Happening] = {
             analysis_result="AGREED",
         ),
     ),
-    "pix.infraction.created": doc.happening(
+    "pix.infraction.created": doc.event(
         "infraction.created", pix="pix.infraction.created", infraction=doc.infraction()
     ),
-    "pix.infraction.defense_submitted": doc.happening(
+    "pix.infraction.defense_submitted": doc.event(
         "infraction.defense_submitted",
         pix="pix.infraction.defense_submitted",
         infraction=doc.infraction(defense_submitted_at=doc.instant("2026-03-11T08:00:00Z")),
     ),
-    "pix.infraction.resolved": doc.happening(
+    "pix.infraction.resolved": doc.event(
         "infraction.resolved",
         pix="pix.infraction.resolved",
         infraction=doc.infraction(
             status="CLOSED", analysis_result="AGREED", resolved_at=doc.instant("2026-03-16T11:00:00Z")
         ),
     ),
-    "webhook.test": doc.happening("webhook.test", pix="webhook.test", test=doc.TEST),
+    "webhook.test": doc.event("webhook.test", pix="webhook.test", test=doc.TEST),
 }
 
 
@@ -99,8 +99,8 @@ def test_a_body_is_byte_for_byte_the_documented_line(name: str) -> None:
 
 @pytest.mark.parametrize("name", BODIES)
 def test_a_body_obeys_its_schema(name: str) -> None:
-    happening = BODIES[name]
-    assert errors_in(render(happening, "pix/1"), f"pix:{happening.pix_type}") == []
+    event = BODIES[name]
+    assert errors_in(render(event, "pix/1"), f"pix:{event.pix_type}") == []
 
 
 def test_every_name_of_the_dialect_has_a_golden_body() -> None:
@@ -109,7 +109,7 @@ def test_every_name_of_the_dialect_has_a_golden_body() -> None:
 
 def test_a_repeated_receipt_names_the_charge_it_repeats() -> None:
     repeat = doc.receipt(origin="repeat", transaction_id="PIXIN20260307a1b2c3d4e5f6")
-    body = render(doc.happening("charge.paid", pix="pix.charge.paid", charge=doc.charge(), receipt=repeat), "pix/1")
+    body = render(doc.event("charge.paid", pix="pix.charge.paid", charge=doc.charge(), receipt=repeat), "pix/1")
     assert body.endswith(b',"origin":"repeat","late":false,"charge_transaction_id":"k3v9q0x7m2b5n8c1z4l6j0h2g"}')
     assert b'"transaction_id":"PIXIN20260307a1b2c3d4e5f6"' in body
     assert errors_in(body, "pix:pix.charge.paid") == []
@@ -117,7 +117,7 @@ def test_a_repeated_receipt_names_the_charge_it_repeats() -> None:
 
 def test_a_direct_receipt_has_no_charge_and_says_null() -> None:
     direct = doc.receipt(origin="direct", transaction_id="PIXIN20260307a1b2c3d4e5f6", payer_document=None)
-    body = render(doc.happening("charge.paid", pix="pix.charge.paid", receipt=direct), "pix/1")
+    body = render(doc.event("charge.paid", pix="pix.charge.paid", receipt=direct), "pix/1")
     assert b'"external_id":null' in body
     assert b'"payer_document":null' in body
     assert errors_in(body, "pix:pix.charge.paid") == []
@@ -125,4 +125,4 @@ def test_a_direct_receipt_has_no_charge_and_says_null() -> None:
 
 def test_a_document_without_the_needed_part_is_refused_and_not_sent_as_nulls() -> None:
     with pytest.raises(UnrenderableError, match="charge"):
-        render(doc.happening("charge.created", pix="pix.charge.created"), "pix/1")
+        render(doc.event("charge.created", pix="pix.charge.created"), "pix/1")

@@ -21,11 +21,10 @@ from opentill.kernel.ids import SeededIds
 from opentill.kernel.mode import Mode
 from opentill.kernel.secret import Keyring, MasterKeys
 from opentill.merchants import service as merchants
-from opentill.webhooks import planning, queue, rules, service
+from opentill.webhooks import planning, queries, queue, rules, service
 from opentill.webhooks.direct import Slots
-from opentill.webhooks.model import DeliveryState, Dialect, Endpoint, EndpointState, Options, Ordering
+from opentill.webhooks.model import DeliveryState, Dialect, Endpoint, EndpointState, Job, Options, Ordering, Result
 from opentill.webhooks.queries import orphans
-from opentill.webhooks.queue import Job, Result
 from opentill.webhooks.schedules import schedule_of
 from tests.contract.webhooks import documents as doc
 
@@ -117,7 +116,7 @@ class DeliveryEngine(RuleBasedStateMachine):
     def claim(self, worker: str, free: int) -> Any:
         now = self.clock.now()
         grants = rules.share_out(
-            queue.waiting(self.tx), now=now, free=free, room_of={}, room_default=64, after_merchant=0
+            queries.waiting(self.tx), now=now, free=free, room_of={}, room_default=64, after_merchant=0
         )
         due = {row["id"]: row["due_at"] for row in self._rows("select id, due_at from webhook_delivery")}
         jobs = tuple(queue.claim(self.tx, grants, worker=worker, now=now)) if grants else ()
@@ -152,7 +151,7 @@ class DeliveryEngine(RuleBasedStateMachine):
         held = {(row["id"], row["claim_gen"]) for row in self._rows("select * from webhook_delivery where state = 1")}
         results = [self._result(job, outcome, now) for job in jobs]
         done = queue.complete(self.tx, results, ids=self.ids, chance=self.chance)
-        assert done.recorded == len([result for result in results if result.claim in held])
+        assert done.fenced == {result.delivery_id for result in results if result.claim not in held}
 
     def _result(self, job: Job, outcome: str, now: Instant) -> Result:
         claimed = job.claimed

@@ -15,10 +15,10 @@ from opentill.merchants import service as merchants
 from opentill.merchants.model import Merchant
 from opentill.outbound.model import Answer, OutboundRequest
 from opentill.outbound.outcomes import Outcome, outcome_of
-from opentill.webhooks import partitions, planning, queue, rules, sending, service
+from opentill.webhooks import partitions, planning, queries, queue, rules, sending, service
 from opentill.webhooks.engine import Engine
-from opentill.webhooks.model import DEFAULTS, Dialect, Endpoint, Options
-from opentill.webhooks.queue import Completed, Job, Result
+from opentill.webhooks.model import DEFAULTS, Dialect, Endpoint, Job, Options, Result
+from opentill.webhooks.queue import Completed
 from tests.contract.webhooks import documents as doc
 
 
@@ -168,7 +168,7 @@ class Bench:
 
     async def claim(self, *, worker: str = "worker-1", free: int = 64) -> list[Job]:
         """Claim as the dispatcher does."""
-        waiting = await self.db.read(queue.waiting)
+        waiting = await self.db.read(queries.waiting)
         grants = rules.share_out(
             waiting, now=self.clock.now(), free=free, room_of={}, room_default=64, after_merchant=0
         )

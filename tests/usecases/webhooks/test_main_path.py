@@ -20,8 +20,7 @@ async def test_an_event_reaches_its_endpoint_signed(bench: Bench) -> None:
 
     planned = await bench.plan()
     assert planned.deliveries == 1
-    done = await bench.deliver()
-    assert done.recorded == 1
+    await bench.deliver()
 
     (request,) = bench.receiver.requests
     headers = dict(request.headers)

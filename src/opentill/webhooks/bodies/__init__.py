@@ -9,7 +9,7 @@ A change of any byte is a new version, never a change of an old one.
 from typing import Final
 
 from opentill.webhooks.bodies import merchant, pix
-from opentill.webhooks.model import AmountFormat, Dialect, Endpoint, Happening, Options
+from opentill.webhooks.model import AmountFormat, Dialect, Endpoint, Options, RecordedEvent
 
 BODY_BYTES_MAX: Final = 256 * 1024
 
@@ -33,20 +33,20 @@ def variant_for(endpoint: Endpoint) -> str:
     return variant_of(endpoint.dialect, endpoint.options)
 
 
-def render(happening: Happening, variant: str) -> bytes:
+def render(event: RecordedEvent, variant: str) -> bytes:
     """Return the body of an event in a variant. Raises `UnrenderableError`."""
     dialect, _, rest = variant.partition("/")
     try:
         match dialect:
             case "merchant":
-                body = merchant.render(happening, AmountFormat(rest.partition("/")[2]))
+                body = merchant.render(event, AmountFormat(rest.partition("/")[2]))
             case "pix":
-                body = pix.render(happening)
+                body = pix.render(event)
             case _:
                 raise UnrenderableError(f"no renderer for {variant}")
     except (KeyError, TypeError, AttributeError, ValueError) as fault:
-        raise UnrenderableError(f"{happening.id} ({happening.type}) as {variant}: {fault!r}") from fault
+        raise UnrenderableError(f"{event.id} ({event.type}) as {variant}: {fault!r}") from fault
 
     if len(body) > BODY_BYTES_MAX:
-        raise UnrenderableError(f"{happening.id} ({happening.type}) as {variant}: {len(body)} bytes")
+        raise UnrenderableError(f"{event.id} ({event.type}) as {variant}: {len(body)} bytes")
     return body

@@ -8,7 +8,7 @@ from opentill.kernel.money import Currency, Money
 from opentill.kernel.money import render as money_text
 from opentill.webhooks.bodies.json_text import EMPTY, NULL, object_of, text_of
 from opentill.webhooks.catalogue import TEST_EVENT
-from opentill.webhooks.model import AmountFormat, Happening
+from opentill.webhooks.model import AmountFormat, RecordedEvent
 
 VERSION: Final = "1.0"
 
@@ -20,26 +20,26 @@ Fields = list[tuple[str, str]]
 Part = Mapping[str, Any]
 
 
-def render(happening: Happening, amounts: AmountFormat) -> bytes:
+def render(event: RecordedEvent, amounts: AmountFormat) -> bytes:
     """Return the body of an event, amounts as text or as numbers."""
-    document = happening.document
+    document = event.document
     payment = document.get("payment")
     if payment is not None:
         fields = _payment_fields(payment, document, amounts)
         data = _payment_data(payment, fields)
-    elif happening.type == TEST_EVENT:
-        fields = _test_fields(happening, amounts)
+    elif event.type == TEST_EVENT:
+        fields = _test_fields(event, amounts)
         data = object_of([("id", text_of(NO_PAYMENT_UUID)), *fields])
     else:
-        fields = _fields_without_payment(document, amounts, created_at=happening.occurred_at)
+        fields = _fields_without_payment(document, amounts, created_at=event.occurred_at)
         data = _bare_object(document, amounts)
     return object_of(
         [
-            ("event", text_of(happening.merchant_type)),
-            ("id", text_of(happening.id)),
+            ("event", text_of(event.merchant_type)),
+            ("id", text_of(event.id)),
             ("api_version", text_of(VERSION)),
             *fields,
-            ("timestamp", _seconds(happening.occurred_at)),
+            ("timestamp", _seconds(event.occurred_at)),
             ("data", data),
         ]
     ).encode()
@@ -114,14 +114,14 @@ def _fields_without_payment(document: Part, amounts: AmountFormat, *, created_at
     ]
 
 
-def _test_fields(happening: Happening, amounts: AmountFormat) -> Fields:
+def _test_fields(event: RecordedEvent, amounts: AmountFormat) -> Fields:
     sample = {
         "transaction_id": text_of(NO_PAYMENT_REFERENCE),
         "payment_id": text_of(NO_PAYMENT_UUID),
         "currency": text_of("USD"),
         "status": text_of("test"),
     }
-    empty = _fields_without_payment({}, amounts, created_at=happening.occurred_at)
+    empty = _fields_without_payment({}, amounts, created_at=event.occurred_at)
     return [(name, sample.get(name, encoded)) for name, encoded in empty]
 
 

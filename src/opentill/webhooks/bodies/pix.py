@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from opentill.kernel.clock import Instant, iso_micros
 from opentill.webhooks.bodies.json_text import NULL, object_of, text_of
-from opentill.webhooks.model import Happening
+from opentill.webhooks.model import RecordedEvent
 
 VERSION: Final = "1"
 
@@ -182,15 +182,15 @@ _BODIES_OF_A_MED: Final[Mapping[str, Body]] = {
 _BODY_OF_A_REPEAT: Final = Body("paid", _PAID_AGAIN)
 
 
-def render(happening: Happening) -> bytes:
+def render(event: RecordedEvent) -> bytes:
     """Return the body of an event. Raises KeyError where the document lacks a part."""
-    document = happening.document
+    document = event.document
     merchant = document["merchant"]
-    body = _body_of(str(happening.pix_type), document)
+    body = _body_of(str(event.pix_type), document)
     status = body.status if body.status_part is None else document[body.status_part]["status"]
     return object_of(
         [
-            ("event_type", text_of(happening.pix_type)),
+            ("event_type", text_of(event.pix_type)),
             ("status", text_of(status)),
             ("account_id", text_of(merchant["account_id"])),
             ("entity_id", text_of(merchant["uuid"])),

@@ -11,23 +11,13 @@ from opentill.db.dialect import for_update
 from opentill.kernel.clock import Instant
 from opentill.kernel.mode import Mode
 from opentill.kernel.owner import Owner
-from opentill.webhooks.model import Dialect, Endpoint, EndpointState, Kind, Options
+from opentill.webhooks.model import Dialect, Endpoint, EndpointState, Kind, Options, SealedSecret
 from opentill.webhooks.store.bulk import among, insert_returning, numbers, row_set, rows
 
 OPTIONS_KEPT: Final = 4096
 
 COLUMNS: Final = """e.id, e.public_id, e.merchant_id, e.mode, e.kind, e.dialect, e.url, e.state, e.state_reason,
                e.state_since, e.options, e.version, e.created_at"""
-
-
-@dataclass(frozen=True, slots=True)
-class SealedSecret:
-    """A stored secret. *context* opens it; a *retires_at* of None means it is the current one."""
-
-    endpoint_id: int
-    sealed: str
-    context: str
-    retires_at: Instant | None
 
 
 def insert(
@@ -215,7 +205,7 @@ def secrets_of(tx: ReadTx, endpoint_ids: Iterable[int], *, now: Instant) -> "tup
     """Return the secrets valid at *now*, the current one of each endpoint first, and the merchants they belong to."""
     found = tx.all(
         f"""
-        select s.id, s.endpoint_id, s.sealed, s.retires_at,
+        select s.id, s.endpoint_id, s.sealed,
                m.id as merchant_id, m.uuid, m.sealed_secret, m.outbound_allow
           from webhook_secret s
           join webhook_endpoint e on e.id = s.endpoint_id
@@ -227,12 +217,7 @@ def secrets_of(tx: ReadTx, endpoint_ids: Iterable[int], *, now: Instant) -> "tup
         now=now,
     )
     secrets = [
-        SealedSecret(
-            int(row["endpoint_id"]),
-            row["sealed"],
-            secret_context(int(row["endpoint_id"]), int(row["id"])),
-            row["retires_at"],
-        )
+        SealedSecret(int(row["endpoint_id"]), row["sealed"], secret_context(int(row["endpoint_id"]), int(row["id"])))
         for row in found
     ]
     return secrets, {int(row["merchant_id"]): _as_merchant(row) for row in found}
@@ -282,5 +267,5 @@ def merchants(tx: ReadTx, merchant_ids: Iterable[int]) -> Merchants:
 
 
 def _as_merchant(row: Row) -> MerchantSide:
-    default = SealedSecret(0, row["sealed_secret"], f"merchant.sealed_secret/{row['uuid']}", None)
+    default = SealedSecret(0, row["sealed_secret"], f"merchant.sealed_secret/{row['uuid']}")
     return MerchantSide(row["uuid"], default, tuple(json.loads(row["outbound_allow"])))

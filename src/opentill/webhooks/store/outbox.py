@@ -10,7 +10,7 @@ from opentill.events import Audience, document_of
 from opentill.kernel.clock import Instant
 from opentill.kernel.mode import Mode
 from opentill.kernel.owner import Owner
-from opentill.webhooks.model import Happening, SignatureFormat
+from opentill.webhooks.model import RecordedEvent, SignatureFormat
 from opentill.webhooks.store.bulk import among, insert, insert_returning, numbers
 
 PLANNER_TURN: Final = 7_301_001  # the advisory lock of the one planner of an installation
@@ -56,7 +56,7 @@ def take_turn(tx: Tx) -> Turn:
     return Turn(mine=False) if row is None else Turn(bool(row["mine"]), Instant(row["now"]))
 
 
-def unplanned(tx: ReadTx, limit: int) -> tuple[list[Happening], dict[int, bytes]]:
+def unplanned(tx: ReadTx, limit: int) -> tuple[list[RecordedEvent], dict[int, bytes]]:
     """Return the oldest events to plan, and by number their documents as stored, not opened."""
     found = tx.all(
         f"""
@@ -67,21 +67,21 @@ def unplanned(tx: ReadTx, limit: int) -> tuple[list[Happening], dict[int, bytes]
         """,
         limit=limit,
     )
-    return [as_happening(row) for row in found], {int(row["seq"]): bytes(row["doc"]) for row in found}
+    return [as_event(row) for row in found], {int(row["seq"]): bytes(row["doc"]) for row in found}
 
 
-def happening(tx: ReadTx, seq: int) -> Happening | None:
+def by_seq(tx: ReadTx, seq: int) -> RecordedEvent | None:
     """Return one event with its document."""
     row = tx.one_or_none(f"select {HEAD}, e.doc from event e where e.seq = :seq", seq=seq)
-    return None if row is None else as_happening(row, document_of(bytes(row["doc"])))
+    return None if row is None else as_event(row, document_of(bytes(row["doc"])))
 
 
-def by_id(tx: ReadTx, event_id: str) -> Happening:
+def by_id(tx: ReadTx, event_id: str) -> RecordedEvent:
     """Return one event with its document; that it exists is known."""
     row = tx.one_or_none(f"select {HEAD}, e.doc from event e where e.id = :id", id=event_id)
     if row is None:
         raise LookupError(event_id)
-    return as_happening(row, document_of(bytes(row["doc"])))
+    return as_event(row, document_of(bytes(row["doc"])))
 
 
 def mark(tx: Tx, seqs: Iterable[int], plan_state: int) -> None:
@@ -116,10 +116,10 @@ def insert_deliveries(tx: Tx, deliveries: Sequence[Mapping[str, Any]]) -> list[N
     return [NewDelivery(int(row["id"]), int(row["event_seq"]), int(row["endpoint_id"])) for row in made]
 
 
-def as_happening(row: Row, document: Mapping[str, Any] | None = None) -> Happening:
+def as_event(row: Row, document: Mapping[str, Any] | None = None) -> RecordedEvent:
     routing: dict[str, str] = {} if row["routing"] == "{}" else json.loads(row["routing"])
     bare = routing.get("signature_format") == "bare"
-    return Happening(
+    return RecordedEvent(
         seq=int(row["seq"]),
         id=row["id"],
         owner=Owner(int(row["merchant_id"]), Mode(row["mode"])),

@@ -13,10 +13,9 @@ from opentill.db.dialect import for_update, skip_locked
 from opentill.kernel.clock import Instant
 from opentill.kernel.mode import Mode
 from opentill.kernel.owner import Owner
-from opentill.webhooks.model import Breaker, Klass, Origin, SignatureFormat
-from opentill.webhooks.rules import Grant, Lane, Waiting
+from opentill.webhooks.model import Breaker, Claimed, Klass, Origin, SignatureFormat
+from opentill.webhooks.rules import Grant, Lane
 from opentill.webhooks.store.bulk import among, insert, numbers, row_set, rows
-from opentill.webhooks.store.endpoints import options_of
 
 RECLAIM_ROWS_MAX: Final = 200
 FOREVER: Final = 2**62
@@ -56,96 +55,12 @@ VERDICT_COLUMNS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """A delivery granted to a worker, with everything needed to send it but endpoint and secrets."""
-
-    id: int
-    public_id: str
-    endpoint_id: int
-    owner: Owner
-    event_seq: int
-    event_id: str
-    wire_type: str
-    variant: str
-    body: bytes | None  # None: no longer stored, to be rendered again
-    target_url: str | None
-    target_format: SignatureFormat | None
-    origin: Origin
-    klass: Klass
-    attempts: int
-    attempts_max: int | None
-    claim_gen: int
-    lost: int
-
-
 def clock(tx: ReadTx) -> Instant | None:
     """Return the clock all workers share; None on SQLite, where there is one process and its own clock holds."""
     if tx.dialect != "postgres":
         return None
     row = tx.one_or_none("select cast(extract(epoch from clock_timestamp()) * 1000000 as bigint) as now")
     return None if row is None else Instant(row["now"])
-
-
-# Which lanes have work.
-
-
-def waiting(tx: ReadTx, endpoint_ids: Iterable[int] | None = None) -> list[Waiting]:
-    """Return the lanes of active endpoints that have due rows, all of them or those named."""
-    if endpoint_ids is None:
-        found = tx.all(_WAITING.format(lanes=lanes_with_work(tx)))
-    else:
-        named = f"select endpoint_id from webhook_lane where endpoint_id {among(tx, 'ids')}"
-        found = tx.all(_WAITING.format(lanes=named), ids=numbers(tx, endpoint_ids))
-    return [_as_waiting(row) for row in found if row["first_tries"] is not None or _retries(row)]
-
-
-def lanes_with_work(tx: ReadTx) -> str:
-    """Return the body of a recursive `lane (endpoint_id)` that skips through the index of due rows.
-
-    Its cost grows with the lanes that have work, not with the backlog. It ends with a row of null.
-    """
-    # Left alone, SQLite may walk the index of all rows instead, finished ones too.
-    hint = "" if tx.dialect == "postgres" else "indexed by wd_due"
-    return f"""
-      select min(endpoint_id) from webhook_delivery {hint} where state = 0
-      union all
-      select (select min(d.endpoint_id) from webhook_delivery d {hint}
-               where d.state = 0 and d.endpoint_id > lane.endpoint_id)
-        from lane where lane.endpoint_id is not null"""
-
-
-_WAITING: Final = """
-    with recursive lane (endpoint_id) as ({lanes}
-    )
-    select l.endpoint_id, e.merchant_id, e.options, w.open_at, w.breaker, w.ramp_cap,
-           (select min(d.due_at) from webhook_delivery d
-             where d.state = 0 and d.klass = 0 and d.endpoint_id = l.endpoint_id) as first_tries,
-           (select min(d.due_at) from webhook_delivery d
-             where d.state = 0 and d.klass = 1 and d.endpoint_id = l.endpoint_id) as retries,
-           (select min(d.due_at) from webhook_delivery d
-             where d.state = 0 and d.klass = 2 and d.endpoint_id = l.endpoint_id) as bulk
-      from lane l
-      join webhook_endpoint e on e.id = l.endpoint_id and e.state = 0
-      join webhook_lane w on w.endpoint_id = l.endpoint_id
-     where l.endpoint_id is not null"""
-
-
-def _retries(row: Row) -> bool:
-    return row["retries"] is not None or row["bulk"] is not None
-
-
-def _as_waiting(row: Row) -> Waiting:
-    due = {Klass.FIRST_TRY: row["first_tries"], Klass.RETRY: row["retries"], Klass.BULK: row["bulk"]}
-    return Waiting(
-        endpoint_id=int(row["endpoint_id"]),
-        merchant_id=int(row["merchant_id"]),
-        max_in_flight=options_of(row["options"]).max_in_flight,
-        open_at=row["open_at"],
-        breaker=Breaker(row["breaker"]),
-        ramp_cap=row["ramp_cap"],
-        first_due={klass: Instant(at) for klass, at in due.items() if at is not None},
-    )
 
 
 @dataclass(slots=True)
