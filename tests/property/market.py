@@ -22,28 +22,19 @@ from typing import Any, Final, Self
 from opentill.api.external.app import ExternalApi
 from opentill.api.merchant.app import MerchantApi
 from opentill.callbacks.pix import PixCallbacks
-from opentill.db import Database, Tx
-from opentill.gateways.port import GatewaySession, PaidVerdict, Verdict
-from opentill.gateways.sandbox import Outcome, SandboxGateway
+from opentill.db import Database
+from opentill.gateways.sandbox import Outcome
 from opentill.kernel.clock import DAY, HOUR, MINUTE, SECOND
-from opentill.kernel.currencies import EXPONENTS
 from opentill.kernel.errors import Refused
 from opentill.kernel.ids import SeededIds
 from opentill.kernel.money import currency as currency_of
 from opentill.kernel.money import from_minor, render
 from opentill.kernel.secret import Secret
 from opentill.main import Banks
-from opentill.merchants import gateways
-from opentill.merchants import service as merchants
-from opentill.merchants.model import Merchant
 from opentill.outbound import Outbound
 from opentill.payments import flow, pix_flow
 from opentill.payments.model import Payment
-from opentill.pix import service as pix
-from opentill.pix import store as pix_accounts
-from opentill.pix.documents import cnpj_of
 from opentill.pix.identifiers import provider_txid
-from opentill.pix.keys import detect
 from opentill.pix.model import Charge
 from opentill.pix.providers.in_process import InProcess
 from opentill.sandbox_psp import SandboxBank
@@ -51,26 +42,14 @@ from opentill.settings import Settings
 from opentill.web.dependencies import Dependencies
 from tests.contract.api.client import Response, ask
 from tests.make import Scene
+from tests.property.shops import PUBLIC_URL, Shop, Terminal, open_shop, set_fees
 
-PUBLIC_URL: Final = "https://pay.example.com"
 BANK_URL: Final = "https://pix.sandbox.opentill.test"
 SIM_TOKEN: Final = Secret("sim-token")
 CURRENCIES: Final = ("BRL", "BRL", "BRL", "USD", "JPY", "KWD", "CLF")
 BUTTONS: Final = ("pay", "pay", "pay", *(outcome.value for outcome in Outcome))
 MAGIC: Final = (10001, 10002, 10003, 10004, 10005, 10006, 10016)  # centavos; pix-api.md §19.2
 REMEMBERED: Final = 30  # payments, charges and requests that may still be dealt with
-
-# Fee rules: shop (by number, None for all), gateway, currency, fixed units, basis points, least and most units.
-FEE_RULES: Final = (
-    (None, None, None, 0, 250, None, None),
-    (None, "pix", None, 0, 99, None, None),
-    (None, "sandbox", "USD", 3_000, 290, None, None),
-    (0, "pix", "BRL", 37, 7, 11, 900),  # less than a centavo, never more than nine
-    (0, None, "JPY", 2_500, 360, 5_000, None),
-    (1, None, None, 0, 0, None, None),
-    (1, "sandbox", "KWD", 0, 10_000, None, None),  # all of it
-    (1, "sandbox", "CLF", 90_000, 333, None, 1_000_000),  # more than a small amount
-)
 
 # What goes wrong at the bank without anybody having to wait for it.
 FAULTS: Final = (
@@ -102,38 +81,6 @@ WAITS: Final = {
     2 * HOUR: 2,
     DAY + HOUR: 1,
 }
-
-
-class Terminal(SandboxGateway):
-    """The sandbox gateway, which here loses answers without making anybody wait, and remembers what it was paid."""
-
-    def __init__(self) -> None:
-        self.paid: dict[str, int] = {}  # units by its own reference
-
-    async def pay(self, session: GatewaySession, *, now: Any) -> Verdict:
-        if json.loads(session.detail)["outcome"] in (Outcome.ANSWER_LOST, Outcome.CALL_LOST):
-            raise TimeoutError("the answer was lost")
-        return await self.fetch_status(session, now=now)
-
-    async def fetch_status(self, session: GatewaySession, *, now: Any) -> Verdict:
-        verdict = await super().fetch_status(session, now=now)
-        if isinstance(verdict, PaidVerdict):
-            self.paid[verdict.ref] = verdict.amount.units
-        return verdict
-
-
-@dataclass(frozen=True)
-class Shop:
-    """A merchant with what it signs in with, and its account at the bank."""
-
-    merchant: Merchant
-    key: str
-    client_id: str
-    client_secret: str
-    account_id: int
-    bank_client_id: str
-    pix_key: str
-    stray_key: str  # the bank knows it as the shop's, we do not
 
 
 @dataclass(frozen=True)
@@ -199,8 +146,8 @@ class Market:
 
     async def __aenter__(self) -> Self:
         for number, name in enumerate(("Loja Azul", "Loja Verde", "Loja Roxa")):
-            self.shops.append(await self._open_shop(name, number))
-        await self.db.write(self._set_fees)
+            self.shops.append(await open_shop(self.dependencies, self._bank, self.scene, name, number))
+        await self.db.write(lambda tx: set_fees(tx, self.shops, now=self.clock.now()))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -354,62 +301,6 @@ class Market:
         at_the_bank = {("pix", accounts[client_id], e2e_id): 100 * amount for client_id, e2e_id, amount in rows}
         return at_the_bank | {("sandbox", "", ref): units for ref, units in self.terminal.paid.items()}
 
-    async def _open_shop(self, name: str, number: int) -> Shop:
-        scene, now = self.scene, self.clock.now()
-        keys = [f"123e4567-e12b-12d1-a456-42665544{number}{kind:03}" for kind in range(2)]
-        bank_client = {"client_id": f"shop-{number}", "client_secret": f"secret-{number}"}
-        self._bank.open_account(
-            **bank_client, document=cnpj_of(f"11222333000{number}"), name=name, city="SAO PAULO", keys=keys
-        )
-
-        def build(tx: Tx) -> tuple[Shop, Secret]:
-            merchant = scene.merchant(tx, name)
-            owner = merchant.owner
-            for position, slug in enumerate(("sandbox", "pix")):
-                gateways.switch_on(tx, slug, name=slug, owner=owner, position=position, now=now)
-            account_id, token = pix.attach_account(
-                tx,
-                owner=owner,
-                merchant_uuid=merchant.uuid,
-                profile="sandbox",
-                bank_name="Banco Sandbox",
-                bank_ispb="99999001",
-                credentials=bank_client,
-                keys=[detect(keys[0])],
-                ids=scene.ids,
-                keyring=scene.keyring,
-                now=now,
-            )
-            key = merchants.create_api_key(tx, owner=owner, ids=scene.ids, now=now, rate_limit=1_000_000)
-            client_id, secret = scene.credential(tx, merchant)
-            made = Shop(merchant, key.reveal(), client_id, secret.reveal(), account_id, bank_client["client_id"], *keys)
-            return made, token
-
-        shop, token = await self.db.write(build)
-        account = await self.db.read(lambda tx: pix_accounts.account(tx, shop.account_id))
-        assert account is not None
-        hook = f"{PUBLIC_URL}/hooks/pix/{shop.account_id}/{token.reveal()}"
-        await self.tools.receiver(account).ensure_webhook(shop.pix_key, hook)
-        return shop
-
-    def _set_fees(self, tx: Tx) -> None:
-        for shop, gateway, code, fixed, share, least, most in FEE_RULES:
-            tx.run(
-                """
-                insert into fee_rule (merchant_id, gateway, currency, fixed_units, basis_points, min_units, max_units,
-                                      created_at)
-                values (:merchant_id, :gateway, :currency, :fixed, :share, :least, :most, :now)
-                """,
-                merchant_id=None if shop is None else self.shops[shop].merchant.id,
-                gateway=gateway,
-                currency=code,
-                fixed=fixed,
-                share=share,
-                least=least,
-                most=most,
-                now=self.clock.now(),
-            )
-
     async def _tell(self, url: str, body: bytes) -> int:
         """Carry a notification of the bank to us; one in seven gets lost on its way, the first time."""
         if (url, body) not in self.notices:
@@ -437,7 +328,6 @@ class Market:
 
     def _amount(self) -> tuple[str, str]:
         code = self.chance.choice(CURRENCIES)
-        assert code in EXPONENTS
         return code, render(from_minor(self._minor(), currency_of(code)))
 
     def _extras(self) -> dict[str, Any]:
