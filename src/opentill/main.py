@@ -214,7 +214,7 @@ def _loops(assembly: Assembly, stop: asyncio.Event, *, workers: bool) -> dict[st
         found["resume"] = resume_loops(dependencies, stop)
         found["sandbox bank"] = assembly.sandbox.run(tell, stop)
     if not dependencies.settings.embedded:
-        from opentill.db.notify import listen_loop, notify_loop  # loads PostgreSQL's driver
+        from opentill.db.postgres.notify import listen_loop, notify_loop  # loads PostgreSQL's driver
 
         url = dependencies.settings.database_url
         found["wake other processes"] = notify_loop(dependencies.db, url, stop)

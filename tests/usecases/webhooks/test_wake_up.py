@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from opentill.db import open_database
-from opentill.db.notify import listen_loop, notify_loop
+from opentill.db.postgres.notify import listen_loop, notify_loop
 from tests.fakes.receiver import Receiver
 from tests.usecases.webhooks.engine import Bench
 from tests.usecases.webhooks.test_loops import running
@@ -64,14 +64,3 @@ async def test_without_any_notification_an_event_of_another_process_is_found_wit
             await bench.happens(bench.event())
             await receiver.wait_for(1)
             assert time.monotonic() - began < 1.5
-
-
-@pytest.mark.parametrize("loop", ["notify", "listen"])
-async def test_on_sqlite_there_is_nobody_to_wake(sqlite_url: str, loop: str) -> None:
-    stop = asyncio.Event()
-    async with open_database(sqlite_url) as database:
-        if loop == "notify":
-            await notify_loop(database, sqlite_url, stop)
-        else:
-            await listen_loop(sqlite_url, stop.set, stop)
-    assert not stop.is_set()

@@ -1,4 +1,4 @@
-"""Waking other processes on PostgreSQL: a `NOTIFY` after commits that recorded events, and a `LISTEN` for it.
+"""Waking other processes: a `NOTIFY` after commits that recorded events, and a `LISTEN` for it.
 
 Both use connections of their own, outside every transaction: a notifying commit would take a lock that serialises
 all commits of the cluster (webhooks.md §5.2). A lost notification costs one poll interval, nothing else.
@@ -11,7 +11,6 @@ from typing import Any, Final
 import psycopg
 
 from opentill.db.database import Database
-from opentill.db.url import sqlite_path
 
 CHANNEL: Final = "opentill_events"
 NOTIFY_EVERY_S: Final = 0.005
@@ -21,15 +20,13 @@ SEEN_ALL_S: Final = 3600.0
 
 
 async def notify_loop(database: Database, url: str, stop: asyncio.Event) -> None:
-    """Tell other processes of events this one recorded, at most once per 5 ms. Nothing to do on SQLite."""
-    if sqlite_path(url) is None:
-        await _until(stop, _notify(database, url))
+    """Tell other processes of events this one recorded, at most once per 5 ms."""
+    await _until(stop, _notify(database, url))
 
 
 async def listen_loop(url: str, heard: Callable[[], None], stop: asyncio.Event) -> None:
-    """Call *heard* when another process recorded events. Nothing to do on SQLite."""
-    if sqlite_path(url) is None:
-        await _until(stop, _listen(url, heard))
+    """Call *heard* when another process recorded events."""
+    await _until(stop, _listen(url, heard))
 
 
 async def _until(stop: asyncio.Event, work: Any) -> None:
