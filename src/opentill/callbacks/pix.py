@@ -14,6 +14,7 @@ from opentill.kernel.errors import Busy
 from opentill.pix import service
 from opentill.pix.model import Account
 from opentill.pix.port import Hint, RawRequest, UnreadableNotification
+from opentill.web.body import CallerGone, read_whole
 from opentill.web.dependencies import Dependencies
 
 BODY_BYTES_MAX: Final = 1024 * 1024
@@ -30,7 +31,10 @@ class PixCallbacks:
         self._dependencies = dependencies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        status = await self._answer(scope, receive)
+        try:
+            status = await self._answer(scope, receive)
+        except CallerGone:
+            return
         await send(
             {
                 "type": "http.response.start",
@@ -46,7 +50,7 @@ class PixCallbacks:
         address = ADDRESS.fullmatch(scope["path"])
         if address is None or scope["method"] != "POST":
             return 404
-        body = await _body(receive)
+        body = await read_whole(receive, bytes_max=BODY_BYTES_MAX)
         if body is None:
             return 413
         try:
@@ -74,19 +78,3 @@ class PixCallbacks:
         except UnreadableNotification:
             log.warning("unreadable notification", account=account.id, size_bytes=len(body))
             return []
-
-
-async def _body(receive: Receive) -> bytes | None:
-    """Read a body; None where it is larger than allowed, or its sender went away in the middle."""
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return None
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > BODY_BYTES_MAX:
-            return None
-        if not message.get("more_body", False):
-            return b"".join(parts)

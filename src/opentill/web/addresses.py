@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
 Network = IPv4Network | IPv6Network
@@ -59,7 +59,7 @@ def _plain(text: str) -> str:
 
 def _is_address(text: str) -> bool:
     try:
-        address: IPv4Address | IPv6Address = ip_address(text)
+        ip_address(text)
     except ValueError:
         return False
-    return bool(str(address))
+    return True

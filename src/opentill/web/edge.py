@@ -7,22 +7,21 @@ document; whatever stops a call is raised and becomes an answer of the API's own
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Coroutine
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import structlog
 
 from opentill.db import Unavailable
+from opentill.kernel.asgi import Receive, Scope, Send
 from opentill.kernel.errors import Busy, Refused
 from opentill.web import metrics
 from opentill.web.addresses import caller_address
+from opentill.web.body import CallerGone, read_whole
 from opentill.web.dependencies import Dependencies
 from opentill.web.exchange import Answer, Call, Header, printable
 from opentill.web.routes import Routes
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 C = TypeVar("C", bound=Call)
 
 REQUEST_ID_MAX: Final = 128  # characters
@@ -31,15 +30,10 @@ OVERLOADED: Final = "The service cannot do this now. Try again in a moment."
 log = structlog.get_logger("opentill.requests")
 
 
-class CallerGone(Exception):  # noqa: N818 - nobody is left to be told
-    """The caller hung up before the body was complete."""
-
-
 class Edge(ABC, Generic[C]):
     """An API as an ASGI application."""
 
     surface: ClassVar[str]
-    body_bytes_max: ClassVar[int]
 
     def __init__(self, dependencies: Dependencies, routes: Routes[C]) -> None:
         self.dependencies = dependencies
@@ -48,7 +42,7 @@ class Edge(ABC, Generic[C]):
         self._background: set[asyncio.Task[None]] = set()
 
     @abstractmethod
-    def called(self, scope: Message) -> C:
+    def called(self, scope: Scope) -> C:
         """Return the call of a request."""
 
     @abstractmethod
@@ -67,7 +61,7 @@ class Edge(ABC, Generic[C]):
     def headers(self, call: C) -> list[Header]:
         """Return the headers of every answer to this call."""
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError(f"{self.surface} speaks http only, not {scope['type']}")
         started = time.perf_counter()
@@ -120,7 +114,7 @@ class Edge(ABC, Generic[C]):
                 return text
         return self.dependencies.ids.hex(32)
 
-    def _address(self, scope: Message) -> str:
+    def _address(self, scope: Scope) -> str:
         peer = scope["client"][0] if scope.get("client") else None
         if not self._proxies:
             return caller_address(peer, (), ())
@@ -149,23 +143,7 @@ async def read_body(call: Call, receive: Receive, *, bytes_max: int) -> bytes | 
     declared = call.headers.get(b"content-length")
     if declared is not None and declared.isdigit() and int(declared[:15]) > bytes_max:
         return None
-    message = await receive()
-    if message["type"] == "http.request" and not message.get("more_body", False):
-        whole: bytes = message.get("body", b"")
-        return whole if len(whole) <= bytes_max else None
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        if message["type"] != "http.request":
-            raise CallerGone
-        part = message.get("body", b"")
-        size += len(part)
-        if size > bytes_max:
-            return None
-        parts.append(part)
-        if not message.get("more_body", False):
-            return b"".join(parts)
-        message = await receive()
+    return await read_whole(receive, bytes_max=bytes_max)
 
 
 async def _send(send: Send, answer: Answer, headers: list[Header], *, bodiless: bool) -> None:

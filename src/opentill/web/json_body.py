@@ -11,6 +11,12 @@ from opentill.kernel.number import Number
 DEPTH_MAX: Final = 100  # levels of nesting
 DEPTH_MAX_PIX: Final = 32  # pix-api.md §1
 
+# A literal on its way through the encoder. No body holds U+0000, since `read` refuses it.
+_MARK: Final = r'"\u0000'
+_MARKED: Final = re.compile(r'"\\u0000([^"]*)"')
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
+
 
 class MalformedJson(Refused):
     """The body is not the JSON that is expected here."""
@@ -56,9 +62,6 @@ def write(value: object) -> bytes:
     return _encode(value).encode()
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
-
-
 def _not_a_number(constant: str) -> NoReturn:
     raise ValueError(constant)
 
@@ -99,11 +102,6 @@ def _depth(value: Any, limit: int) -> int:
     if limit == 0:
         return 1
     return 1 + max((_depth(item, limit - 1) for item in inside), default=0)
-
-
-# A literal on its way through the encoder. No body holds U+0000, since `read` refuses it.
-_MARK: Final = r'"\u0000'
-_MARKED: Final = re.compile(r'"\\u0000([^"]*)"')
 
 
 def _marked(value: Any) -> Any:

@@ -9,9 +9,6 @@ from opentill.web.exchange import Answer, Call
 
 C = TypeVar("C", bound=Call)
 
-Methods = Mapping[str, "Operation[C]"]
-
-
 PUBLIC: Final = ""  # the permission of what needs no credential
 
 

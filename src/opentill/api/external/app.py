@@ -12,6 +12,7 @@ from opentill.api.external.errors import Stopped
 from opentill.api.external.key_case import CASES, EqualKeysError, snake
 from opentill.api.external.operations import OPERATIONS
 from opentill.api.external.signature import verifies
+from opentill.kernel.asgi import Receive, Scope
 from opentill.kernel.errors import Refused
 from opentill.merchants import service as merchants
 from opentill.merchants.model import PixCredential
@@ -19,7 +20,7 @@ from opentill.web import idempotency, json_body
 from opentill.web.addresses import admitted
 from opentill.web.callers import Callers
 from opentill.web.dependencies import Dependencies
-from opentill.web.edge import Edge, Message, Receive, read_body
+from opentill.web.edge import Edge, read_body
 from opentill.web.exchange import Answer, Header, printable
 from opentill.web.idempotency import Slot
 from opentill.web.rate_limit import Windows
@@ -46,7 +47,7 @@ class ExternalApi(Edge[ExternalCall]):
         self._requests = Windows()
         self._failures = Windows()
 
-    def called(self, scope: Message) -> ExternalCall:
+    def called(self, scope: Scope) -> ExternalCall:
         call = ExternalCall(scope, self.dependencies, arrived_at=self.dependencies.clock.now())
         if sum(name == b"authorization" for name, _ in scope["headers"]) > 1:
             call.headers[b"authorization"] = b""  # two credentials are none

@@ -7,6 +7,7 @@ from opentill.api.merchant.call import MerchantCall
 from opentill.api.merchant.errors import Stopped
 from opentill.api.merchant.once import replay
 from opentill.api.merchant.operations import OPERATIONS
+from opentill.kernel.asgi import Receive, Scope
 from opentill.kernel.clock import Instant
 from opentill.kernel.errors import Invalid, Refused
 from opentill.merchants import service as merchants
@@ -15,7 +16,7 @@ from opentill.web import idempotency, json_body
 from opentill.web.addresses import admitted
 from opentill.web.callers import Callers
 from opentill.web.dependencies import Dependencies
-from opentill.web.edge import Edge, Message, Receive, read_body
+from opentill.web.edge import Edge, read_body
 from opentill.web.exchange import Answer, Header, printable
 from opentill.web.idempotency import AnsweredLately, Finished, Slot
 from opentill.web.rate_limit import Standing, Windows
@@ -27,6 +28,11 @@ ADDRESS_LIMIT: Final = 60  # requests per minute of an address without a valid k
 KEY_MAX: Final = 255  # characters of an Idempotency-Key
 NO_FIELDS: Final[tuple[object, ...]] = (None, [], {})
 BODILESS: Final = frozenset({"GET", "HEAD"})
+FIXED_HEADERS: Final[tuple[Header, ...]] = (
+    (b"x-api-version", b"1.0"),
+    (b"cache-control", b"no-store"),
+    (b"vary", b"User-Agent, Accept"),
+)
 
 
 class MerchantApi(Edge[MerchantCall]):
@@ -40,7 +46,7 @@ class MerchantApi(Edge[MerchantCall]):
         self._windows = Windows()
         self._lately = AnsweredLately()
 
-    def called(self, scope: Message) -> MerchantCall:
+    def called(self, scope: Scope) -> MerchantCall:
         return MerchantCall(scope, self.dependencies, arrived_at=self.dependencies.clock.now())
 
     async def answer(self, call: MerchantCall, receive: Receive) -> Answer:
@@ -141,13 +147,6 @@ class MerchantApi(Edge[MerchantCall]):
         return await self.dependencies.db.read(
             lambda tx: idempotency.look(tx, slot, keyring=keyring, now=call.arrived_at)
         )
-
-
-FIXED_HEADERS: Final[tuple[Header, ...]] = (
-    (b"x-api-version", b"1.0"),
-    (b"cache-control", b"no-store"),
-    (b"vary", b"User-Agent, Accept"),
-)
 
 
 def _authorise(call: MerchantCall, scope: str) -> None:
