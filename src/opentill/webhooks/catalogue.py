@@ -75,7 +75,7 @@ def default_set(dialect: Dialect) -> tuple[str, ...]:
 
 
 def extra_set(dialect: Dialect) -> tuple[str, ...]:
-    """Return what only endpoints that name it get; on the PIX API the operator must allow it too."""
+    """Return what only endpoints that name it get."""
     match dialect:
         case Dialect.MERCHANT:
             return ()
@@ -98,9 +98,10 @@ def in_family(event: str, family: str) -> bool:
     return event.startswith(family[:-1])
 
 
-def unknown_names(names: tuple[str, ...], dialect: Dialect, *, extra: bool = True) -> tuple[str, ...]:
-    """Return the names no event of the dialect answers to, in the order given."""
-    offered = default_set(dialect) + (extra_set(dialect) if extra else ())
+def unknown_names(names: tuple[str, ...], dialect: Dialect) -> tuple[str, ...]:
+    """Return the names nobody may ask for in the dialect, in the order given."""
+    # An endpoint of the PIX API that has extra names keeps them, but none are offered.
+    offered = default_set(dialect) + (() if dialect is Dialect.PIX else extra_set(dialect))
     aliases = MERCHANT_ALIASES if dialect is Dialect.MERCHANT else {}
 
     def known(name: str) -> bool:

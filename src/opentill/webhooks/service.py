@@ -1,6 +1,5 @@
 """Use cases of those who own endpoints: register, look up, delete, test (webhooks.md §4, merchant-api.md §9.13)."""
 
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -11,6 +10,7 @@ from opentill.kernel.errors import Conflict, Fault, Invalid, NotFound
 from opentill.kernel.ids import Ids
 from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Keyring, Secret
+from opentill.outbound.urls import UnreadableHost, split_authority
 from opentill.webhooks import catalogue, endpoint_secrets
 from opentill.webhooks.bodies import render, variant_for
 from opentill.webhooks.model import (
@@ -33,7 +33,6 @@ from opentill.webhooks.store import queue as queue_store
 
 URL_CHARACTERS_MAX: Final = 2048
 DESCRIPTION_CHARACTERS_MAX: Final = 255
-TEST_MESSAGE_CHARACTERS_MAX: Final = 140
 TEST_MESSAGE: Final = "Test event from OpenTill"
 ENDPOINTS_MAX: Final = 20
 PIX_ENDPOINTS_MAX: Final = 5
@@ -69,18 +68,6 @@ class NotActive(Conflict):
         super().__init__("ENDPOINT_NOT_ACTIVE", "Webhook is not active")
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How many endpoints an owner may have, in all and on the PIX API; whether extra PIX events may be named."""
-
-    endpoints_max: int = ENDPOINTS_MAX
-    pix_endpoints_max: int = PIX_ENDPOINTS_MAX
-    pix_extra_events: bool = False
-
-
-LIMITS: Final = Limits()
-
-
 def create_endpoint(
     tx: Tx,
     *,
@@ -92,17 +79,16 @@ def create_endpoint(
     keyring: Keyring,
     now: Instant,
     secret: str | None = None,
-    limits: Limits = LIMITS,
 ) -> tuple[Endpoint, Secret]:
     """Register an active endpoint and return it with its secret, which is shown only now.
 
     Raises `Invalid` with every fault, `EndpointExists` (merchant API only) or `LimitReached`.
     """
-    faults = faults_of(dialect=dialect, url=url, options=options, secret=secret, limits=limits)
+    faults = faults_of(dialect=dialect, url=url, options=options, secret=secret)
     if faults:
         raise Invalid(faults)
     store.lock_owner(tx, owner)
-    _check_room(tx, owner, dialect, limits)
+    _check_room(tx, owner, dialect)
     if dialect is Dialect.MERCHANT and any(same_address(url, e.url) for e in of_surface(tx, owner, dialect)):
         raise EndpointExists
 
@@ -124,20 +110,14 @@ def create_endpoint(
     return made, chosen
 
 
-def faults_of(
-    *, dialect: Dialect, url: str, options: Options, secret: str | None = None, limits: Limits = LIMITS
-) -> list[Fault]:
+def faults_of(*, dialect: Dialect, url: str, options: Options, secret: str | None = None) -> list[Fault]:
     """Return what is wrong with the fields of an endpoint. Addresses are judged when sending, not here."""
     faults = []
     if not _is_url(url):
         faults.append(Fault("url", "INVALID_URL", "URL is invalid"))
     elif dialect is Dialect.PIX and urlsplit(url).scheme != "https" and not options.allow_insecure:
         faults.append(Fault("url", "INVALID_URL", "URL must use HTTPS"))
-    unknown = catalogue.unknown_names(
-        (options.events or ()) + options.excepted,
-        dialect,
-        extra=dialect is not Dialect.PIX or limits.pix_extra_events,
-    )
+    unknown = catalogue.unknown_names((options.events or ()) + options.excepted, dialect)
     if unknown:
         faults.append(Fault("events", "INVALID_EVENTS", f"events: contains invalid events: {', '.join(unknown)}"))
     if secret is not None:
@@ -169,14 +149,6 @@ def of_surface(tx: ReadTx, owner: Owner, dialect: Dialect) -> list[Endpoint]:
         for endpoint in store.of_merchants(tx, [owner.merchant_id])
         if endpoint.owner == owner and endpoint.kind is Kind.REGISTERED and endpoint.dialect is dialect
     ]
-
-
-def find_endpoint(tx: ReadTx, *, owner: Owner, dialect: Dialect, public_id: str) -> Endpoint:
-    """Return one of an owner's endpoints. Raises `EndpointNotFound`, also for another's and for deleted ones."""
-    for endpoint in of_surface(tx, owner, dialect):
-        if endpoint.public_id == public_id:
-            return endpoint
-    raise EndpointNotFound
 
 
 def delete_endpoint(tx: Tx, *, owner: Owner, dialect: Dialect, public_id: str, now: Instant) -> None:
@@ -281,11 +253,11 @@ def _test_event(endpoint: Endpoint, merchant_uuid: str, message: str, now: Insta
     )
 
 
-def _check_room(tx: Tx, owner: Owner, dialect: Dialect, limits: Limits) -> None:
-    if store.count_registered(tx, owner) >= limits.endpoints_max:
-        raise LimitReached(limits.endpoints_max)
-    if dialect is Dialect.PIX and store.count_registered(tx, owner, dialect) >= limits.pix_endpoints_max:
-        raise LimitReached(limits.pix_endpoints_max)
+def _check_room(tx: Tx, owner: Owner, dialect: Dialect) -> None:
+    if store.count_registered(tx, owner) >= ENDPOINTS_MAX:
+        raise LimitReached(ENDPOINTS_MAX)
+    if dialect is Dialect.PIX and store.count_registered(tx, owner, dialect) >= PIX_ENDPOINTS_MAX:
+        raise LimitReached(PIX_ENDPOINTS_MAX)
 
 
 def _store_secret(tx: Tx, endpoint_id: int, secret: Secret, *, keyring: Keyring, now: Instant) -> None:
@@ -304,8 +276,19 @@ def _is_url(text: str) -> bool:
         return False
     return (
         parts.scheme in ("http", "https")
-        and bool(parts.hostname)
-        and "@" not in parts.netloc
+        and _is_authority(parts.netloc)
         and "#" not in text
         and (port is None or port in (80, 443) or port >= 1024)
     )
+
+
+def _is_authority(text: str) -> bool:
+    """Tell whether a text is a host with or without a port, and no address that programs read differently: `0x7f.1`.
+
+    User info is no part of it.
+    """
+    try:
+        split_authority(text)
+    except UnreadableHost:
+        return False
+    return True

@@ -107,7 +107,6 @@ class Bench:
         options: Options = DEFAULTS,
         secret: str | None = None,
         owner: Owner | None = None,
-        limits: service.Limits = service.LIMITS,
     ) -> tuple[Endpoint, Secret]:
         engine = self.engine
         return await self.db.write(
@@ -121,7 +120,6 @@ class Bench:
                 keyring=engine.keyring,
                 now=engine.clock.now(),
                 secret=secret,
-                limits=limits,
             )
         )
 

@@ -90,13 +90,11 @@ def _read(call: ExternalCall, opened: AllowList) -> tuple[str, str | None, Optio
     """Read the fields in the order of their table. Raises Invalid with the first fault."""
     fields = call.fields
     url = _url(call, opened, insecure=fields.get("allow_insecure") is True)
-    options = Options(
-        events=_named_events(fields),
-        allow_insecure=flag(fields, "allow_insecure"),
-    )
+    events = _named_events(fields)
+    insecure = flag(fields, "allow_insecure")
     secret = _secret(fields)
     description = text(fields, "description", characters_max=DESCRIPTION_MAX)
-    return url, secret, Options(options.events, allow_insecure=options.allow_insecure, description=description)
+    return url, secret, Options(events, allow_insecure=insecure, description=description)
 
 
 def _url(call: ExternalCall, opened: AllowList, *, insecure: bool) -> str:
