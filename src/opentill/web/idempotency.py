@@ -25,6 +25,31 @@ LOCK_NOT_AVAILABLE: Final = "55P03"  # PostgreSQL's name for having waited that 
 REUSED: Final = "IDEMPOTENCY_KEY_REUSED"
 IN_PROGRESS: Final = "IDEMPOTENCY_IN_PROGRESS"
 
+_HERE: Final = """
+         where merchant_id = :merchant_id and mode = :mode and surface = :surface and scope = :scope and key = :key"""
+_ROW: Final = """:merchant_id, :mode, :surface, :scope, :key, :fingerprint, :state, :status, :sealed_body,
+                   :now, :locked_until, :expires_at"""
+_TAKE: Final = """
+            insert into idempotency (merchant_id, mode, surface, scope, key, fingerprint, state, status, sealed_body,
+                                     created_at, locked_until_at, expires_at)
+            {row}
+            on conflict (merchant_id, mode, surface, scope, key) do update
+               set fingerprint = excluded.fingerprint, state = excluded.state, status = excluded.status,
+                   sealed_body = excluded.sealed_body,
+                   chosen = case when idempotency.expires_at > :now then idempotency.chosen end,
+                   created_at = excluded.created_at, locked_until_at = excluded.locked_until_at,
+                   expires_at = excluded.expires_at
+             where idempotency.expires_at <= :now or idempotency.state = 'free'
+                or (idempotency.state = 'running' and idempotency.locked_until_at <= :now)
+            returning chosen
+"""
+# PostgreSQL waits for another transaction that is about to take the key; this statement says for how long.
+_PATIENT: Final = f"""with patience as materialized (select set_config('lock_timeout', '{WAIT_MS}', true)) """
+_TAKING: Final = {
+    "sqlite": _TAKE.format(row=f"values ({_ROW})"),
+    "postgres": _PATIENT + _TAKE.format(row=f"select {_ROW} from patience where true"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
@@ -175,30 +200,19 @@ def release(tx: Tx, slot: Slot, claimed: Claimed, *, forget: bool = False) -> No
     )
 
 
-_HERE: Final = """
-         where merchant_id = :merchant_id and mode = :mode and surface = :surface and scope = :scope and key = :key"""
-_ROW: Final = """:merchant_id, :mode, :surface, :scope, :key, :fingerprint, :state, :status, :sealed_body,
-                   :now, :locked_until, :expires_at"""
-_TAKE: Final = """
-            insert into idempotency (merchant_id, mode, surface, scope, key, fingerprint, state, status, sealed_body,
-                                     created_at, locked_until_at, expires_at)
-            {row}
-            on conflict (merchant_id, mode, surface, scope, key) do update
-               set fingerprint = excluded.fingerprint, state = excluded.state, status = excluded.status,
-                   sealed_body = excluded.sealed_body,
-                   chosen = case when idempotency.expires_at > :now then idempotency.chosen end,
-                   created_at = excluded.created_at, locked_until_at = excluded.locked_until_at,
-                   expires_at = excluded.expires_at
-             where idempotency.expires_at <= :now or idempotency.state = 'free'
-                or (idempotency.state = 'running' and idempotency.locked_until_at <= :now)
-            returning chosen
-"""
-# PostgreSQL waits for another transaction that is about to take the key; this statement says for how long.
-_PATIENT: Final = f"""with patience as materialized (select set_config('lock_timeout', '{WAIT_MS}', true)) """
-_TAKING: Final = {
-    "sqlite": _TAKE.format(row=f"values ({_ROW})"),
-    "postgres": _PATIENT + _TAKE.format(row=f"select {_ROW} from patience where true"),
-}
+def purge(tx: Tx, *, now: Instant, rows_max: int) -> int:
+    """Remove keys that count as absent already, those first that have for longest; return how many."""
+    return tx.run(
+        """
+        delete from idempotency
+         where (merchant_id, mode, surface, scope, key) in (
+               select merchant_id, mode, surface, scope, key from idempotency
+                where expires_at <= :now order by expires_at limit :most)
+           and expires_at <= :now  -- asked again of the row as it is once it is locked: a request may renew it
+        """,
+        now=now,
+        most=rows_max,
+    )
 
 
 def _take(

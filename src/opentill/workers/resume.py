@@ -14,7 +14,9 @@ import structlog
 from opentill.kernel.clock import DAY, Instant
 from opentill.payments import flow, pix_flow
 from opentill.payments.tools import Tools
+from opentill.web import idempotency
 from opentill.web.dependencies import Dependencies
+from opentill.workers import store
 from opentill.workers.repeat import repeat
 
 HINTS_S: Final = 0.5
@@ -25,6 +27,8 @@ SWEEP_S: Final = 15.0  # looks whose turn it is; each account is swept every thr
 HEARTBEAT_S: Final = 15.0
 PURGE_S: Final = 3_600.0
 PURGE_ROWS_MAX: Final = 500  # in one transaction
+CALLBACKS_KEPT: Final = 90 * DAY
+BEATS_KEPT: Final = DAY  # of processes that are gone
 
 log = structlog.get_logger("opentill.workers")
 
@@ -65,44 +69,15 @@ def _rounds(
 
 async def _purge(dependencies: Dependencies) -> bool:
     """Remove idempotency keys that count as absent already, and raw callbacks nobody needs any more."""
-    now = dependencies.clock.now()
-    keys = await dependencies.db.write(
-        lambda tx: tx.run(
-            """
-            delete from idempotency
-             where (merchant_id, mode, surface, scope, key) in (
-                   select merchant_id, mode, surface, scope, key from idempotency
-                    where expires_at <= :now order by expires_at limit :most)
-               and expires_at <= :now  -- asked again of the row as it is once it is locked: a request may renew it
-            """,
-            now=now,
-            most=PURGE_ROWS_MAX,
-        )
-    )
-    callbacks = await dependencies.db.write(
-        lambda tx: tx.run(
-            """
-            delete from provider_callback
-             where id in (select id from provider_callback where received_at <= :before order by id limit :most)
-            """,
-            before=Instant(now - 90 * DAY),
-            most=PURGE_ROWS_MAX,
-        )
-    )
+    db, now = dependencies.db, dependencies.clock.now()
+    before = Instant(now - CALLBACKS_KEPT)
+    keys = await db.write(lambda tx: idempotency.purge(tx, now=now, rows_max=PURGE_ROWS_MAX))
+    callbacks = await db.write(lambda tx: store.purge_callbacks(tx, before=before, rows_max=PURGE_ROWS_MAX))
     return max(keys, callbacks) >= PURGE_ROWS_MAX
 
 
 async def _beat(dependencies: Dependencies) -> bool:
     """Say that this process's workers are alive."""
-    now = dependencies.clock.now()
-    await dependencies.db.write(
-        lambda tx: tx.run(
-            """
-            insert into worker_heartbeat (worker, started_at, seen_at) values (:worker, :now, :now)
-            on conflict (worker) do update set seen_at = :now
-            """,
-            worker=f"{socket.gethostname()}:{os.getpid()}",
-            now=now,
-        )
-    )
+    now, worker = dependencies.clock.now(), f"{socket.gethostname()}:{os.getpid()}"
+    await dependencies.db.write(lambda tx: store.beat(tx, worker=worker, now=now, forget=Instant(now - BEATS_KEPT)))
     return False
