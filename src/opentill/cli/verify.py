@@ -1,4 +1,4 @@
-"""`opentill verify`: recompute the books with slow, obvious code and name every row that disagrees."""
+"""`opentill verify`: recompute the books with slow, obvious code and name every row that disagrees or is forgotten."""
 
 import asyncio
 import json
@@ -10,13 +10,17 @@ import typer
 from opentill.cli.options import Data, Json
 from opentill.cli.prepare import prepare
 from opentill.db import ReadTx, open_database
+from opentill.kernel.clock import SystemClock
 from opentill.ledger import verification as books
 from opentill.payments import verification as payments
 from opentill.settings import Settings
+from opentill.webhooks import verification as webhooks
 
 
 def verify(data: Data = None, as_json: Json = False) -> None:
-    """Recompute every balance, state and total from what was recorded. Exits with 1 if anything disagrees.
+    """Recompute every balance, state and total from what was recorded, and look for work nobody does.
+
+    Exits with 1 if anything disagrees.
 
     Reads one snapshot; payments go on meanwhile.
     """
@@ -34,8 +38,10 @@ def verify(data: Data = None, as_json: Json = False) -> None:
 
 
 async def _verify(settings: Settings) -> dict[str, Any]:
+    now = SystemClock().now()
+
     def audit(tx: ReadTx) -> dict[str, Any]:
-        faults = [*books.find_faults(tx), *payments.find_faults(tx)]
+        faults = [*books.find_faults(tx), *payments.find_faults(tx), *webhooks.find_faults(tx, now=now)]
         return {"counted": payments.counts(tx), "faults": faults}
 
     async with open_database(settings.database_url) as database:

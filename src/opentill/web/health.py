@@ -6,7 +6,7 @@ from opentill.db import DatabaseError, ReadTx
 from opentill.kernel.clock import MINUTE, Instant
 from opentill.web.dependencies import Dependencies
 from opentill.web.json_body import write
-from opentill.webhooks.queries import figures
+from opentill.webhooks.queries import oldest_due_us, workers_seen_at
 
 WORKER_SILENT: Final = 2 * MINUTE
 DELIVERY_LATE: Final = 5 * MINUTE
@@ -31,10 +31,9 @@ async def ready(dependencies: Dependencies) -> tuple[int, bytes]:
 def find_problems(tx: ReadTx, now: Instant) -> list[str]:
     """Return what is late, as sentences."""
     problems = []
-    seen = tx.one_or_none("select max(seen_at) as seen_at from worker_heartbeat")
-    if seen is None or seen["seen_at"] is None or now - seen["seen_at"] > WORKER_SILENT:
+    seen_at = workers_seen_at(tx)
+    if seen_at is None or now - seen_at > WORKER_SILENT:
         problems.append("no worker has been heard of for two minutes")
-    engine = figures(tx, now=now)
-    if engine.oldest_due_us > DELIVERY_LATE:
+    if oldest_due_us(tx, now=now) > DELIVERY_LATE:
         problems.append("a webhook delivery is overdue by more than five minutes")
     return problems

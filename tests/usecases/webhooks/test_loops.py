@@ -14,7 +14,7 @@ from opentill.kernel.ids import SystemIds
 from opentill.outbound import AllowList, Outbound
 from opentill.webhooks.engine import Engine
 from opentill.webhooks.model import DeliveryState, Options
-from opentill.webhooks.queries import figures, orphans
+from opentill.webhooks.queries import oldest_due_us, orphans
 from opentill.workers.deliver import deliver_loop
 from opentill.workers.plan import plan_loop
 from tests.fakes.receiver import Received, Receiver
@@ -84,7 +84,7 @@ async def test_events_recorded_while_the_loops_run_are_delivered_and_verify(benc
     assert {request.header("user-agent") for request in requests} == {"OpenTill-Webhook/0.1.0"}
     now = SystemClock().now()
     assert (await database.read(lambda tx: orphans(tx, now=now))).total == 0
-    assert (await database.read(lambda tx: figures(tx, now=now))).oldest_due_us == 0
+    assert await database.read(lambda tx: oldest_due_us(tx, now=now)) == 0
 
 
 async def test_an_idle_engine_sends_an_event_at_once(bench: Bench, database: Database) -> None:

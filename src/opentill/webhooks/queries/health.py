@@ -13,24 +13,7 @@ DUE_GRACE: Final = 10 * MINUTE
 LEASE_GRACE: Final = MINUTE
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """Where the engine stands: events to plan, and how long the oldest delivery has been due."""
-
-    unplanned: int
-    oldest_due_us: int
-
-
-def figures(tx: ReadTx, *, now: Instant) -> Figures:
-    """Count unfinished work. Finished deliveries are not counted: that would grow with history."""
-    found = tx.one_or_none("select count(*) as n from event where plan_state <> 1 and plan_state = 0")
-    return Figures(
-        unplanned=0 if found is None else int(found["n"]),
-        oldest_due_us=_oldest_due(tx, now=now),
-    )
-
-
-def _oldest_due(tx: ReadTx, *, now: Instant) -> int:
+def oldest_due_us(tx: ReadTx, *, now: Instant) -> int:
     """Return for how many microseconds the oldest due delivery of an active endpoint and open lane has waited."""
     first = """
            (select case when d.due_at > d.created_at then d.due_at else d.created_at end from webhook_delivery d
@@ -96,3 +79,9 @@ def orphans(tx: ReadTx, *, now: Instant) -> Orphans:
                                                      where s.endpoint_id = e.id and s.retires_at is null)))"""
         ),
     )
+
+
+def workers_seen_at(tx: ReadTx) -> Instant | None:
+    """Return when a worker of any process last said it is alive; None if none ever did."""
+    row = tx.one_or_none("select max(seen_at) as seen_at from worker_heartbeat")
+    return None if row is None or row["seen_at"] is None else Instant(row["seen_at"])
