@@ -99,6 +99,13 @@ async def test_a_sixth_endpoint_waits_for_one_to_be_removed(house: House) -> Non
     assert (await house.pix("POST", "/webhooks", HOOK)).status == 201
 
 
+@pytest.mark.parametrize("host", ["2130706433", "0x7f.1", "0177.0.0.1", "127.1"])
+async def test_an_address_in_a_disguise_is_no_url(house: House, host: str) -> None:
+    answer = await house.pix("POST", "/webhooks", {"url": f"https://{host}/hook"})
+
+    assert (answer.status, answer.json()["detail"]) == (422, "URL is invalid")
+
+
 async def test_a_merchant_may_open_its_own_private_receiver(house: House) -> None:
     await house.run(
         "update merchant set outbound_allow = :allow where id = :id", allow='["127.0.0.1"]', id=house.shop.merchant.id
