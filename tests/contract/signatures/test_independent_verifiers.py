@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from opentill.kernel.clock import SystemClock
-from opentill.kernel.ids import SystemIds
+from opentill.kernel.ids import SeededIds
 from opentill.kernel.secret import Secret
 from opentill.webhooks import endpoint_secrets
 from opentill.webhooks.model import Dialect, SignatureFormat, SigningSecrets
 from opentill.webhooks.signing import Attempt, headers, standard_form
 
-IDS = SystemIds(SystemClock())
+IDS = SeededIds(7, SystemClock())  # the same names of tests in every process
 SECRETS = [
     endpoint_secrets.generate(Dialect.MERCHANT, IDS).reveal(),
     endpoint_secrets.generate(Dialect.PIX, IDS).reveal(),
