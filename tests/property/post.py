@@ -51,17 +51,17 @@ class Post:
         )
 
     async def open(self) -> None:
-        """Register an endpoint of each dialect for each shop."""
+        """Register an endpoint of each API for each shop."""
         for shop in self._market.shops:
-            for dialect in Dialect:
+            for dialect in (Dialect.MERCHANT, Dialect.PIX):
                 await self._market.db.write(lambda tx, s=shop, d=dialect: self._register(tx, s.merchant.owner, d))
 
     async def deliver(self) -> None:
         """Plan what was recorded and send what is due, until nothing is."""
         engine, db = self.engine, self._market.db
         await db.write(lambda tx: partitions.keep_ahead(tx, now=engine.clock.now()))
-        while (await db.write(lambda tx: planning.plan(tx, ids=engine.ids, now=engine.clock.now()))).seqs:
-            pass
+        while (planned := await db.write(lambda tx: planning.plan(tx, ids=engine.ids, now=engine.clock.now()))).seqs:
+            assert not planned.faults
         for _ in range(ROUNDS_MAX):
             if not await self._round():
                 return
