@@ -72,6 +72,7 @@ def add_measuring_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--rounds", type=int, help="rounds of each measurement, for a quick look")
     command.add_argument("--seconds", type=float, help="seconds of each round, for a quick look")
     command.add_argument("--warmup", type=float, help="seconds before the first round, for a quick look")
+    command.add_argument("--repetitions", type=int, help="how often an unstable measurement is repeated")
     command.add_argument("--foreign-cpu-max", type=float, help="share of the machine others may use in a round")
     command.add_argument("--payments", type=int, default=runs.PAYMENTS, help="payments stored before reads")
 
@@ -81,6 +82,7 @@ def protocol(chosen: argparse.Namespace, standard: Protocol) -> Protocol:
         "rounds": chosen.rounds,
         "seconds": chosen.seconds,
         "warmup_s": chosen.warmup,
+        "repetitions_max": chosen.repetitions,
         "foreign_cpu_max": chosen.foreign_cpu_max,
     }
     return replace(standard, **{name: value for name, value in given.items() if value is not None})

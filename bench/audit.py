@@ -15,6 +15,7 @@ from bench.results import Found
 from opentill.db import Options
 from opentill.db import sqlite as product_sqlite
 from opentill.db.postgres.connection import connect as connect_postgres
+from opentill.db.url import sqlite_path
 
 if TYPE_CHECKING:
     from bench.session import Session
@@ -52,10 +53,16 @@ def count_payments(install: Install) -> int:
 
 def query(install: Install, sql: str) -> Sequence[Any]:
     """Ask the database itself, beside the product."""
-    if install.embedded:
-        with closing(sqlite3.connect(install.data / "opentill.db")) as connection:
+    return ask(install.url, sql)
+
+
+def ask(url: str, sql: str) -> Sequence[Any]:
+    """Ask the database at *url*."""
+    path = sqlite_path(url)
+    if path:
+        with closing(sqlite3.connect(path)) as connection:
             return connection.execute(sql).fetchall()
-    with psycopg.connect(install.database_url) as server:
+    with psycopg.connect(url) as server:
         return server.execute(sql).fetchall()
 
 

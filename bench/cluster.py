@@ -59,8 +59,8 @@ class Cluster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for name in self.databases:
-            self.execute("drop database if exists {} with (force)", name)
+        for name in list(self.databases):
+            self.drop(name)
         if self.process:
             self.process.send_signal(2)
             self.process.wait(30)
@@ -104,6 +104,12 @@ class Cluster:
         self.execute("create database {} template {}", name, template)
         self.databases.append(name)
         return self.address(name)
+
+    def drop(self, name: str) -> None:
+        """Drop a database of ours, if there is one."""
+        if name in self.databases:
+            self.execute("drop database if exists {} with (force)", name)
+            self.databases.remove(name)
 
     def address(self, name: str) -> str:
         return urlsplit(self.url)._replace(path=f"/{name}").geturl()

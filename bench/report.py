@@ -27,7 +27,7 @@ def limits(result: Mapping[str, Any]) -> list[str]:
     """Return the table of a run that measured limits only."""
     lines = ["| limit | mode | median | rounds |", "|---|---|---|---|"]
     for found in result["limits"]:
-        rounds = ", ".join(f"{value:,.4g}" for value in found["rounds"])
+        rounds = ", ".join(quantity(value, "") for value in found["rounds"])
         lines.append(f"| {found['id']} | {found['mode']} | {quantity(found['value'], found['unit'])} | {rounds} |")
     return lines
 
@@ -123,4 +123,4 @@ def noted(bar: Mapping[str, Any]) -> bool:
 def quantity(number: float, unit: str) -> str:
     """Write a number with its unit: 2,608/s, 1.2 ms."""
     text = f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
-    return f"{text}/s" if unit == "1/s" else f"{text} {unit}".strip()
+    return text + unit[1:] if unit.startswith("1/s") else f"{text} {unit}".strip()

@@ -11,7 +11,6 @@ Subject = Callable[[float], float]
 """Works for the given seconds and returns what it reached."""
 
 SPREAD_MAX = 0.25
-REPETITIONS_MAX = 3
 TRIES_PER_ROUND = 4
 
 
@@ -23,6 +22,7 @@ class Protocol:
     seconds: float = 8.0
     warmup_s: float = 3.0
     pause_s: float = 0.2
+    repetitions_max: int = 3
     foreign_cpu_max: float = FOREIGN_CPU_MAX
 
 
@@ -121,11 +121,11 @@ def settled(
     foreign: ForeignCpu,
     noise: Noise,
 ) -> Series:
-    """Measure until every ratio of *pairs* is stable, at most three times; keep each at its first stable value."""
+    """Measure until every ratio of *pairs* is stable, as often as the protocol allows; keep each at its first stable value."""
     for work in subjects.values():
         work(protocol.warmup_s)
     kept: dict[tuple[str, str], Ratio] = {}
-    for _ in range(REPETITIONS_MAX):
+    for _ in range(protocol.repetitions_max):
         series = interleaved(subjects, protocol, foreign, noise)
         if not series.complete:
             break

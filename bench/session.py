@@ -6,6 +6,7 @@ the product and records its statements once.
 
 import json
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -88,33 +89,31 @@ class Session:
     @cached_property
     def server(self) -> Server:
         """The product with its workers, running until the session ends."""
-        assert self.request
-        assert self.raw_database  # a copy is made while nobody writes
-        assert self.runner_database
+        assert self.pristine  # copied while nobody writes
         return self.stack.enter_context(serving(self.install))
 
     @cached_property
-    def raw_database(self) -> str:
-        """A copy of the product's database for the raw loops."""
-        return self.copy("raw")
-
-    @cached_property
-    def runner_database(self) -> str:
-        """A copy of the product's database for the runner alone."""
-        return self.copy("runner")
-
-    def copy(self, name: str) -> str:
-        """Copy the database as it was after recording; return the address of the copy."""
+    def pristine(self) -> str:
+        """The database as it was after recording: a file, or the name of a template."""
         assert self.request
         if self.cluster:
-            return self.cluster.create(f"opentill_{name}", template="opentill")
-        path = self.work / f"{name}.db"
-        with (
-            closing(sqlite3.connect(self.install.data / "opentill.db")) as ours,
-            closing(sqlite3.connect(path)) as copy,
-        ):
+            self.cluster.create("opentill_pristine", template="opentill")
+            return "opentill_pristine"
+        path = self.work / "pristine.db"
+        original = self.install.data / "opentill.db"
+        with closing(sqlite3.connect(original)) as ours, closing(sqlite3.connect(path)) as copy:
             ours.backup(copy)
-        return f"sqlite:///{path}"
+        return str(path)
+
+    def fresh_database(self, name: str = "raw") -> str:
+        """Return the address of a fresh copy, in place of the last of this name: no round works on another's rows."""
+        if self.cluster:
+            self.cluster.drop(f"opentill_{name}")
+            return self.cluster.create(f"opentill_{name}", template=self.pristine)
+        path = self.work / f"{name}.db"
+        for leftover in self.work.glob(f"{name}.db*"):
+            leftover.unlink()
+        return f"sqlite:///{shutil.copyfile(self.pristine, path)}"
 
     def load(self, templates: Sequence[str], *, connections: int, seconds: float, **more: object) -> Load:
         """Send requests to the product."""
@@ -133,15 +132,15 @@ class Session:
         self.not_accepted += sum(load.statuses.values()) - load.accepted
         return load
 
-    def raw_sqlite(self, group: int, seconds: float) -> dict[str, float]:
-        """L3 with a group of one, else L4."""
-        path = self.raw_database.removeprefix("sqlite:///")
+    def raw_sqlite(self, group: int, seconds: float, database: str = "") -> dict[str, float]:
+        """L3 with a group of one, else L4; on a fresh database if none is named."""
+        path = (database or self.fresh_database()).removeprefix("sqlite:///")
         words = ["--database", path, "--statements", self.statements_path, "--seconds", seconds, "--group", group]
         return self.tool("bench.limits.raw_sqlite", *words)
 
-    def raw_psycopg(self, connections: int, seconds: float) -> dict[str, float]:
-        """L5 with *connections* slots."""
-        words = ["--database", self.raw_database, "--statements", self.statements_path]
+    def raw_psycopg(self, connections: int, seconds: float, database: str = "") -> dict[str, float]:
+        """L5 with *connections* slots; on a fresh database if none is named."""
+        words = ["--database", database or self.fresh_database(), "--statements", self.statements_path]
         words += ["--seconds", seconds, "--connections", connections]
         return self.tool("bench.limits.raw_psycopg", *words)
 

@@ -15,6 +15,8 @@ from bench.scenarios.create import CONNECTIONS, GROUP, pgbench
 from bench.session import POOL_SIZE, Session
 from bench.webhooks.sink import make_certificate, receiving
 
+FILL_S = 2.0
+
 
 def measure(session: Session) -> None:
     """Measure each limit in turns with the others and keep it for the report."""
@@ -61,7 +63,7 @@ def databases(session: Session) -> dict[str, Subject]:
 def one_function(session: Session) -> Subject:
     """The recorded statements as one call."""
     assert session.cluster
-    programs, url = session.cluster.programs, session.raw_database
+    programs, url = session.cluster.programs, session.fresh_database("function")
     with psycopg.connect(url, autocommit=True) as server:
         server.execute(function.definition(session.request).encode())
     path = session.work / "function.pgbench"
@@ -70,15 +72,19 @@ def one_function(session: Session) -> Subject:
 
 
 def bulk(session: Session) -> dict[str, Subject]:
-    """L8 and L9 read what the raw loops have written so far."""
-    output = session.work / "export.csv"
+    """L8 and L9 read a copy that a raw loop has filled."""
+    output, filled = session.work / "export.csv", session.fresh_database("filled")
+    if session.cluster:
+        session.raw_psycopg(POOL_SIZE, FILL_S, filled)
+    else:
+        session.raw_sqlite(GROUP, FILL_S, filled)
 
     def exported(_: float) -> float:
         if session.cluster:
-            return export.postgres_rows_per_second(session.cluster.programs, session.raw_database, output)
-        return export.sqlite_rows_per_second(Path(session.raw_database.removeprefix("sqlite:///")), output)
+            return export.postgres_rows_per_second(session.cluster.programs, filled, output)
+        return export.sqlite_rows_per_second(Path(filled.removeprefix("sqlite:///")), output)
 
-    works: dict[str, Subject] = {"L9": lambda _: total.milliseconds(session.install)}
+    works: dict[str, Subject] = {"L9": lambda _: total.milliseconds(filled)}
     if session.cluster or shutil.which("sqlite3"):
         works["L8"] = exported
     return works

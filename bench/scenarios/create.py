@@ -52,4 +52,5 @@ def pgbench(session: Session, seconds: float) -> float:
     assert session.cluster
     path = session.work / "creation.pgbench"
     path.write_text(script(session.request))
-    return requests_per_second(session.cluster.programs, session.raw_database, path, clients=POOL_SIZE, seconds=seconds)
+    url = session.fresh_database()
+    return requests_per_second(session.cluster.programs, url, path, clients=POOL_SIZE, seconds=seconds)

@@ -26,7 +26,7 @@ def measure(wanted: Sequence[Bar], session: Session) -> Sequence[Found]:
     """Measure the runner and the raw loop over the same driver in turns."""
 
     def runner(seconds: float) -> float:
-        words = ["--database", session.runner_database, "--statements", session.statements_path]
+        words = ["--database", session.fresh_database("runner"), "--statements", session.statements_path]
         return session.tool(__name__, *words, "--seconds", seconds)["rate"]
 
     limit = "L5" if session.cluster else "L4"
