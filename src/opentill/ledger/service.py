@@ -1,7 +1,6 @@
 """Posting. The database expands the one row into postings and balances, or refuses it."""
 
 import json
-
 from typing import Final
 
 from opentill.db import Tx
