@@ -31,8 +31,9 @@ def test_a_second_server_on_the_same_folder_is_refused_and_told_where_the_first_
     assert "Traceback" not in second.stderr
 
 
-def test_set_up_prints_a_link_to_the_running_server(server: Server) -> None:
-    printed = opentill("setup", data=server.data)
+def test_set_up_prints_a_link_to_the_running_server(tmp_path: Path) -> None:
+    with started(tmp_path / "data") as server:
+        printed = opentill("setup", data=server.data)
 
     assert printed.returncode == 0
     assert f"{server.url}/setup/" in printed.stdout

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from opentill import ledger
 from opentill.db import ReadTx, Tx
 from opentill.events import Event, record
 from opentill.kernel.clock import SECOND, Instant
@@ -15,10 +14,9 @@ from opentill.kernel.errors import NotFound
 from opentill.kernel.ids import Ids
 from opentill.kernel.money import Money, from_minor
 from opentill.kernel.secret import Keyring
-from opentill.ledger import SUSPENSE, Journal
 from opentill.merchants.fees import fee_of
 from opentill.merchants.model import Merchant
-from opentill.payments import review, rules, service, store
+from opentill.payments import booking, rules, service, store
 from opentill.payments.documents import merchant_part, payment_event
 from opentill.payments.model import Detail, Order, Payment, PaymentStatus, Receipt, SessionState
 from opentill.pix import service as pix
@@ -246,37 +244,25 @@ def receipt_part(
 def _complete(tx: Tx, payment: Payment, charge: Charge, receipt: Receipt, *, ids: Ids, now: Instant) -> None:
     """The exact amount arrived: the charge is paid, and with it the payment, unless that was paid otherwise."""
     fee = fee_of(tx, receipt.amount, gateway=GATEWAY, owner=payment.owner)
-    decision = rules.receive(payment, receipt, fee=fee, now=now)
-    late = charge.state in (State.EXPIRED, State.CANCELLED)
-    if isinstance(decision, rules.Parked):
-        _hold(tx, payment, charge, receipt, now=now)
+    match rules.receive(payment, receipt, fee=fee, now=now):
+        case rules.Parked():
+            _hold(tx, payment, charge, receipt, now=now)
+        case rules.Repeated():
+            _receive_again(tx, payment, charge, receipt, ids=ids, now=now)
+        case rules.Paid(completed):
+            late = completed.late or charge.state in (State.EXPIRED, State.CANCELLED)
+            _pay(tx, replace(completed, late=late), charge, receipt, ids=ids, now=now)
+
+
+def _pay(tx: Tx, paid: Payment, charge: Charge, receipt: Receipt, *, ids: Ids, now: Instant) -> None:
+    """Complete a payment and its charge (C5, C11)."""
+    if not booking.complete(tx, receipt, paid, now=now):
         return
-    if isinstance(decision, rules.Repeated):
-        _receive_again(tx, payment, charge, receipt, ids=ids, now=now)
-        return
-    if (
-        store.insert_receipt(
-            tx,
-            receipt,
-            public_id=None,
-            payment_id=payment.id,
-            fee=fee,
-            origin="charge",
-            state="booked",
-            late=late,
-            now=now,
-        )
-        is None
-    ):
-        return
-    paid = replace(decision.payment, late=decision.payment.late or late)
     completed = pix.settle(tx, charge, State.COMPLETED, now=now)
-    session = store.open_session(tx, payment.id, owner=payment.owner)
+    session = store.open_session(tx, paid.id, owner=paid.owner)
     if session is not None and session.gateway == GATEWAY:
         store.update_session(tx, session, state=SessionState.PAID, now=now, provider_ref=receipt.ref)
-    store.update(tx, paid)
     service.end_try(tx, paid, now=now)
-    ledger.post(tx, rules.paid_journal(paid, receipt), now=now)
     record(
         tx,
         payment_event(
@@ -285,7 +271,7 @@ def _complete(tx: Tx, payment: Payment, charge: Charge, receipt: Receipt, *, ids
             at=now,
             pix_type="pix.charge.paid",
             charge=charge_part(completed),
-            receipt=receipt_part(receipt, charge.id, fee=fee, origin="charge", late=paid.late),
+            receipt=receipt_part(receipt, charge.id, fee=paid.fee, origin="charge", late=paid.late),
         ),
         ids=ids,
     )
@@ -293,7 +279,7 @@ def _complete(tx: Tx, payment: Payment, charge: Charge, receipt: Receipt, *, ids
 
 def _receive_again(tx: Tx, payment: Payment, charge: Charge, receipt: Receipt, *, ids: Ids, now: Instant) -> None:
     """Money for a payment that is complete already: the merchant's, in a row of its own (C12)."""
-    parts = {"charge": charge_part(charge)}
+    parts = {"merchant": merchant_part(payment), "charge": charge_part(charge)}
     _credit(tx, receipt, payment=payment, origin="repeat", parts=parts, ids=ids, now=now)
     if charge.state is not State.COMPLETED:
         pix.settle(tx, charge, State.COMPLETED, now=now)
@@ -305,25 +291,11 @@ def _receive_direct(
     """Money without a charge: the key's owner gets it; with no owner it waits in suspense (L14)."""
     owned = arrived.key is None or charges.owns_key(tx, account.id, arrived.key, owner=account.owner)
     if owned:
-        _credit(tx, receipt, payment=None, origin="direct", parts={}, account=account, ids=ids, now=now)
+        parts = {"merchant": {"uuid": account.merchant_uuid, "account_id": account.owner.account_id}}
+        _credit(tx, receipt, payment=None, origin="direct", parts=parts, ids=ids, now=now)
         return
-    nothing = Money(0, BRL)
-    receipt_row = store.insert_receipt(
-        tx,
-        receipt,
-        public_id=receipt_id(ids, now),
-        payment_id=None,
-        fee=nothing,
-        origin="direct",
-        state="suspense",
-        late=False,
-        now=now,
-    )
-    if receipt_row is None:
-        return
-    entries = (rules.account_of(receipt).debit(receipt.amount), SUSPENSE.credit(receipt.amount))
-    ledger.post(tx, Journal(receipt.owner, "receipt.unowned", "receipt", str(receipt_row), entries), now=now)
-    review.open_receipt(tx, receipt, "nobody owns the key it was paid to", receipt_id=receipt_row, now=now)
+    reason = "nobody owns the key it was paid to"
+    booking.suspend(tx, receipt, reason, public_id=receipt_id(ids, now), now=now)
 
 
 def _credit(
@@ -335,27 +307,13 @@ def _credit(
     parts: Mapping[str, Any],
     ids: Ids,
     now: Instant,
-    account: Account | None = None,
 ) -> None:
     """Book money that completes no payment (L1) and say so."""
     fee = fee_of(tx, receipt.amount, gateway=GATEWAY, owner=receipt.owner)
     public_id = receipt_id(ids, now)
-    receipt_row = store.insert_receipt(
-        tx,
-        receipt,
-        public_id=public_id,
-        payment_id=payment.id if payment else None,
-        fee=fee,
-        origin=origin,
-        state="booked",
-        late=False,
-        now=now,
-    )
-    if receipt_row is None:
+    payment_id = payment.id if payment else None
+    if not booking.credit(tx, receipt, fee=fee, origin=origin, payment_id=payment_id, public_id=public_id, now=now):
         return
-    ledger.post(tx, rules.credited_journal(receipt, str(receipt_row), fee=fee), now=now)
-    shown = {**parts, "receipt": receipt_part(receipt, public_id, fee=fee, origin=origin)}
-    merchant = merchant_part(payment) if payment else _merchant_of(account)
     record(
         tx,
         Event(
@@ -364,7 +322,7 @@ def _credit(
             object_type="payment" if payment else "charge",
             object_id=payment.uuid if payment else public_id,
             at=now,
-            document={"merchant": merchant, **shown},
+            document={**parts, "receipt": receipt_part(receipt, public_id, fee=fee, origin=origin)},
             pix_type="pix.charge.paid",
         ),
         ids=ids,
@@ -373,23 +331,8 @@ def _credit(
 
 def _hold(tx: Tx, payment: Payment, charge: Charge, receipt: Receipt, *, now: Instant) -> None:
     """Another amount arrived than was asked for (C6): it waits in `held` for a decision."""
-    receipt_row = store.insert_receipt(
-        tx,
-        receipt,
-        public_id=None,
-        payment_id=payment.id,
-        fee=Money(0, BRL),
-        origin="charge",
-        state="held",
-        late=False,
-        now=now,
-    )
-    if receipt_row is None:
-        return
-    pix.settle(tx, charge, State.CONFLICTED, now=now)
-    store.update(tx, rules.parked(payment, now=now))
-    ledger.post(tx, rules.parked_journal(receipt, str(receipt_row)), now=now)
-    review.open_item(tx, payment, "amount differs", receipt_id=receipt_row, now=now)
+    if booking.hold(tx, receipt, rules.parked(payment, now=now), "amount differs", now=now):
+        pix.settle(tx, charge, State.CONFLICTED, now=now)
 
 
 def _end_with_charge(
@@ -439,9 +382,3 @@ def _charge(tx: Tx, charge_id: str, payment: Payment) -> Charge:
     if charge is None or charge.payment_id != payment.id:
         raise NotFound("TRANSACTION_NOT_FOUND", "Transaction not found")
     return charge
-
-
-def _merchant_of(account: Account | None) -> dict[str, Any]:
-    if account is None:
-        return {}
-    return {"uuid": account.merchant_uuid, "account_id": account.owner.account_id}

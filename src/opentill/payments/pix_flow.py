@@ -100,8 +100,8 @@ async def confirm_hint(tools: Tools, hint: Row) -> bool:
         else:
             found = await tools.receiver(account).get_charge(hint["ref"])
             receipts = found.receipts if found else ()
-    except port.CallFailed:
-        pass  # the hint is put off
+    except port.CallFailed as failure:  # the hint is put off
+        _tell(account, "receipt.read", failure)
     now = tools.clock.now()
 
     def book(tx: Tx) -> bool:
@@ -141,8 +141,11 @@ async def look_at(tools: Tools, charge: Charge) -> None:
     found: ProviderCharge | None = None
     try:
         found = await tools.receiver(account).get_charge(provider_txid(charge.id))
-    except port.CallFailed:
+    except port.CallFailed as failure:
         answered = False
+        _tell(account, "charge.read", failure)
+    if found is not None and found.state is ChargeState.UNKNOWN:
+        log.error("unknown charge status", account=account.id, charge=charge.id, status=found.provider_status)
     await _book(tools, account, found.receipts if found else ())
     # What was paid in time is there if the bank was asked after that; one that does not answer is not waited for long.
     over_at = charge.expires_at if answered else after(charge.expires_at, rules.PATIENCE)
@@ -232,7 +235,8 @@ async def _sweep_account(tools: Tools, account: Account) -> None:
     for _ in range(PAGES_MAX):
         try:
             page = await tools.receiver(account).list_receipts(start, end, cursor)
-        except port.CallFailed:
+        except port.CallFailed as failure:
+            _tell(account, "receipt.list", failure)
             break
         if page.unreadable:
             log.error("unreadable receipts", account=account.id, count=page.unreadable, start=start, end=end)
@@ -332,7 +336,7 @@ async def _read_back(bank: PixReceiver, txid: str) -> ProviderCharge | None:
 def _is_as_asked(made: ProviderCharge, request: ChargeRequest) -> bool:
     """Tell whether the bank holds the charge that was asked for, and may still be paid for it."""
     same = (made.txid, made.amount_centavos, made.key) == (request.txid, request.amount_centavos, request.key)
-    return same and made.state is not ChargeState.CANCELLED
+    return same and made.state is not ChargeState.CANCELLED and (made.code or made.location) is not None
 
 
 async def _reject(tools: Tools, charge: Charge, *, refused: bool) -> None:
@@ -362,7 +366,8 @@ async def _give_up(tools: Tools, account: Account, charge: Charge) -> None:
             found = await bank.cancel_charge(txid)
     except port.Refused:
         pass  # a bank that knows no such charge has nothing to remove
-    except (port.NotSent, port.Ambiguous, port.Denied):
+    except port.CallFailed as failure:
+        _tell(account, "charge.cancel", failure)
         again_at = after(now, MINUTE) if now < charge.expires_at else None  # then it is over by itself
     await _book(tools, account, found.receipts if found else ())
     await tools.db.write(lambda tx: charges.plan_look(tx, charge, at=again_at))
@@ -380,6 +385,13 @@ def _payment_of(tx: Tx, tools: Tools, charge: Charge) -> Payment:
     if payment is None:
         raise NotFound("PAYMENT_NOT_FOUND", "A charge without its payment.")
     return payment
+
+
+def _tell(account: Account, operation: str, failure: port.CallFailed) -> None:
+    """Tell the operator that a bank did not answer a loop's question. The loop asks again."""
+    log.warning(
+        "bank call failed", account=account.id, operation=operation, outcome=failure.outcome, error=str(failure)
+    )
 
 
 def _with_code(made: ProviderCharge, account: Account) -> ProviderCharge:

@@ -6,7 +6,7 @@ from typing import assert_never
 from opentill.kernel.clock import HOUR, Instant, after
 from opentill.kernel.errors import Conflict
 from opentill.kernel.money import Currency, Money
-from opentill.ledger import AVAILABLE, FEES, HELD, Account, Journal, clearing
+from opentill.ledger import AVAILABLE, FEES, HELD, SUSPENSE, Account, Journal, clearing
 from opentill.payments.model import Detail, Payment, PaymentStatus, Receipt, Session, SessionState
 from opentill.pix.model import BRL
 from opentill.pix.model import GATEWAY as PIX
@@ -134,6 +134,17 @@ def parked_journal(receipt: Receipt, source_id: str) -> Journal:
         source_type="receipt",
         source_id=source_id,
         entries=(account_of(receipt).debit(receipt.amount), HELD.credit(receipt.amount)),
+    )
+
+
+def unowned_journal(receipt: Receipt, source_id: str) -> Journal:
+    """Keep money apart that nobody here owns (L14)."""
+    return Journal(
+        owner=receipt.owner,
+        kind="receipt.unowned",
+        source_type="receipt",
+        source_id=source_id,
+        entries=(account_of(receipt).debit(receipt.amount), SUSPENSE.credit(receipt.amount)),
     )
 
 

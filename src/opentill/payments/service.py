@@ -5,7 +5,6 @@ Every state change holds the payment's row lock, its journal and its event. Ids,
 
 from dataclasses import replace
 
-from opentill import ledger
 from opentill.db import ReadTx, Tx
 from opentill.events import record
 from opentill.gateways.port import PaidVerdict, UnpaidVerdict, Verdict, VerdictState
@@ -18,7 +17,7 @@ from opentill.kernel.secret import Keyring
 from opentill.merchants import gateways
 from opentill.merchants.fees import fee_of
 from opentill.merchants.model import Merchant
-from opentill.payments import customers, review, rules, store
+from opentill.payments import booking, customers, review, rules, store
 from opentill.payments.documents import payment_event
 from opentill.payments.model import (
     SESSIONS_MAX,
@@ -176,42 +175,24 @@ def conclude(tx: Tx, session: Session, verdict: Verdict, *, ids: Ids, keyring: K
 def receive(tx: Tx, payment: Payment, receipt: Receipt, *, ids: Ids, now: Instant) -> Payment:
     """Record that money arrived for a locked payment. Safe to repeat: a receipt counts once."""
     fee = fee_of(tx, receipt.amount, gateway=receipt.gateway, owner=payment.owner)
-    decision = rules.receive(payment, receipt, fee=fee, now=now)
-    origin, state = "charge", "booked"
-    match decision:
-        case rules.Repeated():
-            origin = "repeat"
-        case rules.Parked():
-            state = "held"
-    late = isinstance(decision, rules.Paid) and decision.payment.late
-    receipt_id = store.insert_receipt(
-        tx,
-        receipt,
-        public_id=None,
-        payment_id=payment.id,
-        fee=Money(0, fee.currency) if state == "held" else fee,
-        origin=origin,
-        state=state,
-        late=late,
-        now=now,
-    )
-    if receipt_id is None:
-        return _claimed(tx, payment, receipt, now=now)
-    match decision:
+    match rules.receive(payment, receipt, fee=fee, now=now):
         case rules.Paid(completed):
-            store.update(tx, completed)
+            if not booking.complete(tx, receipt, completed, now=now):
+                return _claimed(tx, payment, receipt, now=now)
             end_try(tx, completed, now=now)
-            ledger.post(tx, rules.paid_journal(completed, receipt), now=now)
             record(tx, payment_event("payment.completed", completed, at=now), ids=ids)
             return completed
         case rules.Repeated():
-            ledger.post(tx, rules.credited_journal(receipt, str(receipt_id), fee=fee), now=now)
-            review.open_item(tx, payment, "paid twice", receipt_id=receipt_id, now=now)
+            counted = booking.credit(
+                tx, receipt, fee=fee, origin="repeat", payment_id=payment.id, public_id=None, now=now
+            )
+            if counted is None:
+                return _claimed(tx, payment, receipt, now=now)
+            review.open_item(tx, payment, "paid twice", receipt_id=counted, now=now)
             return payment
         case rules.Parked(parked, reason):
-            store.update(tx, parked)
-            ledger.post(tx, rules.parked_journal(receipt, str(receipt_id)), now=now)
-            review.open_item(tx, parked, reason, receipt_id=receipt_id, now=now)
+            if not booking.hold(tx, receipt, parked, reason, now=now):
+                return _claimed(tx, payment, receipt, now=now)
             return parked
 
 

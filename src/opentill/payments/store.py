@@ -135,13 +135,13 @@ def insert_receipt(
     tx: Tx,
     receipt: Receipt,
     *,
-    public_id: str | None,
     payment_id: int | None,
     fee: Money,
     origin: str,
-    state: str,
-    late: bool,
     now: Instant,
+    state: str = "booked",
+    public_id: str | None = None,
+    late: bool = False,
 ) -> int | None:
     """Insert a receipt and return its id, or None if this money is counted already."""
     rows = tx.all(
