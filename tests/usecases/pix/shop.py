@@ -77,8 +77,8 @@ async def die() -> None:
 class Line:
     """The real adapter, on a line where a test can make something happen just before or after a call."""
 
-    def __init__(self, bank: PixReceiver, before: dict[str, Interruption], after: dict[str, Interruption]) -> None:
-        self._bank, self._before, self._after = bank, before, after
+    def __init__(self, bank: PixReceiver, shop: "Shop") -> None:
+        self._bank, self._before, self._after, self._changed = bank, shop.before, shop.after, shop.changed
 
     @property
     def capabilities(self) -> ReceiverCapabilities:
@@ -115,7 +115,7 @@ class Line:
         except BaseException:
             calling.close()  # type: ignore[attr-defined]
             raise
-        result = await calling
+        result = self._changed.pop(name, lambda answer: answer)(await calling)
         if after is not None:
             await after()
         return result
@@ -145,6 +145,7 @@ class Shop:
         self._to_bank = InProcess(self.bank)
         self.before: dict[str, Interruption] = {}
         self.after: dict[str, Interruption] = {}
+        self.changed: dict[str, Callable[[Any], Any]] = {}  # what becomes of an answer on its way
         self.told: list[tuple[str, bytes]] = []
         self.terminal = Terminal()
         self.deps = self._process()
@@ -353,7 +354,7 @@ class Shop:
             keyring=self.scene.keyring,
             outbound=Outbound(),
             gateways={"sandbox": self.terminal},
-            receiver=lambda account: Line(banks.receiver(account), self.before, self.after),
+            receiver=lambda account: Line(banks.receiver(account), self),
             sandbox_bank=self.bank,
         )
 

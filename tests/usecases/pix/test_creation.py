@@ -1,6 +1,7 @@
 """Creating a charge while the bank is in doubt, away, or faster than its own answer (pix-rail.md §5, §6.8, §6.10)."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -49,6 +50,28 @@ async def test_what_is_read_back_must_be_what_was_asked_for(shop: Shop) -> None:
     assert charge.state is State.REJECTED
     assert await shop.bank_state(charge) == "REMOVIDA_PELO_USUARIO_RECEBEDOR"
     assert await shop.events() == []
+
+
+async def test_a_charge_nobody_can_pay_because_it_has_no_code_is_not_announced(shop: Shop) -> None:
+    shop.changed["create_charge"] = lambda made: replace(made, code=None, location=None)
+
+    with pytest.raises(Refused) as refused:
+        await shop.charges()
+
+    assert refused.value.code == "PROVIDER_REFUSED"
+    await shop.looks()
+    [charge] = await kept(shop)
+    assert await shop.bank_state(charge) == "REMOVIDA_PELO_USUARIO_RECEBEDOR"
+    assert await shop.events() == []
+
+
+async def test_a_code_is_built_around_the_location_of_a_bank_that_sends_none(shop: Shop) -> None:
+    shop.changed["create_charge"] = lambda made: replace(made, code=None)
+
+    charge = await shop.charges()
+
+    assert charge.code is not None
+    assert "Loja Azul" in charge.code
 
 
 async def test_c3_a_refused_charge_ends_as_quietly_as_it_began(shop: Shop) -> None:
