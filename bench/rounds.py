@@ -121,7 +121,7 @@ def settled(
     foreign: ForeignCpu,
     noise: Noise,
 ) -> Series:
-    """Measure until every ratio of *pairs* is stable, as often as the protocol allows; keep each at its first stable value."""
+    """Measure until every ratio of *pairs* is stable or the tries are used up; keep each at its first stable value."""
     for work in subjects.values():
         work(protocol.warmup_s)
     kept: dict[tuple[str, str], Ratio] = {}
