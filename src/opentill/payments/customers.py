@@ -67,8 +67,13 @@ def _update(tx: Tx, contact: Contact, email_hash: str | None, *, owner: Owner, k
     merged = replace(known, name=contact.name or known.name, phone=contact.phone or known.phone)
     if merged != known:
         tx.run(
-            "update customer set sealed = :sealed, phone_hash = :phone_hash where id = :id",
+            """
+            update customer set sealed = :sealed, phone_hash = :phone_hash
+             where id = :id and merchant_id = :merchant_id and mode = :mode
+            """,
             id=row["id"],
+            merchant_id=owner.merchant_id,
+            mode=int(owner.mode),
             sealed=_sealed(merged, row["uuid"], keyring),
             phone_hash=_phone_hash(merged, keyring),
         )

@@ -31,6 +31,7 @@ from opentill.pix.port import ChargeRequest, ChargeState, PixReceiver, ProviderC
 READ_WAITS_S: Final = (0.5, 1.0, 2.0, 4.0)  # after an ambiguous creation, while the caller waits
 SEND_WAITS_S: Final = (0.5, 1.0)  # after a creation that certainly did not arrive
 RETRY_AFTER_S: Final = 5
+WITHIN_S: Final = 45.0  # for all of a creation: an idempotency key is taken for a minute
 BATCH: Final = 100
 SWEEP_EVERY: Final = 3 * MINUTE
 PAGES_MAX: Final = 1_000  # of one window; a bank that has always one more is not followed
@@ -48,13 +49,14 @@ async def cash_in(
     key: str | None = None,
     claim: Callable[[Tx, str], str] = lambda _tx, proposed: proposed,
     finish: Callable[[Tx, Charge], None] = lambda _tx, _charge: None,
+    within_s: float = WITHIN_S,
 ) -> Charge:
     """Make a charge with its payment. Events, code and answer exist only once the bank has made it.
 
     *claim* runs in the transaction that stores the intent; it may answer another charge id than the proposed one to
     go on with an earlier attempt. *finish* runs in the transaction that confirms. Raises Refused where the bank or
-    the merchant's set-up refuses, Busy where the bank cannot be reached: then a repeat goes on with the same charge,
-    unless the code is PROVIDER_REFUSED: that charge is not to be, and a repeat makes another.
+    the merchant's set-up refuses, and Busy where the bank is not done *within_s*. Then a repeat goes on with the same
+    charge, unless the code is PROVIDER_REFUSED: that charge is not to be, and a repeat makes another.
     """
     proposed = new_charge_id(tools.ids)
 
@@ -73,7 +75,7 @@ async def cash_in(
         )
 
     charge = await tools.db.write(intend)
-    return await _create(tools, charge, finish=finish)
+    return await _create(tools, charge, finish=finish, within_s=within_s)
 
 
 async def charge_for(tools: Tools, payment: Payment) -> Charge:
@@ -265,13 +267,21 @@ async def _book(tools: Tools, account: Account, receipts: Sequence[port.Provider
 
 
 async def _create(
-    tools: Tools, charge: Charge, *, finish: Callable[[Tx, Charge], None] = lambda _tx, _charge: None
+    tools: Tools,
+    charge: Charge,
+    *,
+    finish: Callable[[Tx, Charge], None] = lambda _tx, _charge: None,
+    within_s: float = WITHIN_S,
 ) -> Charge:
     """Have the bank make a stored charge and confirm it."""
     made: ProviderCharge | None = None
     if charge.state is State.CREATING:
         account = await _account(tools, charge.account_id)
-        made = _with_code(await _ask_bank(tools, tools.receiver(account), charge), account)
+        try:
+            async with asyncio.timeout(within_s):
+                made = _with_code(await _ask_bank(tools, tools.receiver(account), charge), account)
+        except TimeoutError:
+            raise _unavailable() from None
 
     def confirm(tx: Tx) -> Charge:
         confirmed = charge

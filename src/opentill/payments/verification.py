@@ -67,6 +67,13 @@ _FAULTS: Final = (
         """,
     ),
     (
+        "payment {name} is over and still has a form open",
+        """
+        select p.uuid as name from payment p join gateway_session s on s.payment_id = p.id
+         where {page} and s.state = 'open' and p.status not in ('pending', 'processing')
+        """,
+    ),
+    (
         "payment {name} has a charge in another state of payment",
         """
         select p.uuid as name from payment p join pix_charge c on c.payment_id = p.id

@@ -136,6 +136,22 @@ async def test_a_charge_whose_process_died_is_gone_on_with_by_the_repeat(shop: S
     assert len(await kept(shop)) == 1
 
 
+async def test_a_bank_that_takes_too_long_keeps_nobody_waiting_and_its_charge_is_gone_on_with(shop: Shop) -> None:
+    chosen: list[str] = []
+
+    async def takes_its_time() -> None:
+        await asyncio.sleep(5)
+
+    shop.after["create_charge"] = takes_its_time
+    with pytest.raises(Busy) as busy:
+        await shop.charges(claim=first_of(chosen), within_s=0.2)
+    assert busy.value.code == "PROVIDER_UNAVAILABLE"
+
+    charge = await shop.charges(claim=first_of(chosen))
+    assert charge.id == chosen[0]
+    assert await shop.events() == [CREATED]
+
+
 async def test_c3_an_abandoned_charge_is_removed_at_the_bank_after_ten_minutes(shop: Shop) -> None:
     charge = await lost_charge(shop)
 
