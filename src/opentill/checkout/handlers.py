@@ -35,6 +35,7 @@ NOTE_OF: Final = {  # what the page says after a refusal; anything else is "gone
     "PROVIDER_UNAVAILABLE": "away",
     "SERVICE_UNAVAILABLE": "away",
     "TOO_MANY_TRIES": "often",
+    "TRY_UNCONFIRMED": "waiting",
     "VALIDATION_ERROR": "unclear",
     "GATEWAY_NOT_FOUND": "unclear",
 }

@@ -126,7 +126,7 @@ def open_session(
     started = rules.start(payment, gateway, now=now)
     if session is not None:
         if session.state is SessionState.UNKNOWN:
-            raise Conflict("INVALID_STATE", "The last try is still being confirmed. Wait a moment before another.")
+            raise Conflict("TRY_UNCONFIRMED", "The last try is still being confirmed. Wait a moment before another.")
         store.update_session(tx, session, state=SessionState.ABANDONED, now=now, reason="another method was chosen")
     if store.session_count(tx, payment.id, owner=owner) >= SESSIONS_MAX:
         raise Conflict("TOO_MANY_TRIES", "This payment was tried too often. Ask the shop for a new one.")
@@ -210,7 +210,7 @@ def require_cancellable(tx: ReadTx, payment: Payment, *, now: Instant) -> None:
     """Raise Conflict where a payment cannot be cancelled: it is over, or its money may be on its way."""
     rules.end(payment, PaymentStatus.CANCELLED, now=now)
     if rules.awaited(payment, store.open_session(tx, payment.id, owner=payment.owner), now=now):
-        raise Conflict("INVALID_STATE", "The last try is still being confirmed. Wait a moment before cancelling.")
+        raise Conflict("TRY_UNCONFIRMED", "The last try is still being confirmed. Wait a moment before cancelling.")
 
 
 def cancel(tx: Tx, payment_id: int, *, owner: Owner, ids: Ids, keyring: Keyring, now: Instant) -> Payment:
