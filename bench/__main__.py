@@ -74,7 +74,7 @@ def add_measuring_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--warmup", type=float, help="seconds before the first round, for a quick look")
     command.add_argument("--repetitions", type=int, help="how often an unstable measurement is repeated")
     command.add_argument("--foreign-cpu-max", type=float, help="share of the machine others may use in a round")
-    command.add_argument("--payments", type=int, default=runs.PAYMENTS, help="payments stored before reads")
+    command.add_argument("--payments", type=int, help="payments stored before reads")
 
 
 def protocol(chosen: argparse.Namespace, standard: Protocol) -> Protocol:
@@ -88,10 +88,14 @@ def protocol(chosen: argparse.Namespace, standard: Protocol) -> Protocol:
     return replace(standard, **{name: value for name, value in given.items() if value is not None})
 
 
+def payments(chosen: argparse.Namespace, tier: str = "bar") -> int:
+    return chosen.payments or (runs.PAYMENTS_IN_SHORT if tier == "change" else runs.PAYMENTS)
+
+
 def run_bar(chosen: argparse.Namespace) -> int:
     order = runs.Order(
         [(bar, chosen.size) for bar in registry.find(chosen.ids)],
-        MODES[chosen.db], "bar", protocol(chosen, Protocol()), chosen.payments,
+        MODES[chosen.db], "bar", protocol(chosen, Protocol()), payments(chosen),
     )  # fmt: skip
     return runs.measure(order)
 
@@ -99,11 +103,13 @@ def run_bar(chosen: argparse.Namespace) -> int:
 def run_tier(chosen: argparse.Namespace) -> int:
     standard = CHANGE if chosen.tier == "change" else Protocol()
     bars = [(bar, registry.size_in(chosen.tier, bar)) for bar in registry.in_tier(chosen.tier)]
-    return runs.measure(runs.Order(bars, MODES[chosen.db], chosen.tier, protocol(chosen, standard), chosen.payments))
+    return runs.measure(
+        runs.Order(bars, MODES[chosen.db], chosen.tier, protocol(chosen, standard), payments(chosen, chosen.tier))
+    )
 
 
 def run_limits(chosen: argparse.Namespace) -> int:
-    return runs.measure_limits(runs.Order([], MODES[chosen.db], "bar", protocol(chosen, Protocol()), chosen.payments))
+    return runs.measure_limits(runs.Order([], MODES[chosen.db], "bar", protocol(chosen, Protocol()), payments(chosen)))
 
 
 def run_compare(chosen: argparse.Namespace) -> int:
