@@ -1,28 +1,10 @@
 """Posting. The database expands the one row into postings and balances, or refuses it."""
 
 import json
-from typing import Final
 
 from opentill.db import Tx
 from opentill.kernel.clock import Instant
 from opentill.ledger.model import Journal
-
-_ROW: Final = ":merchant_id, :mode, :currency, :kind, :source_type, :source_id, :entries, :now"
-_INTO: Final = """
-        insert into journal (merchant_id, mode, currency, kind, source_type, source_id, entries, created_at)
-"""
-_INSERT: Final = {
-    "sqlite": f"{_INTO} values ({_ROW})",
-    # On PostgreSQL a posting locks its account so that it stays, and the balance then needs a stronger lock, which
-    # two journals that came as far together would wait for in a circle. So each takes that one first, in one order.
-    "postgres": f"""
-        with accounts as materialized (
-          select id from ledger_account
-           where merchant_id = :merchant_id and mode = :mode and currency = :currency
-           order by id for no key update)
-        {_INTO} select {_ROW} from (select count(*) from accounts) as locked
-    """,
-}
 
 
 def post(tx: Tx, journal: Journal, *, now: Instant) -> None:
@@ -37,7 +19,10 @@ def post(tx: Tx, journal: Journal, *, now: Instant) -> None:
         if entry.amount.units
     ]
     tx.run(
-        _INSERT[tx.dialect],
+        """
+        insert into journal (merchant_id, mode, currency, kind, source_type, source_id, entries, created_at)
+        values (:merchant_id, :mode, :currency, :kind, :source_type, :source_id, :entries, :now)
+        """,
         merchant_id=journal.owner.merchant_id,
         mode=int(journal.owner.mode),
         currency=journal.entries[0].amount.currency.code,

@@ -152,7 +152,7 @@ def insert_receipt(
         values (:merchant_id, :mode, :gateway, :account, :ref, :public_id, :payment_id, :units, :currency,
                 :fee_units, :origin, :state, :late, :payer_name, :payer_document, :payer_ispb,
                 :payer_bank_name, :received_at, :now)
-        on conflict (gateway, account, ref) do nothing
+        on conflict (merchant_id, mode, gateway, account, ref) do nothing
         returning id
         """,
         merchant_id=receipt.owner.merchant_id,
@@ -181,7 +181,13 @@ def insert_receipt(
 def counted_receipt(tx: ReadTx, receipt: Receipt) -> Row | None:
     """Return where this money is counted already: the `id` of its row and its `payment_id`."""
     return tx.one_or_none(
-        "select id, payment_id from receipt where gateway = :gateway and account = :account and ref = :ref",
+        """
+        select id, payment_id from receipt
+         where merchant_id = :merchant_id and mode = :mode
+           and gateway = :gateway and account = :account and ref = :ref
+        """,
+        merchant_id=receipt.owner.merchant_id,
+        mode=int(receipt.owner.mode),
         gateway=receipt.gateway,
         account=receipt.account,
         ref=receipt.ref,

@@ -54,9 +54,10 @@ begin
   if posted <> lines then
     raise exception 'journal was posted in part' using errcode = 'check_violation';
   end if;
-  -- Every journal locks its accounts in one order, so that two of them cannot wait for each other.
+  -- Every journal locks its accounts in one order, so that two of them cannot wait for each other. Not `for update`:
+  -- that would wait for the key-share lock which the foreign key of another journal's posting has taken already.
   perform 1 from ledger_account
-    where id in (select account_id from posting where journal_id = new.id) order by id for update;
+    where id in (select account_id from posting where journal_id = new.id) order by id for no key update;
   update ledger_account a
      set balance_units = a.balance_units + s.units, last_journal_id = new.id
     from (select account_id, sum(units) as units from posting where journal_id = new.id group by account_id) s

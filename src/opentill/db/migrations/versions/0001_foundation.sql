@@ -260,7 +260,7 @@ create table receipt (
   payer_bank_name text,
   received_at     bigint   not null,
   created_at      bigint   not null,
-  unique (gateway, account, ref),
+  unique (merchant_id, mode, gateway, account, ref),
   check (fee_units between 0 and units)
 );
 
