@@ -167,7 +167,7 @@ class Session:
         """Return the row of one ratio; one that could not be measured in peace is unstable."""
         found = series.settled.get(pair)
         if found is None:
-            note = f"every round had more than {self.protocol.foreign_cpu_max:.0%} foreign CPU"
+            note = f"too few rounds had less than {self.protocol.foreign_cpu_max:.0%} foreign CPU"
             return Found(bar, part, self.mode, "unstable", 0.0, size=size, note=note)
         return judged(bar, part, self.mode, found, measured=(found.over, unit), **size)
 
