@@ -11,6 +11,7 @@ Exits 1 when a bar is below its gate, and in tier release also when one is unsta
 
 import argparse
 import json
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,8 @@ MODES: dict[str, tuple[Mode, ...]] = {
 
 def main(words: list[str] | None = None) -> int:
     chosen = parser().parse_args(words)
+    # Ended by a signal, it still stops what it started and removes what it made.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         status: int = chosen.run(chosen)
     except UnknownBar as unknown:
