@@ -4,6 +4,7 @@
 DATA ?= data
 PORT ?= 8000
 DB   ?= both
+DOC  ?=
 TIER ?= change
 BAR  ?=
 JOBS ?= 2
@@ -21,7 +22,7 @@ RUN := $(VENV)/installed-run
 DEV := $(VENV)/installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check fmt e2e bar bars limits venv lock clean
+.PHONY: help run demo test check checklist fmt e2e fuzz bar bars limits venv lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,12 +42,18 @@ check: $(DEV) ## lint, format, types, and the floors of the architecture
 	$(PYTHON) -m mypy
 	$(VENV)/bin/lint-imports --no-logo
 
+checklist: $(DEV) ## print each acceptance line with the tests that prove it (DOC="merchant-api pix-api pix-rail webhooks")
+	@$(PYTHON) -m tests.checklist $(DOC)
+
 fmt: $(DEV) ## format the code and mend what the linter can mend
 	$(PYTHON) -m ruff check --fix-only --quiet
 	$(PYTHON) -m ruff format
 
 e2e: $(DEV) ## start a server and use it over HTTP and in Chromium
 	$(PYTHON) -m pytest -q tests/e2e
+
+fuzz: $(DEV) ## send both APIs whatever their documents allow and forbid, five minutes on each database
+	OPENTILL_BAR_SIZE=gate $(PYTHON) -m pytest -q --timeout=0 tests/fuzz
 
 bar: $(DEV) ## measure one or several bars (BAR="P1 C3" DB=sqlite|postgres|both)
 	@test -n "$(strip $(BAR))" || { echo 'Name a bar, for example: make bar BAR="P1 C3" DB=sqlite' >&2; exit 2; }

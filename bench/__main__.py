@@ -16,7 +16,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from bench import drift, registry, runs
+from bench import drift, registry, runs, seed
 from bench.bar import Mode
 from bench.registry import UnknownBar
 from bench.report import markdown
@@ -78,6 +78,7 @@ def add_measuring_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--repetitions", type=int, help="how often an unstable measurement is repeated")
     command.add_argument("--foreign-cpu-max", type=float, help="share of the machine others may use in a round")
     command.add_argument("--payments", type=int, help="payments stored before reads")
+    command.add_argument("--data-set", type=int, default=seed.PAYMENTS, help="payments of the data set of bars.md §4.2")
 
 
 def protocol(chosen: argparse.Namespace, standard: Protocol) -> Protocol:
@@ -98,7 +99,7 @@ def payments(chosen: argparse.Namespace, tier: str = "bar") -> int:
 def run_bar(chosen: argparse.Namespace) -> int:
     order = runs.Order(
         [(bar, chosen.size) for bar in registry.find(chosen.ids)],
-        MODES[chosen.db], "bar", protocol(chosen, Protocol()), payments(chosen),
+        MODES[chosen.db], "bar", protocol(chosen, Protocol()), payments(chosen), chosen.data_set,
     )  # fmt: skip
     return runs.measure(order)
 

@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -19,6 +20,7 @@ PROGRAM_FOLDERS = "/usr/lib/postgresql"
 ACCOUNT = "postgres"
 """PostgreSQL refuses to run as root, so it runs as this account when we are root."""
 START_S_MAX = 20.0
+STOP_S_MAX = 30.0
 DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 OPTIONS = {
     **dict.fromkeys(DURABLE, "on"),
@@ -46,25 +48,42 @@ class Cluster:
         self.programs = programs()
         self.given = os.environ.get(URL_VARIABLE, "")
         self.process: subprocess.Popen[bytes] | None = None
+        self.folder: Path | None = None
         self.databases: list[str] = []
 
     def __enter__(self) -> "Cluster":
-        self.url = self.given or self.start()
+        try:
+            self.url = self.given or self.start()
+            self.require_durable()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.given:  # a throw-away cluster takes its databases with it
+            for name in list(self.databases):
+                self.drop(name)
+        self.stop()
+
+    def require_durable(self) -> None:
+        """Raise NotDurable if the server may lose what it acknowledged, NoPostgres if there is none."""
         try:
             lax = [name for name, value in self.settings().items() if name in DURABLE and value != "on"]
         except psycopg.OperationalError as error:
             raise NoPostgres(f"no PostgreSQL answers at the address in {URL_VARIABLE}") from error
         if lax:
             raise NotDurable(f"PostgreSQL has {', '.join(lax)} off; a fast server that loses money is not measured")
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        for name in list(self.databases):
-            self.drop(name)
+    def stop(self) -> None:
+        """Stop a throw-away cluster and remove its folder."""
         if self.process:
-            self.process.send_signal(2)
-            self.process.wait(30)
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(STOP_S_MAX)
+        limit = time.monotonic() + STOP_S_MAX
+        while self.folder and self.folder.exists() and time.monotonic() < limit:
+            shutil.rmtree(self.folder, ignore_errors=True)  # initdb may still be writing
+            time.sleep(0.1)
 
     def start(self) -> str:
         """Make a cluster in a folder of its own and start it; return its address."""

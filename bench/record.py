@@ -35,9 +35,16 @@ def record(install: Install, merchants: Sequence[Merchant], send: Send) -> Reque
         for merchant in merchants:
             send(server, merchant)
             time.sleep(QUIET_S)
-            recordings.append((recorded(trace, send, server, merchant), recorded(trace, send, server, merchant)))
+            recordings.append(two_alike(lambda merchant=merchant: recorded(trace, send, server, merchant)))
     trace.unlink()
     return renewable(recordings)
+
+
+def two_alike(once: Callable[[], Recording]) -> tuple[Recording, Recording]:
+    """Record twice; once more where one of the two also read what the product reads once in a while for everybody."""
+    while len(one := once()) != len(other := once()):
+        pass
+    return one, other
 
 
 def recorded(trace: Path, send: Send, server: Server, merchant: Merchant) -> Recording:

@@ -12,7 +12,7 @@ from typing import get_args
 
 import psycopg
 
-from bench import audit, machine, suite
+from bench import audit, machine, seed, suite
 from bench.bar import Bar, Benchmark, MarkedTests, Mode, NotBuilt, SizeName, Tier
 from bench.cluster import NoPostgres, NotDurable
 from bench.limits import every
@@ -44,6 +44,7 @@ class Order:
     tier: Tier
     protocol: Protocol
     payments: int
+    data_set: int = seed.PAYMENTS
 
 
 def measure(order: Order) -> int:
@@ -73,6 +74,9 @@ def everything(order: Order, run: Run, work: Path) -> Iterable[Found]:
         if isinstance(bar.runner, NotBuilt):
             for mode in suite.modes_of(bar, order.modes):
                 yield from (not_run(bar, part, mode, bar.runner.reason) for part in bar.parts_in(mode))
+        elif not suite.modes_of(bar, order.modes):
+            (mode,) = bar.modes
+            yield from (not_run(bar, part, mode, f"this is a bar of {mode} only") for part in bar.parts_in(mode))
     for size in get_args(SizeName):
         tested = [bar for bar, wanted in order.bars if wanted == size and isinstance(bar.runner, MarkedTests)]
         if tested:
@@ -86,7 +90,7 @@ def everything(order: Order, run: Run, work: Path) -> Iterable[Found]:
 def benchmarked(bars: Sequence[Bar], mode: Mode, order: Order, run: Run, work: Path) -> Iterable[Found]:
     try:
         with open_session(mode, work, order.protocol, run) as session:
-            session.payments = order.payments
+            session.payments, session.data_set = order.payments, order.data_set
             assert session.merchants  # the first command makes the database that is looked at
             note_settings(session)
             for module, group in groupby(bars, key=module_of):

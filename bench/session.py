@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bench import audit, statements
+from bench import audit, seed, statements
 from bench.bar import Bar, Mode, Part
 from bench.cluster import Cluster
 from bench.limits.servers import LimitServers
@@ -46,6 +46,7 @@ class Session:
     stack: ExitStack
     cluster: Cluster | None = None
     payments: int = 100_000
+    data_set: int = seed.PAYMENTS
     acknowledged: int = 0
     lost: int = 0
     cpu_us: float = 0.0  # processor time of the product for each request of the latest load
@@ -77,8 +78,12 @@ class Session:
     @cached_property
     def request(self) -> Request:
         """The statements of one creation, recorded before the product is measured."""
-        recorded = record(self.install, self.merchants, self.creation.send)
-        self.acknowledged += 3 * len(self.merchants)
+
+        def send(server: Server, merchant: Merchant) -> None:
+            self.creation.send(server, merchant)
+            self.acknowledged += 1
+
+        recorded = record(self.install, self.merchants, send)
         statements.save(recorded, self.statements_path)
         return recorded
 

@@ -6,7 +6,8 @@
 `bar_size` is the size of the run: the marker's value for what OPENTILL_BAR_SIZE says, `gate` or `target`. Where it
 says nothing, as in the ordinary suite, it is the *quick* value, or the gate's where there is none. `bar_seed` starts
 every chance, and is OPENTILL_BAR_SEED where that is set. A bar of several parts names one with `part="…"`.
-`bar_value` records a number where the bar is one, `bar_note` a sentence that belongs beside the verdict.
+`bar_value` records a number where the bar is one, `bar_parts` one for each part a test proves, `bar_note` a sentence
+that belongs beside the verdict. `quick=None` keeps a test that takes minutes out of the ordinary suite.
 
 `python -m bench` runs the tests of a bar with `--bar C5`, chooses a database by OPENTILL_BAR_DB (`sqlite`,
 `postgres` or `both`) and reads the verdicts, one JSON object a line, from the file OPENTILL_BAR_RESULTS names.
@@ -40,6 +41,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     kept, left = [], []
     for item in items:
         unwanted = (bars and not bars & set(bars_of(item))) or (mode in MODES and mode_of(item) not in ("any", mode))
+        unwanted = unwanted or (size_name() == "quick" and is_long(item))
         (left if unwanted else kept).append(item)
     if left:
         config.hook.pytest_deselected(items=left)
@@ -76,6 +78,16 @@ def bar_value(request: pytest.FixtureRequest) -> Callable[[float], None]:
 
 
 @pytest.fixture
+def bar_parts(request: pytest.FixtureRequest) -> Callable[[dict[str, float]], None]:
+    """Records the measured number of each part of a bar."""
+
+    def record(values: dict[str, float]) -> None:
+        found(request.node)["values"] = values
+
+    return record
+
+
+@pytest.fixture
 def bar_note(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Records what a reader of the verdict must know: what was left out, what was counted."""
 
@@ -100,15 +112,19 @@ def write(item: pytest.Item, report: pytest.TestReport) -> None:
     path = os.environ.get(RESULTS)
     if not path:
         return
+    told = dict(found(item))
+    values = told.pop("values", {})
     for marker in item.iter_markers("bar"):
+        part = marker.kwargs.get("part", "")
         line = {
             "id": marker.args[0],
-            "part": marker.kwargs.get("part", ""),
+            "part": part,
             "mode": mode_of(item),
             "outcome": report.outcome,
             "test": item.nodeid,
             "reason": reason(report),
-            **found(item),
+            **told,
+            **({"value": values[part]} if part in values else {}),
         }
         with Path(path).open("a") as file:
             file.write(json.dumps(line) + "\n")
@@ -133,6 +149,11 @@ def repeating(item: pytest.Item) -> str:
 
 def bars_of(item: pytest.Item) -> list[str]:
     return [marker.args[0] for marker in item.iter_markers("bar")]
+
+
+def is_long(item: pytest.Item) -> bool:
+    """Tell whether a test runs for its bar only."""
+    return any("quick" in marker.kwargs and marker.kwargs["quick"] is None for marker in item.iter_markers("bar"))
 
 
 def mode_of(item: pytest.Item) -> str:

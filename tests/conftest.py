@@ -16,8 +16,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from opentill.db import Database, Options, open_database
+from opentill.db import Database, Options, Unavailable, open_database
 from opentill.db.migrations import migrate
+from tests.contract.webhooks.schema import EMITTED, wrong_bodies
 
 SERVER_URL = os.environ.get("OPENTILL_TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 OPTIONS = Options(writers=4, readers=2)
@@ -32,9 +33,14 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    """A started, migrated, empty database."""
+    """A started, migrated, empty database. Every webhook body a test leaves in it must obey its schema."""
     async with open_database(database_url, options=OPTIONS) as database:
         yield database
+        try:
+            emitted = await database.read(lambda tx: [dict(row) for row in tx.all(EMITTED)])
+        except Unavailable:  # the test has closed it, to see what is said then
+            emitted = []
+    assert wrong_bodies(emitted) == {}
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -14,7 +14,7 @@ from opentill.kernel.ids import SeededIds
 from opentill.kernel.mode import Mode
 from opentill.kernel.secret import KEY_BYTES, Keyring, MasterKeys, Secret
 from opentill.merchants import service as merchants
-from opentill.merchants.model import DEFAULT_SCOPES, Merchant
+from opentill.merchants.model import DEFAULT_PERMISSIONS, DEFAULT_SCOPES, Merchant
 
 NOW: Final = Instant(1_772_897_400_000_000)  # 2026-03-07T15:30:00Z, the instant of the seed pages
 
@@ -50,8 +50,15 @@ class Scene:
         """Create a key of the merchant API and return its text, `op_…`."""
         return merchants.create_api_key(tx, owner=merchant.owner, ids=self.ids, now=self.clock.now(), scopes=scopes)
 
-    def credential(self, tx: Tx, merchant: Merchant) -> tuple[str, Secret]:
+    def credential(
+        self, tx: Tx, merchant: Merchant, permissions: Sequence[str] = DEFAULT_PERMISSIONS
+    ) -> tuple[str, Secret]:
         """Create a PIX credential and return its `cli_…` and `sk_…`."""
         return merchants.create_credential(
-            tx, owner=merchant.owner, ids=self.ids, keyring=self.keyring, now=self.clock.now()
+            tx,
+            owner=merchant.owner,
+            ids=self.ids,
+            keyring=self.keyring,
+            now=self.clock.now(),
+            permissions=permissions,
         )

@@ -16,8 +16,8 @@ from bench.bar import (
 )
 
 CREATE = Benchmark("bench.scenarios.create")
-DATA_SET = NotBuilt("the data set of one million payments is not built yet")
-ENGINE = NotBuilt("the load scenarios of the delivery engine are not built yet; P29 is")
+LISTS = Benchmark("bench.scenarios.lists")
+DATA_SET = NotBuilt("the data set of one million payments has no journals yet")
 
 API = (
     Bar("P1", "durable payment creation, full stack", CREATE, LITE, CHANGE,
@@ -30,7 +30,7 @@ API = (
     Bar("P4", "the database runner alone", Benchmark("bench.scenarios.runner"), BOTH, NIGHTLY,
         (at_least("runner / L4", 0.50, 0.75, limit="L4", mode="sqlite"),
          at_least("runner / L5", 0.50, 0.75, limit="L5", mode="postgres"))),
-    Bar("P5", "PIX cash-in, full stack", NotBuilt("the cash-in scenario is not built yet"), BOTH, NIGHTLY,
+    Bar("P5", "PIX cash-in, full stack", Benchmark("bench.scenarios.cash_in"), BOTH, NIGHTLY,
         (at_least("cash-in / creation", 0.45, 0.65),)),
     Bar("P6", "read by id", Benchmark("bench.scenarios.read"), BOTH, CHANGE,
         (at_least("read / L2", 0.30, 0.50, limit="L2"), at_least("read / L1", 0.10, 0.16, limit="L1"))),
@@ -56,20 +56,20 @@ API = (
         (at_least("two web processes / one", 1.5, 1.8),)),
     Bar("P15", "cost of observation", NotBuilt("the scenario without logs and metrics is not built yet"),
         BOTH, NIGHTLY, (at_least("with / without", 0.88, 0.94),)),
-    Bar("P16", "checkout page", NotBuilt("the checkout scenario is not built yet"), BOTH, NIGHTLY,
+    Bar("P16", "checkout page", Benchmark("bench.scenarios.checkout"), BOTH, NIGHTLY,
         (at_most("page / L2 request", 25, 12, limit="L2"),)),
 )  # fmt: skip
 
 DATA = (
-    Bar("P17", "list, filter, search at size", DATA_SET, BOTH, NIGHTLY,
+    Bar("P17", "list, filter, search at size", LISTS, BOTH, NIGHTLY,
         (at_most("p95", 100, 40, unit="ms"), at_most("page 10,000 / page 1", 1.5, 1.1))),
-    Bar("P18", "page-number lists at size", DATA_SET, BOTH, NIGHTLY, (at_most("p95", 250, 100, unit="ms"),)),
+    Bar("P18", "page-number lists at size", LISTS, BOTH, NIGHTLY, (at_most("p95", 250, 100, unit="ms"),)),
     Bar("P19", "export of a million rows", DATA_SET, BOTH, NIGHTLY,
         (at_least("export / L8", 0.10, 0.25, limit="L8"), at_most("memory growth", 50, 20, unit="MB"))),
     Bar("P20", "verification at size", DATA_SET, BOTH, NIGHTLY,
         (at_most("verify / L9", 20, 5, limit="L9"), at_most("verify", 120, 30, unit="s"))),
     Bar("P21", "balance of a long account", DATA_SET, BOTH, NIGHTLY, (at_most("p95", 5, 2, unit="ms"),)),
-    Bar("P22", "admin pages at size", DATA_SET, BOTH, NIGHTLY,
+    Bar("P22", "admin pages at size", Benchmark("bench.scenarios.panel"), BOTH, NIGHTLY,
         (at_most("any page p95", 150, 60, unit="ms"), at_most("dashboard", 300, 120, unit="ms"),
          at_most("global search", 100, 30, unit="ms"))),
     Bar("P23", "disk per payment", DATA_SET, BOTH, NIGHTLY, (at_most("disk per payment", 8, 4, unit="KB"),)),
@@ -91,24 +91,29 @@ DATA = (
 WEBHOOKS = (
     Bar("P29", "webhook latency, idle", Benchmark("bench.webhooks.latency"), BOTH, CHANGE,
         (at_most("delivery p95", 100, 25, unit="ms"),)),
-    Bar("P30", "webhook latency at 200 events/s", ENGINE, BOTH, NIGHTLY,
+    Bar("P30", "webhook latency at 200 events/s", Benchmark("bench.webhooks.rates"), BOTH, NIGHTLY,
         (at_most("p95", 60, 20, unit="ms"), at_most("p99", 200, 50, unit="ms"))),
-    Bar("P31", "webhook latency at 1,000 events/s", ENGINE, BOTH, NIGHTLY,
+    Bar("P31", "webhook latency at 1,000 events/s", Benchmark("bench.webhooks.rates"), BOTH, NIGHTLY,
         (at_most("p95", 200, 50, unit="ms"), at_most("p99", 600, 150, unit="ms"))),
-    Bar("P32", "webhook latency at 2,000 events/s", ENGINE, PG, NIGHTLY,
+    Bar("P32", "webhook latency at 2,000 events/s", Benchmark("bench.webhooks.rates"), PG, NIGHTLY,
         (at_most("p95", 600, 150, unit="ms"), at_most("p99", 1500, 300, unit="ms"))),
-    Bar("P33", "drain of 100,000 due deliveries", ENGINE, BOTH, CHANGE,
+    Bar("P33", "drain of 100,000 due deliveries", Benchmark("bench.webhooks.drain"), BOTH, CHANGE,
         (at_least("http / L7", 0.35, 0.60, limit="L7"), at_least("https keep-alive / L7", 0.40, 0.65, limit="L7"),
          at_least("https cold / L7", 0.50, 0.75, limit="L7"))),
-    Bar("P34", "claim with a long queue", ENGINE, BOTH, NIGHTLY, (at_most("1,000,000 due / 1,000 due", 2.0, 1.3),)),
-    Bar("P35", "statements per delivery", ENGINE, BOTH, CHANGE, (at_most("statements", 1.0, 0.5, unit="1"),)),
-    Bar("P36", "isolation of endpoints", ENGINE, BOTH, NIGHTLY,
+    Bar("P34", "claim with a long queue", Benchmark("bench.webhooks.claims"), BOTH, NIGHTLY,
+        (at_most("1,000,000 due / 1,000 due", 2.0, 1.3),)),
+    Bar("P35", "statements per delivery", Benchmark("bench.webhooks.counting"), BOTH, CHANGE,
+        (at_most("statements", 1.0, 0.5, unit="1"),)),
+    Bar("P36", "isolation of endpoints", Benchmark("bench.webhooks.isolation"), BOTH, NIGHTLY,
         (at_most("2 bad of 100", 2, 1.1), at_most("10 bad of 100", 3, 1.3))),
-    Bar("P37", "worker memory with a long queue", ENGINE, BOTH, NIGHTLY, (at_most("memory", 200, 120, unit="MB"),)),
-    Bar("P38", "attempt list and retention at size", ENGINE, BOTH, NIGHTLY,
+    Bar("P37", "worker memory with a long queue", Benchmark("bench.webhooks.claims"), BOTH, NIGHTLY,
+        (at_most("memory", 200, 120, unit="MB"),)),
+    Bar("P38", "attempt list and retention at size", Benchmark("bench.webhooks.log"), BOTH, NIGHTLY,
         (at_most("attempt list p95", 50, 20, unit="ms"), at_most("longest delay", 100, 30, unit="ms"))),
-    Bar("P39", "planning", ENGINE, BOTH, NIGHTLY, (at_least("planning / raw insert", 0.25, 0.45),)),
-    Bar("P40", "creation while delivering", ENGINE, BOTH, NIGHTLY, (at_least("meanwhile / without", 0.55, 0.75),)),
+    Bar("P39", "planning", Benchmark("bench.webhooks.planning"), BOTH, NIGHTLY,
+        (at_least("planning / raw insert", 0.25, 0.45),)),
+    Bar("P40", "creation while delivering", Benchmark("bench.webhooks.interference"), BOTH, NIGHTLY,
+        (at_least("meanwhile / without", 0.55, 0.75),)),
 )  # fmt: skip
 
 DRIFT = (

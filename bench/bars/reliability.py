@@ -1,9 +1,10 @@
 """Reliability, R1 to R19 (bars.md §5)."""
 
-from bench.bar import CHANGE, LITE, NIGHTLY, PG, Bar, MarkedTests, sizes
+from bench.bar import CHANGE, HOLDS, LITE, NIGHTLY, PG, Bar, MarkedTests, Part, sizes
 
 BARS = (
-    Bar("R1", "kill -9 at every named failpoint", MarkedTests("named failpoints"), tiers=CHANGE,
+    Bar("R1", "kill -9 at every named failpoint", MarkedTests("failpoints in the money paths"), tiers=CHANGE,
+        parts=(Part("webhooks", "", HOLDS, HOLDS), Part("money paths", "", HOLDS, HOLDS)),
         sizes=sizes("each × 5 seeds", "each × 40 seeds")),
     Bar("R2", "random kill -9 under load", MarkedTests("the random killer"), tiers=NIGHTLY,
         sizes=sizes("20 kills", "100 kills")),

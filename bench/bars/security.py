@@ -1,6 +1,6 @@
 """Security, S1 to S20 (bars.md §6)."""
 
-from bench.bar import NIGHTLY, Bar, MarkedTests, NotBuilt, equals
+from bench.bar import BOTH, NIGHTLY, Bar, MarkedTests, NotBuilt, equals
 
 BARS = (
     Bar("S1", "outbound address guard", MarkedTests("the table of addresses with canaries")),
@@ -16,7 +16,7 @@ BARS = (
     Bar("S11", "request limits", MarkedTests("slow and oversized requests")),
     Bar("S12", "provider callbacks", MarkedTests("forged and repeated callbacks")),
     Bar("S13", "first run", MarkedTests("the inspection of a fresh install")),
-    Bar("S14", "fuzz", NotBuilt("there is no `make fuzz` yet"), tiers=NIGHTLY,
+    Bar("S14", "fuzz", MarkedTests("a fuzz run over the OpenAPI documents"), BOTH, NIGHTLY,
         parts=(equals("undocumented answers", 0, unit="1"),)),
     Bar("S15", "dependencies", NotBuilt("there is no `make audit` yet"),
         parts=(equals("known vulnerabilities with a fix", 0, unit="1"),)),

@@ -30,8 +30,12 @@ class LimitServers:
             command += ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
             with (self.work / f"{name}.log").open("wb") as log:
                 self.processes.append(subprocess.Popen(command, stdout=log, stderr=log))
-        for name in APPLICATIONS:
-            self.wait_for(name)
+        try:
+            for name in APPLICATIONS:
+                self.wait_for(name)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

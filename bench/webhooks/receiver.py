@@ -1,6 +1,8 @@
 """A receiver that answers 200 at once, in a process of its own; the sink of L7 and of the webhook benchmarks.
 
-With `--record FILE` it writes a line for each request: the event's id and the instant of its first byte.
+With `--record FILE` it writes a line for each request: the event's id and the instant of its first byte. Below
+`/hang` it never answers, below `/drip` it answers a byte a second, and where a path ends with `/cold` it closes the
+connection after its answer.
 """
 
 import argparse
@@ -15,6 +17,8 @@ import uvloop
 from bench.load import content_length
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
+DRIP_S = 1.0
+BAD = (b"/hang", b"/drip")  # what arrives there is nobody's to reconcile: it is sent again and again
 IDS = (b"\r\nwebhook-id: ", b"\r\nx-owem-event-id: ")
 
 
@@ -38,10 +42,26 @@ class Receiver(asyncio.Protocol):
             self.partial = data
             return
         self.partial = b""
-        self.transport.write(ANSWER)
-        if self.record:
+        path = data.partition(b" ")[2].partition(b" ")[0]
+        self.answer(path)
+        if self.record and not path.startswith(BAD):
             self.record.write(f"{event_id(data[:end])} {self.first_byte_at}\n")
             self.record.flush()
+
+    def answer(self, path: bytes) -> None:
+        if path.startswith(b"/hang"):
+            return
+        if path.startswith(b"/drip"):
+            self.drip(0)
+            return
+        self.transport.write(ANSWER)
+        if path.endswith(b"/cold"):
+            self.transport.close()
+
+    def drip(self, place: int) -> None:
+        if place < len(ANSWER) and not self.transport.is_closing():
+            self.transport.write(ANSWER[place : place + 1])
+            asyncio.get_running_loop().call_later(DRIP_S, self.drip, place + 1)
 
 
 def event_id(head: bytes) -> str:

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,60 +15,50 @@ import structlog
 from opentill.admin.handlers import create_admin_app
 from opentill.api.external.app import ExternalApi
 from opentill.api.merchant.app import MerchantApi
+from opentill.api.well_known import PREFIX as WELL_KNOWN
+from opentill.api.well_known import WellKnownKeys
+from opentill.callbacks.gateway import GatewayCallbacks
 from opentill.callbacks.pix import PixCallbacks
 from opentill.checkout.handlers import create_checkout_app
+from opentill.checkout.invoice_page import create_invoice_app
+from opentill.checkout.link_page import create_pay_app
 from opentill.db import open_database
 from opentill.db.database import Options
 from opentill.gateways.sandbox import SandboxGateway
 from opentill.kernel.asgi import Application, Receive, Scope, Send
-from opentill.kernel.clock import Clock, SystemClock
-from opentill.kernel.ids import Ids, SystemIds
-from opentill.kernel.secret import Keyring, Secret
+from opentill.kernel.clock import SystemClock
+from opentill.kernel.ids import SystemIds
 from opentill.master_keys import open_keyring
 from opentill.outbound import AllowList, Outbound, Ports
-from opentill.pix import service as pix
-from opentill.pix.model import Account
-from opentill.pix.port import PixReceiver
-from opentill.pix.providers.bacen import BacenReceiver, Credentials, load_profile
+from opentill.pix.banks import Banks
+from opentill.pix.providers.bacen import Profiles
 from opentill.pix.providers.in_process import InProcess
+from opentill.portal.documents import create_documents_app
+from opentill.portal.handlers import create_portal_app
 from opentill.sandbox_psp import SandboxBank
 from opentill.sandbox_psp.sending import over
 from opentill.settings import Settings
 from opentill.web import health
+from opentill.web.browser import HEADERS as PAGE_HEADERS
 from opentill.web.dependencies import Dependencies
-from opentill.webhooks.engine import Engine
+from opentill.web.engine import engine_of
+from opentill.web.exposition import Exposition
+from opentill.web.hosts import Hosts
+from opentill.web.rate_limit import Limits, OwnLimits
+from opentill.workers.banks import bank_loops
 from opentill.workers.deliver import deliver_loop
+from opentill.workers.domains import domains_loop
 from opentill.workers.plan import plan_loop
+from opentill.workers.replay import replay_loop
+from opentill.workers.request_log import request_log_loop
 from opentill.workers.resume import resume_loops
+from opentill.workers.retain import retain_loop
+from opentill.workers.watch import watch_loop
 
 STOP_S: Final = 25.0  # loops finish what they hold within this
 GARBAGE_OBJECTS: Final = 20_000  # made between two looks for garbage; the usual 700 costs a tenth of a request
 
 log = structlog.get_logger("opentill")
-
-
-class Banks:
-    """The banks behind provider accounts. Each is reached through the BACEN adapter, the sandbox bank too."""
-
-    def __init__(self, sandbox: SandboxBank, *, keyring: Keyring, clock: Clock, ids: Ids) -> None:
-        self._sandbox = InProcess(sandbox)
-        self._keyring = keyring
-        self._clock = clock
-        self._ids = ids
-        self._receivers: dict[int, PixReceiver] = {}
-
-    def receiver(self, account: Account) -> PixReceiver:
-        """Return the bank of an account. One adapter serves an account for the life of the process."""
-        if account.id not in self._receivers:
-            known = pix.credentials_of(account, self._keyring)
-            self._receivers[account.id] = BacenReceiver(
-                load_profile(account.profile, account.owner.mode),
-                Credentials(known["client_id"], Secret(known["client_secret"])),
-                self._sandbox,
-                clock=self._clock,
-                ids=self._ids,
-            )
-        return self._receivers[account.id]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +67,7 @@ class Assembly:
 
     dependencies: Dependencies
     sandbox: SandboxBank
+    banks: Banks
 
 
 @asynccontextmanager
@@ -87,12 +77,14 @@ async def assembled(settings: Settings) -> AsyncIterator[Assembly]:
     ids = SystemIds(clock)
     keyring = open_keyring(settings)
     sandbox = SandboxBank(settings.data / "sandbox-bank.db", clock=clock, ids=ids)
-    banks = Banks(sandbox, keyring=keyring, clock=clock, ids=ids)
+    limits = _limits(settings)
     database = open_database(
         settings.database_url, options=Options(writers=settings.pool_size), trace=settings.trace_sql
     )
     try:
         async with database, _outbound(settings) as outbound:
+            profiles = Profiles(settings.bank_profiles)
+            banks = Banks(sandbox, keyring=keyring, clock=clock, ids=ids, outbound=outbound, profiles=profiles)
             dependencies = Dependencies(
                 settings=settings,
                 db=database,
@@ -102,10 +94,14 @@ async def assembled(settings: Settings) -> AsyncIterator[Assembly]:
                 outbound=outbound,
                 gateways={"sandbox": SandboxGateway()},
                 receiver=banks.receiver,
+                payer=banks.payer,
                 sandbox_bank=sandbox,
+                limits=limits,
+                trusts_database_clock=not settings.embedded,
             )
-            yield Assembly(dependencies, sandbox)
+            yield Assembly(dependencies, sandbox, banks)
     finally:
+        await limits.close()
         sandbox.close()
 
 
@@ -118,6 +114,7 @@ class Till:
         self._mounted: list[tuple[str, Application]] = []
         self._apis: tuple[MerchantApi, ExternalApi]
         self._dependencies: Dependencies | None = None
+        self._hosts: Hosts | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -144,20 +141,31 @@ class Till:
 
     def _mount(self, dependencies: Dependencies) -> None:
         self._dependencies = dependencies
+        self._hosts = Hosts(dependencies.db, dependencies.clock, dependencies.settings.public_url)
         self._apis = merchant_api, external_api = MerchantApi(dependencies), ExternalApi(dependencies)
         self._mounted = [
             ("/api/v1", merchant_api),
             ("/api/external", external_api),
             ("/checkout", create_checkout_app(dependencies)),
+            ("/pay", create_pay_app(dependencies)),
+            ("/invoice", create_invoice_app(dependencies)),
             ("/hooks/pix", PixCallbacks(dependencies)),
+            ("/webhook", GatewayCallbacks(dependencies)),
+            ("/portal", create_portal_app(dependencies)),
+            ("/docs", create_documents_app(dependencies)),
+            ("/metrics", Exposition(dependencies)),
+            (WELL_KNOWN, WellKnownKeys(dependencies)),
             ("/api", no_such_api),
             ("", create_admin_app(dependencies)),
         ]
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
-        if path in ("/health", "/health/ready"):
+        if path in ("/health", "/health/ready"):  # probes know no name
             await self._tell_health(path, send)
+            return
+        if self._hosts is not None and not await self._hosts.serves(scope):
+            await no_such_host(scope, receive, send)
             return
         for prefix, application in self._mounted:
             if path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", "/"):
@@ -175,6 +183,19 @@ class Till:
 async def no_such_api(_scope: Scope, _receive: Receive, send: Send) -> None:
     """Answer for what lies below /api and is neither of the two APIs."""
     await _tell(send, 404, b'{"success":false,"error":true,"message":"There is no such API.","code":"NOT_FOUND"}')
+
+
+async def no_such_host(scope: Scope, _receive: Receive, send: Send) -> None:
+    """Answer for a host that is neither the installation's nor serves this path for a merchant."""
+    if scope["path"].startswith("/api"):
+        body = b'{"success":false,"error":true,"message":"There is no such address.","code":"NOT_FOUND"}'
+        await _tell(send, 404, body)
+        return
+    headers = [(b"content-type", b"text/html; charset=utf-8"), (b"cache-control", b"no-store")]
+    headers += [(name.lower().encode(), value.encode()) for name, value in PAGE_HEADERS.items()]
+    await send({"type": "http.response.start", "status": 404, "headers": headers})
+    page = b"<!doctype html><html lang=en><title>Not found</title><h1>Not found</h1><p>Nothing is served here.</html>"
+    await send({"type": "http.response.body", "body": page})
 
 
 async def _tell(send: Send, status: int, body: bytes) -> None:
@@ -205,13 +226,20 @@ async def loops(assembly: Assembly, *, workers: bool) -> AsyncIterator[None]:
 def _loops(assembly: Assembly, stop: asyncio.Event, *, workers: bool) -> dict[str, Coroutine[Any, Any, None]]:
     """Return this process's loops by name: the workers, and on PostgreSQL the bells between processes."""
     dependencies = assembly.dependencies
-    engine = _engine(dependencies)
-    found: dict[str, Coroutine[Any, Any, None]] = {}
+    engine = engine_of(dependencies)
+    found: dict[str, Coroutine[Any, Any, None]] = {
+        "request log": request_log_loop(dependencies.request_log, dependencies.db, stop)
+    }
     if workers:
         tell = over(InProcess(PixCallbacks(dependencies)))
         found["plan"] = plan_loop(engine, stop)
         found["deliver"] = deliver_loop(engine, stop)
+        found["replay"] = replay_loop(engine, stop)
         found["resume"] = resume_loops(dependencies, stop)
+        found["retain"] = retain_loop(dependencies, stop)
+        found["watch"] = watch_loop(dependencies, stop)
+        found["domains"] = domains_loop(dependencies, stop)
+        found["banks"] = bank_loops(dependencies, assembly.banks.health, stop)
         found["sandbox bank"] = assembly.sandbox.run(tell, stop)
     if not dependencies.settings.embedded:
         from opentill.db.postgres.notify import listen_loop, notify_loop  # loads PostgreSQL's driver
@@ -223,18 +251,12 @@ def _loops(assembly: Assembly, stop: asyncio.Event, *, workers: bool) -> dict[st
     return found
 
 
-def _engine(dependencies: Dependencies) -> Engine:
-    settings = dependencies.settings
-    return Engine(
-        db=dependencies.db,
-        sender=dependencies.outbound,
-        keyring=dependencies.keyring,
-        ids=dependencies.ids,
-        clock=dependencies.clock,
-        worker=f"{socket.gethostname()}:{os.getpid()}:{dependencies.ids.hex(8)}",
-        keep_private_answers=settings.dev,
-        works_alone=settings.embedded,
-    )
+def _limits(settings: Settings) -> Limits:
+    if not settings.redis_url:
+        return OwnLimits()
+    from opentill.web.rate_limit_shared import SharedLimits  # loads the driver of Redis
+
+    return SharedLimits(settings.redis_url)
 
 
 def _outbound(settings: Settings) -> Outbound:

@@ -12,6 +12,11 @@ from typing import Any, Final, Self
 
 DEFAULT_PORT: Final = 8000
 POOL_SIZE: Final = 8
+PIX_WORDS: Final = {
+    "pix_compat_external_id_invalid": ("reject", "null"),
+    "pix_compat_dynamic_amount": ("must_match", "payload_wins"),
+}
+LEASE_SPARE_S: Final = 20  # by which a lease outlasts the longest attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +29,41 @@ class Settings:
     port: int = DEFAULT_PORT
     public_url: str = ""  # empty: http://host:port
     pool_size: int = POOL_SIZE  # connections to PostgreSQL
+    idempotency_hours: int = 24  # an idempotency key of the merchant API is kept for this long from its first use
+    redis_url: str = ""  # where processes count rate limits together; empty: each counts for itself
+    key_rate_limit: int = 120  # requests per minute of an API key that names no limit of its own
+    address_rate_limit: int = 60  # requests per minute of an address without a valid API key
     trusted_proxies: str = ""  # addresses and networks, separated by commas
+    client_certificate_header: str = ""  # in which they pass on what the caller presented; empty: they do not
     log_file: str = ""  # empty: standard error
     dev: bool = False  # webhook receivers on loopback and on any port are allowed
     webhooks_allow: str = ""  # private hosts and networks webhooks may reach, separated by commas
     webhooks_ports: str = "80,443,1024-65535"
+    webhooks_in_flight_max: int = 256  # attempts at once in one process
+    webhooks_per_merchant_max: int = 64  # the same for one merchant
+    webhooks_lease_s: int = 60  # how long a worker may hold a delivery without a sign of life
+    webhooks_heartbeat_s: int = 15
+    webhooks_timeout_max_s: int = 30  # the longest an attempt may take, whatever its endpoint says
+    webhooks_disable_after_days: int = 5  # of nothing but failures
+    webhooks_disable_min_attempts: int = 10
+    webhooks_attempt_days: int = 30  # how long the attempt log is kept
+    webhooks_payload_days: int = 30  # how long the bytes of a body are kept after its last delivery
+    webhooks_event_days: int = 90  # how long events and their finished deliveries are kept
+    request_log_days: int = 30  # how long requests of API keys and credentials are listed
+    request_log_rows_max: int = 1_000_000  # the oldest beyond these are forgotten earlier
+    webhooks_validate_bodies: bool = False  # hold every body against its schema while planning
+    pix_rate_authenticated_per_minute: int = 60_000  # requests of an address to the PIX API
+    pix_rate_failed_per_minute: int = 5  # failed sign-ins of an address there
+    pix_charge_ttl_seconds: int = 86_400  # how long a charge lives that names no expires_in
+    pix_idempotency_body_check: bool = False  # another body under a used Idempotency-Key is refused, not replayed
+    pix_compat_refund_reason_required: bool = False
+    pix_compat_external_id_invalid: str = "reject"  # or null: a bad external_id is dropped
+    pix_compat_dynamic_amount: str = "must_match"  # or payload_wins: what the code's payload says is sent
+    pix_webhooks_max_endpoints: int = 5
+    pix_webhooks_extra_events: bool = False  # endpoints may name the extra events
+    pix_live_host: str = ""  # a host name that takes live credentials only
+    pix_sandbox_host: str = ""
+    metrics_token: str = ""  # who shows it may read /metrics; empty: nobody
     master_key_file: str = ""  # empty: master.key in the data folder
     trace_sql: str = ""  # a file that gets every statement; for the benchmarks
 
@@ -49,12 +84,31 @@ class Settings:
         return {name: getattr(plain, name) for name in cls.__slots__}
 
     def completed(self) -> Self:
-        """Fill what follows from the rest."""
+        """Fill what follows from the rest. Raises BadSettingError where two contradict each other."""
+        self._check_webhooks()
+        self._check_pix()
         return replace(
             self,
             database_url=self.database_url or f"sqlite:///{self.data.resolve() / 'opentill.db'}",
             public_url=(self.public_url or f"http://{self.host}:{self.port}").rstrip("/"),
         )
+
+    def _check_webhooks(self) -> None:
+        """A worker that is alive must never lose what it is sending."""
+        if self.webhooks_lease_s < self.webhooks_timeout_max_s + LEASE_SPARE_S:
+            raise BadSettingError(
+                f"OPENTILL_WEBHOOKS_LEASE_S must exceed OPENTILL_WEBHOOKS_TIMEOUT_MAX_S by {LEASE_SPARE_S} seconds"
+            )
+        if not 1 <= self.webhooks_heartbeat_s * 3 <= self.webhooks_lease_s:
+            raise BadSettingError(
+                "OPENTILL_WEBHOOKS_HEARTBEAT_S must be at least one second and at most a third of"
+                " OPENTILL_WEBHOOKS_LEASE_S"
+            )
+
+    def _check_pix(self) -> None:
+        for name, words in PIX_WORDS.items():
+            if getattr(self, name) not in words:
+                raise BadSettingError(f"OPENTILL_{name.upper()} takes {' or '.join(words)}")
 
     @property
     def embedded(self) -> bool:
@@ -64,7 +118,17 @@ class Settings:
     @property
     def proxies(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
         """Return the networks whose X-Forwarded-For is believed."""
-        return tuple(ipaddress.ip_network(entry.strip()) for entry in self.trusted_proxies.split(",") if entry.strip())
+        return tuple(ipaddress.ip_network(entry) for entry in self.proxy_entries)
+
+    @property
+    def proxy_entries(self) -> tuple[str, ...]:
+        """Return the same as they were written."""
+        return tuple(entry.strip() for entry in self.trusted_proxies.split(",") if entry.strip())
+
+    @property
+    def bank_profiles(self) -> Path:
+        """Return the folder of profiles an operator wrote."""
+        return self.data / "banks"
 
 
 class BadSettingError(ValueError):

@@ -139,6 +139,7 @@ class Install:
     data: Path
     database_url: str = ""
     processes: list[Process] = field(default_factory=list)
+    chosen: dict[str, str] = field(default_factory=dict)  # settings of this install's processes
 
     @property
     def embedded(self) -> bool:
@@ -190,7 +191,7 @@ class Install:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("OPENTILL_")}
         if self.database_url:
             kept["OPENTILL_DATABASE_URL"] = self.database_url
-        return kept | {"OPENTILL_DEV": "1"} | more
+        return kept | {"OPENTILL_DEV": "1"} | self.chosen | more
 
     def stop(self) -> None:
         """Stop whatever runs."""

@@ -9,6 +9,8 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 from tests.e2e.server import Server, started
+from tests.e2e.showroom import Showroom
+from tests.e2e.showroom import opened as opened_showroom
 
 CHROMIUM = os.environ.get("OPENTILL_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = (
@@ -27,6 +29,13 @@ Opener = Callable[..., Page]
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with started(tmp_path_factory.mktemp("served")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def room(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Showroom]:
+    """A furnished installation, for tests that look at what it holds and change little of it."""
+    with opened_showroom(tmp_path_factory.mktemp("showroom"), sqlite_template) as room:
+        yield room
 
 
 @pytest.fixture(scope="session")

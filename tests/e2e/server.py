@@ -28,6 +28,7 @@ class Server:
     data: Path
     printed: str
     shop: dict[str, str]
+    pid: int
 
     def orders(self, gateway: str = "sandbox", amount: str = "99.90", **more: Any) -> dict[str, Any]:
         """Create a payment as the seed page does and return the answer."""
@@ -75,27 +76,35 @@ class Server:
 
 
 @contextmanager
-def started(data: Path) -> Iterator[Server]:
-    """Run a server on a free port until the block ends."""
+def started(data: Path, *, furnished: bool = True, **settings: str) -> Iterator[Server]:
+    """Run a server on a free port, with these variables in its environment, until the block ends.
+
+    Unless it is *furnished* with a sandbox shop it is as it comes.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url, log = f"http://127.0.0.1:{port}", data / "serve.log"
-    data.mkdir(parents=True, exist_ok=True)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("OPENTILL_")}
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OPENTILL_")} | settings
     with log.open("w") as output:
         process = subprocess.Popen(
             [OPENTILL, "serve", "--data", data, "--port", str(port)], stdout=output, stderr=output, env=environment
         )
     try:
         await_health(url, process, log)
-        made = subprocess.run(
-            [OPENTILL, "demo", "--data", data, "--json"], capture_output=True, text=True, check=True, env=environment
-        )
-        yield Server(url, data, log.read_text(), json.loads(made.stdout))
+        yield Server(url, data, log.read_text(), demo_shop(data, environment) if furnished else {}, process.pid)
     finally:
         process.terminate()
         process.wait(timeout=40)
+
+
+def demo_shop(data: Path, environment: dict[str, str]) -> dict[str, str]:
+    """Have the command line make a sandbox shop; return its keys."""
+    command = [OPENTILL, "demo", "--data", data, "--json"]
+    made = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    keys: dict[str, str] = json.loads(made.stdout)
+    return keys
 
 
 def await_health(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -111,6 +111,7 @@ class Receiver:
         hang_accept: bool = False,
         check: Callable[[Received], None] | None = None,
         seed: int = 7,
+        port: int = 0,
     ) -> None:
         """Set up. *name* is what URLs call the host; *check* is called with each request, to verify it."""
         self._host = host
@@ -126,12 +127,12 @@ class Receiver:
         self.connections = 0
         self.open_connections = 0
         self.failed_checks: list[str] = []
-        self.port = 0
+        self.port = port
 
     async def __aenter__(self) -> Self:
         # Without TLS in the server itself, a receiver that hangs at accepting never shakes hands.
         tls = None if self._hang_accept else self._tls
-        self._server = await asyncio.start_server(self._accepted, self._host, 0, ssl=tls)
+        self._server = await asyncio.start_server(self._accepted, self._host, self.port, ssl=tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -223,6 +224,16 @@ class Receiver:
         script = self._script_of(path)
         return script.pop(0) if len(script) > 1 else script[0]
 
+    def _drawn(self, odds: str) -> str:
+        """Return one of `mode=probability` pairs by chance, `ok` where none comes up: `status:500=0.3 hang=0.1`."""
+        left = self._random.random()
+        for pair in odds.split(" "):
+            mode, _, probability = pair.rpartition("=")
+            left -= float(probability)
+            if left < 0:
+                return mode
+        return "ok"
+
     async def _answer(self, line: Line, answer: Answer) -> None:
         if isinstance(answer, Reply):
             await asyncio.sleep(answer.delay_s)
@@ -231,6 +242,8 @@ class Receiver:
         mode, _, argument = answer.partition(":")
         if mode == "flaky":
             await self._answer(line, "reset" if self._random.random() < float(argument) else "ok")
+        elif mode == "mixed":
+            await self._answer(line, self._drawn(argument))
         elif mode == "close":
             await self._answer(line, argument)
             line.finish()

@@ -19,6 +19,7 @@ NUMBERED: Final = {"event": "seq"}  # tables whose row number has another name t
 REFERENCES: Final = {
     "merchant_id": "merchant",
     "payment_id": "payment",
+    "receipt_id": "receipt",
     "customer_id": "customer",
     "journal_id": "journal",
     "last_journal_id": "journal",
@@ -71,7 +72,8 @@ def comparable(table: str, row: Row, numbers: Numbers) -> Row:
     if table == "journal" and made["source_type"] == "receipt":
         made["source_id"] = numbers["receipt"][int(made["source_id"])]
     if table == "review_item":
-        made["detail"] = numbers["receipt"][json.loads(made["detail"])["receipt_id"]]
+        receipt = json.loads(made["detail"]).get("receipt_id")
+        made["detail"] = numbers["receipt"][receipt] if receipt else None
         if made["subject_type"] == "receipt":
             made["subject_id"] = numbers["receipt"][int(made["subject_id"])]
     return made
@@ -95,7 +97,9 @@ def without_numbers(text: str) -> str:
 def _without(value: Any) -> Any:
     if isinstance(value, dict):
         return {
-            name: "#" if name == "next_cursor" or (name == "id" and isinstance(member, int)) else _without(member)
+            name: "#"
+            if name == "next_cursor" or (name in ("id", "transaction_id") and isinstance(member, int))
+            else _without(member)
             for name, member in value.items()
         }
     return [_without(member) for member in value] if isinstance(value, list) else value

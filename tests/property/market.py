@@ -12,17 +12,19 @@ import hashlib
 import hmac
 import json
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from opentill.api.external.app import ExternalApi
 from opentill.api.merchant.app import MerchantApi
 from opentill.callbacks.pix import PixCallbacks
 from opentill.db import Database
+from opentill.gateways import rounds
+from opentill.gateways.rounds import Lanes, Work
 from opentill.gateways.sandbox import Outcome
 from opentill.kernel.clock import DAY, HOUR, MINUTE, SECOND
 from opentill.kernel.errors import Refused
@@ -30,10 +32,13 @@ from opentill.kernel.ids import SeededIds
 from opentill.kernel.money import currency as currency_of
 from opentill.kernel.money import from_minor, render
 from opentill.kernel.secret import Secret
-from opentill.main import Banks
 from opentill.outbound import Outbound
-from opentill.payments import flow, pix_flow
+from opentill.payments import flow
 from opentill.payments.model import Payment
+from opentill.payments.pix import flow as pix_flow
+from opentill.payments.refunds import flow as refund_flow
+from opentill.payments.tools import Tools
+from opentill.pix.banks import Banks
 from opentill.pix.identifiers import provider_txid
 from opentill.pix.model import Charge
 from opentill.pix.providers.in_process import InProcess
@@ -49,6 +54,8 @@ SIM_TOKEN: Final = Secret("sim-token")
 CURRENCIES: Final = ("BRL", "BRL", "BRL", "USD", "JPY", "KWD", "CLF")
 BUTTONS: Final = ("pay", "pay", "pay", *(outcome.value for outcome in Outcome))
 MAGIC: Final = (10001, 10002, 10003, 10004, 10005, 10006, 10016)  # centavos; pix-api.md §19.2
+T = TypeVar("T")
+
 REMEMBERED: Final = 30  # payments, charges and requests that may still be dealt with
 
 # What goes wrong at the bank without anybody having to wait for it.
@@ -129,6 +136,7 @@ class Market:
             outbound=Outbound(),
             gateways={"sandbox": self.terminal},
             receiver=banks.receiver,
+            payer=banks.payer,
             sandbox_bank=self._bank,
         )
         self.tools = self.dependencies.tools
@@ -237,6 +245,24 @@ class Market:
             return self.order()
         return flow.cancel(self.tools, self._recent(self.tokens))
 
+    def cancel_order(self) -> Awaitable[Any]:
+        """Cancel a payment as a merchant does."""
+        if not self.references:
+            return self.order()
+        shop, reference = self._recent(self.references)
+        return self._sent(Request(shop, f"/payments/{reference}/cancel", {}, self._key()))
+
+    def refund(self) -> Awaitable[Any]:
+        """Give money back: all of it, a part, or more than there is."""
+        if not self.references:
+            return self.order()
+        shop, reference = self._recent(self.references)
+        amount = self.chance.choice((None, None, "0.01", "1", str(self._minor()), "-1", "0", "999999999"))
+        fields: dict[str, Any] = {"transaction_id": reference, "reason": "returned"}
+        request = Request(shop, "/refunds", fields | ({"amount": amount} if amount else {}), self._key())
+        self.requests.append(request)
+        return self._sent(request)
+
     def pay_code(self) -> Awaitable[Any]:
         """Pay a PIX code: as asked, another amount, twice, or although it is over."""
         if not self.charges:
@@ -301,6 +327,10 @@ class Market:
         at_the_bank = {("pix", accounts[client_id], e2e_id): 100 * amount for client_id, e2e_id, amount in rows}
         return at_the_bank | {("sandbox", "", ref): units for ref, units in self.terminal.paid.items()}
 
+    def returned(self) -> dict[str, int]:
+        """Return what really went back, in units, by the refund's UUID."""
+        return dict(self.terminal.returned)
+
     async def _tell(self, url: str, body: bytes) -> int:
         """Carry a notification of the bank to us; one in seven gets lost on its way, the first time."""
         if (url, body) not in self.notices:
@@ -342,10 +372,13 @@ class Market:
         )
 
     def _request(self, path: str, fields: dict[str, Any]) -> Request:
-        key = f"key-{len(self.requests)}-{self.chance.getrandbits(32):x}" if self.chance.random() < 0.7 else None
+        key = self._key()
         request = Request(self.chance.choice(self.shops), path, fields, key)
         self.requests.append(request)
         return request
+
+    def _key(self) -> str | None:
+        return f"key-{len(self.requests)}-{self.chance.getrandbits(32):x}" if self.chance.random() < 0.7 else None
 
     # Acting.
 
@@ -372,7 +405,7 @@ class Market:
         made = answer.json()
         if "qr_code" in made:
             self._add(self.charges, made["transaction_id"])
-        else:
+        elif "token" in made["data"]:
             self._add(self.tokens, made["data"]["token"])
             self._add(self.references, (shop, made["data"]["trx_id"]))
 
@@ -408,12 +441,34 @@ def _job(run: Callable[[Any], Awaitable[int]]) -> Callable[[Market], Awaitable[A
     return operation
 
 
+class InTurn(Lanes):
+    """One lane for all: banks side by side would draw their ids in an order of chance."""
+
+    async def each(
+        self, due: Iterable[T], lane: Callable[[T], int], work: Work[T], *, put_off: Work[T] | None = None
+    ) -> int:
+        return await rounds.each(due, work, put_off=put_off)
+
+
+async def confirm_due_hints(tools: Tools) -> int:
+    return await pix_flow.confirm_due_hints(tools, InTurn())
+
+
+async def look_at_due(tools: Tools) -> int:
+    return await pix_flow.look_at_due(tools, InTurn())
+
+
+async def sweep(tools: Tools) -> int:
+    return await pix_flow.sweep(tools, InTurn())
+
+
 LOOPS: Final = (
-    pix_flow.confirm_due_hints,
+    confirm_due_hints,
     flow.check_due_sessions,
-    pix_flow.look_at_due,
+    look_at_due,
     flow.expire_due,
-    pix_flow.sweep,
+    refund_flow.check_due_refunds,
+    sweep,
 )
 
 WEIGHTED: Final[tuple[tuple[int, Callable[[Market], Awaitable[Any]]], ...]] = (
@@ -424,6 +479,8 @@ WEIGHTED: Final[tuple[tuple[int, Callable[[Market], Awaitable[Any]]], ...]] = (
     (8, Market.choose),
     (16, Market.press),
     (4, Market.cancel),
+    (3, Market.cancel_order),
+    (10, Market.refund),
     (14, Market.pay_code),
     (3, Market.pay_key),
     (8, Market.ring),
@@ -431,11 +488,12 @@ WEIGHTED: Final[tuple[tuple[int, Callable[[Market], Awaitable[Any]]], ...]] = (
     (10, Market.wait),
     (2, Market.meet_trouble),
     (3, Market.look_up),
-    (4, _job(pix_flow.confirm_due_hints)),
+    (4, _job(confirm_due_hints)),
     (3, _job(flow.check_due_sessions)),
-    (3, _job(pix_flow.look_at_due)),
+    (3, _job(look_at_due)),
     (2, _job(flow.expire_due)),
-    (2, _job(pix_flow.sweep)),
+    (2, _job(refund_flow.check_due_refunds)),
+    (2, _job(sweep)),
 )
 WEIGHTS: Final = tuple(weight for weight, _ in WEIGHTED)
 OPERATIONS: Final = tuple(operation for _, operation in WEIGHTED)

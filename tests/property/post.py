@@ -10,7 +10,7 @@ from typing import Final
 from opentill.db import Tx
 from opentill.outbound.model import Answer, OutboundRequest
 from opentill.outbound.outcomes import outcome_of
-from opentill.webhooks import partitions, planning, queries, queue, rules, sending, service
+from opentill.webhooks import completion, partitions, planning, queries, queue, rules, sending, service
 from opentill.webhooks.engine import Engine
 from opentill.webhooks.model import Dialect, Options
 from tests.property.market import Market
@@ -80,7 +80,7 @@ class Post:
         jobs = await engine.db.write(lambda tx: queue.claim(tx, grants, worker=engine.worker, now=now))
         jobs = sorted(jobs, key=lambda job: job.claimed.id)
         results = [await sending.attempt(engine, job) for job in jobs]
-        await engine.db.write(lambda tx: queue.complete(tx, results, ids=engine.ids, chance=engine.chance))
+        await engine.db.write(lambda tx: completion.complete(tx, results, ids=engine.ids, chance=engine.chance))
         return len(jobs)
 
     def _register(self, tx: Tx, owner: object, dialect: Dialect) -> None:

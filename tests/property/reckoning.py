@@ -13,7 +13,7 @@ from opentill.db import ReadTx
 
 Row = Mapping[str, Any]
 Truth = Mapping[tuple[str, str, str], int]
-TABLES = ("journal", "posting", "ledger_account", "receipt", "payment", "fee_rule", "event", "pix_charge")
+TABLES = ("journal", "posting", "ledger_account", "receipt", "payment", "fee_rule", "event", "pix_charge", "refund")
 NEW_BALANCE = {"booked": "available", "held": "held", "suspense": "suspense"}
 
 
@@ -29,9 +29,13 @@ class Books:
         for posting in self.rows["posting"]:
             self.postings[posting["journal_id"]].append(posting)
         self.payments = {row["id"]: row for row in self.rows["payment"]}
+        self.receipts = {row["id"]: row for row in self.rows["receipt"]}
+        self.refunds: dict[int, list[Row]] = defaultdict(list)
+        for refund in self.rows["refund"]:
+            self.refunds[refund["receipt_id"]].append(refund)
 
 
-def faults(books: Books, truth: Truth, *, settled: bool) -> Iterator[str]:
+def faults(books: Books, truth: Truth, *, settled: bool, returned: Mapping[str, int]) -> Iterator[str]:
     """Yield a sentence for everything that is not as it should be. *settled*: nothing is under way any more."""
     yield from journals_that_do_not_balance(books)
     yield from balances_that_are_not_the_sum(books)
@@ -39,6 +43,8 @@ def faults(books: Books, truth: Truth, *, settled: bool) -> Iterator[str]:
     yield from clearing_without_a_receipt(books)
     yield from balances_the_receipts_do_not_explain(books)
     yield from payments_and_receipts_that_disagree(books)
+    yield from refunds_the_world_does_not_know(books, returned, settled=settled)
+    yield from totals_the_refunds_do_not_explain(books)
     if settled:
         yield from money_that_was_lost(books, truth)
         yield from work_left_undone(books)
@@ -85,6 +91,9 @@ def clearing_without_a_receipt(books: Books) -> Iterator[str]:
         lines = [
             line for line in books.postings[journal["id"]] if books.accounts[line["account_id"]]["kind"] == "clearing"
         ]
+        if journal["source_type"] == "refund":
+            yield from refund_journal_faults(books, journal, lines)
+            continue
         receipt = by_source.get((journal["source_type"], journal["source_id"]))
         if receipt is None or len(lines) != 1:
             yield f"journal {journal['id']} moves clearing {len(lines)} times, for {receipt and receipt['id']}"
@@ -110,6 +119,13 @@ def balances_the_receipts_do_not_explain(books: Books) -> Iterator[str]:
         expected[*owner, "clearing", clearing] -= receipt["units"]
         expected[*owner, NEW_BALANCE[receipt["state"]], ""] += receipt["units"] - fee
         expected[*owner, "fees", ""] += fee
+        for refund in books.refunds[receipt["id"]]:
+            held = refund["hold"] == "held" and refund["status"] == "pending"
+            gone = refund["status"] == "completed"
+            expected[*owner, "held", ""] += refund["charge_units"] * held
+            expected[*owner, "clearing", clearing] += refund["charge_units"] * gone
+            expected[*owner, "fees", ""] -= refund["fee_units"] * gone
+            expected[*owner, "available", ""] -= refund["charge_units"] * (held or gone) - refund["fee_units"] * gone
     stored = {
         (a["merchant_id"], a["mode"], a["currency"], a["kind"], a["gateway"]): a["balance_units"]
         for a in books.rows["ledger_account"]
@@ -140,6 +156,51 @@ def payments_and_receipts_that_disagree(books: Books) -> Iterator[str]:
         paid = 1 if payment["status"] == "completed" else 0
         if (charged[payment["id"]], told[payment["uuid"]]) != (paid, paid):
             yield f"payment {payment['id']} is {payment['status']} with {charged[payment['id']]} receipts"
+
+
+def refund_journal_faults(books: Books, journal: Row, lines: list[Row]) -> Iterator[str]:
+    """A completed refund, and no other, gives its amount back to the clearing account its money came through."""
+    refund = next((row for row in books.rows["refund"] if row["uuid"] == journal["source_id"]), None)
+    wanted = journal["kind"] == "refund.completed"
+    if refund is None or len(lines) != wanted or (refund["status"] == "completed") < wanted:
+        yield f"journal {journal['id']} is of refund {refund and refund['id']} and moves clearing {len(lines)} times"
+        return
+    receipt = books.receipts[refund["receipt_id"]]
+    gateway = f"{receipt['gateway']}:{receipt['account']}" if receipt["account"] else receipt["gateway"]
+    for line in lines:
+        if (books.accounts[line["account_id"]]["gateway"], line["units"]) != (gateway, refund["charge_units"]):
+            yield f"journal {journal['id']} gives {line['units']} back, not {refund['charge_units']} to {gateway}"
+
+
+def refunds_the_world_does_not_know(books: Books, returned: Mapping[str, int], *, settled: bool) -> Iterator[str]:
+    for refund in books.rows["refund"]:
+        if refund["gateway"] != "sandbox":
+            continue
+        back = returned.get(refund["uuid"], 0)
+        if refund["status"] == "completed" and back != refund["charge_units"]:
+            yield f"refund {refund['id']} is of {refund['charge_units']}, the world gave {back} back"
+        if refund["status"] == "failed" and back:
+            yield f"refund {refund['id']} failed, and the world gave {back} back"
+        if settled and refund["status"] == "pending":
+            yield f"refund {refund['id']} is still pending"
+    known = {refund["uuid"] for refund in books.rows["refund"]}
+    yield from (f"{uuid} went back and nobody asked" for uuid in sorted(returned.keys() - known))
+
+
+def totals_the_refunds_do_not_explain(books: Books) -> Iterator[str]:
+    for receipt in books.rows["receipt"]:
+        living = [refund for refund in books.refunds[receipt["id"]] if refund["status"] != "failed"]
+        total = sum(refund["charge_units"] for refund in living)
+        if receipt["refunding_units"] != total or total > receipt["units"]:
+            yield f"receipt {receipt['id']} of {receipt['units']} gives {receipt['refunding_units']} back, not {total}"
+        fees = sum(refund["fee_units"] for refund in living)
+        if fees > receipt["fee_units"] or (total == receipt["units"] and fees != receipt["fee_units"]):
+            yield f"refunds of receipt {receipt['id']} give {fees} of {receipt['fee_units']} back"
+        payment = books.payments.get(receipt["payment_id"])
+        if payment is not None and receipt["origin"] == "charge" and receipt["state"] == "booked":
+            done = sum(refund["units"] for refund in living if refund["status"] == "completed")
+            if (payment["refunding_units"], payment["refunded_units"]) != (sum(r["units"] for r in living), done):
+                yield f"payment {payment['id']} says {payment['refunded_units']} of it went back, not {done}"
 
 
 def money_that_was_lost(books: Books, truth: Truth) -> Iterator[str]:
@@ -185,10 +246,9 @@ def fee_of(books: Books, receipt: Row) -> int:
     rule = max(
         fitting, key=lambda r: (r["merchant_id"] is not None, r["gateway"] is not None, r["currency"] is not None)
     )
-    share = (Decimal(receipt["units"]) * rule["basis_points"] / 10_000).quantize(Decimal(1), ROUND_HALF_UP)
-    fee = rule["fixed_units"] + share
-    if receipt["gateway"] != "pix":
-        fee = (fee / 100).quantize(Decimal(1), ROUND_HALF_UP) * 100
+    exact = rule["fixed_units"] + Decimal(receipt["units"]) * rule["basis_points"] / 10_000
+    step = 1 if receipt["gateway"] == "pix" else 100
+    fee = (exact / step).quantize(Decimal(1), ROUND_HALF_UP) * step
     fee = max(fee, rule["min_units"] or 0)
     if rule["max_units"] is not None:
         fee = min(fee, rule["max_units"])

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from opentill.db import Tx
-from opentill.gateways.port import GatewaySession, PaidVerdict, Verdict
-from opentill.gateways.sandbox import Outcome, SandboxGateway
+from opentill.gateways.port import GatewaySession, PaidVerdict, RefundAnswer, RefundOrder, RefundState, Verdict
+from opentill.gateways.sandbox import REFUND_ANSWERS_LOST, Outcome, SandboxGateway
 from opentill.kernel.clock import Instant
 from opentill.kernel.secret import Secret
 from opentill.merchants import gateways
@@ -41,6 +41,7 @@ class Terminal(SandboxGateway):
 
     def __init__(self) -> None:
         self.paid: dict[str, int] = {}  # units by its own reference
+        self.returned: dict[str, int] = {}  # units by the refund's reference
 
     async def pay(self, session: GatewaySession, *, now: Any) -> Verdict:
         if json.loads(session.detail)["outcome"] in (Outcome.ANSWER_LOST, Outcome.CALL_LOST):
@@ -52,6 +53,18 @@ class Terminal(SandboxGateway):
         if isinstance(verdict, PaidVerdict):
             self.paid[verdict.ref] = verdict.amount.units
         return verdict
+
+    async def refund(self, order: RefundOrder, *, now: Any) -> RefundAnswer:
+        answer = await self.fetch_refund(order, now=now)
+        if order.received.minor % 100 == REFUND_ANSWERS_LOST:
+            raise TimeoutError("the answer was lost")
+        return answer
+
+    async def fetch_refund(self, order: RefundOrder, *, now: Any) -> RefundAnswer:
+        answer = await super().fetch_refund(order, now=now)
+        if answer.state is RefundState.COMPLETED:
+            self.returned[order.reference] = order.amount.units
+        return answer
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ AT_ONCE_MAX = 4
 EVERYTHING_HAPPENS = 2_000  # operations after which each kind has had its turn
 
 
+@pytest.mark.checklist("M55")
 @pytest.mark.bar("C1", gate=20_000, target=1_000_000, quick=250)
 async def test_the_books_balance_whatever_happens(
     database: Database, tmp_path: Path, bar_size: int, bar_seed: int, bar_note: Callable[[str], None]
@@ -38,14 +39,14 @@ async def test_the_reckoning_sees_money_that_is_not_there_and_money_that_is_wron
 ) -> None:
     async with Market(database, tmp_path, seed=11) as market:
         await market.deal(120)
-        books, truth = await database.read(Books), market.truth()
+        books, truth, back = await database.read(Books), market.truth(), market.returned()
         paid = name_of(books.rows["receipt"][0])
         others = {name: units for name, units in truth.items() if name != paid}
 
-    assert [*faults(books, truth, settled=False)] == []
-    assert [*faults(books, others, settled=False)]
-    assert [*faults(books, truth | {paid: truth[paid] + 100}, settled=False)]
-    assert [*faults(books, truth | {("pix", "1", "E1"): 100}, settled=True)]
+    assert [*faults(books, truth, settled=False, returned=back)] == []
+    assert [*faults(books, others, settled=False, returned=back)]
+    assert [*faults(books, truth | {paid: truth[paid] + 100}, settled=False, returned=back)]
+    assert [*faults(books, truth | {("pix", "1", "E1"): 100}, settled=True, returned=back)]
 
 
 async def faults_of(market: Market, *, settled: bool = False) -> list[str]:
@@ -53,7 +54,7 @@ async def faults_of(market: Market, *, settled: bool = False) -> list[str]:
 
     def audit(tx: ReadTx) -> list[str]:
         own = [*ledger_auditor.find_faults(tx), *payments_auditor.find_faults(tx)]
-        return [*own, *faults(Books(tx), market.truth(), settled=settled)]
+        return [*own, *faults(Books(tx), market.truth(), settled=settled, returned=market.returned())]
 
     return await market.db.read(audit)
 
@@ -64,6 +65,9 @@ async def summary(market: Market) -> str:
         states = Counter(f"{receipt['origin']} {receipt['state']}" for receipt in books.rows["receipt"])
         shown = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
         currencies = {account["currency"] for account in books.rows["ledger_account"]}
-        return f"{len(books.rows['journal'])} journals in {len(currencies)} currencies; receipts: {shown}"
+        ends = Counter(refund["status"] for refund in books.rows["refund"])
+        back = ", ".join(f"{number} {status}" for status, number in sorted(ends.items()))
+        journals = f"{len(books.rows['journal'])} journals in {len(currencies)} currencies"
+        return f"{journals}; receipts: {shown}; refunds: {back}"
 
     return await market.db.read(count)

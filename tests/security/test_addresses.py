@@ -161,6 +161,7 @@ def url_of(host: str, port: int, scheme: str = "http") -> str:
 # The table
 
 
+@pytest.mark.checklist("M51")
 @pytest.mark.parametrize("address", REFUSED)
 def test_a_sample_that_must_be_refused_is_refused(address: str) -> None:
     assert judge(address) == expected(address) is not None
@@ -172,6 +173,7 @@ def test_a_sample_that_is_allowed_is_allowed(address: str) -> None:
     assert isinstance(Guard().check_url(url_of(address, 443, "https"), plain_http=False), Target)
 
 
+@pytest.mark.checklist("AG1")
 @pytest.mark.parametrize("address", EDGES)
 def test_the_edges_of_every_network_and_their_neighbours_are_judged_right(address: str) -> None:
     assert judge(address) == expected(address)
@@ -209,6 +211,7 @@ def test_the_table_is_complete_and_has_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("removed", ROWS, ids=lambda row: row.rule)
+@pytest.mark.checklist("AG20")
 def test_a_row_taken_out_of_the_table_is_noticed(removed: Row) -> None:
     assert wrong_verdicts(Table([row for row in ROWS if row is not removed])) != []
 
@@ -244,6 +247,7 @@ def test_with_nat64_the_address_inside_is_judged(address: str, rule: str | None)
 # Nothing is dialled
 
 
+@pytest.mark.checklist("M51")
 @pytest.mark.parametrize("address", REFUSED)
 async def test_a_refused_address_written_in_the_url_is_not_dialled(
     address: str, client: Outbound, canary: Canary
@@ -254,6 +258,7 @@ async def test_a_refused_address_written_in_the_url_is_not_dialled(
     assert answer.refusal.rule == expected(address)
 
 
+@pytest.mark.checklist("AG2", "M51")
 @pytest.mark.parametrize("address", REFUSED)
 async def test_a_name_that_leads_to_a_refused_address_is_not_dialled(
     address: str, client: Outbound, dns: ScriptedDns, canary: Canary
@@ -268,6 +273,7 @@ async def test_a_name_that_leads_to_a_refused_address_is_not_dialled(
         assert (answer.refusal.rule, answer.refusal.address) == (expected(address), address)
 
 
+@pytest.mark.checklist("AG3", "X49")
 @pytest.mark.parametrize("bad", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "fd00:ec2::254", *OWN])
 @pytest.mark.parametrize("good", ["203.0.114.1", "2606:4700:4700::1111"])
 async def test_one_refused_address_among_good_ones_refuses_all(
@@ -280,6 +286,7 @@ async def test_one_refused_address_among_good_ones_refuses_all(
         assert answer.peer is None
 
 
+@pytest.mark.checklist("AG4")
 async def test_a_name_that_changes_its_answer_is_dialled_only_where_it_was_judged(dns: ScriptedDns) -> None:
     """Rebinding: the address judged is the address dialled, and the next look-up is judged anew."""
     async with AsyncExitStack() as stack:
@@ -337,6 +344,7 @@ LOOPBACK_SPELLINGS = """
 
 
 @pytest.mark.parametrize("host", LOOPBACK_SPELLINGS, ids=ascii)
+@pytest.mark.checklist("AG8")
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_no_spelling_of_loopback_is_dialled(scheme: str, host: str, client: Outbound, canary: Canary) -> None:
     url = f"{scheme}://{host}:{canary.port}/hook"
@@ -345,6 +353,7 @@ async def test_no_spelling_of_loopback_is_dialled(scheme: str, host: str, client
     assert answer.refusal == client.check(url, plain_http=True) is not None
 
 
+@pytest.mark.checklist("AG9")
 @pytest.mark.parametrize(
     "url",
     [
@@ -428,12 +437,14 @@ async def test_a_url_that_two_readers_may_read_differently_is_refused_at_saving_
     assert dns.asked == []
 
 
+@pytest.mark.checklist("AG18")
 @pytest.mark.parametrize("port", ["0", "1", "22", "25", "79", "81", "442", "444", "1023", "65536", "99999", "443443"])
 async def test_other_ports_are_refused(port: str, client: Outbound, dns: ScriptedDns) -> None:
     answer = await send(client, f"https://good.test:{port}/")
     assert (answer.outcome, dns.asked) == (Outcome.BLOCKED_URL, [])
 
 
+@pytest.mark.checklist("AG18")
 @pytest.mark.parametrize("port", ["", "-1", "+443", "4 43", "４４３", "0x1bb", "443a", "４43", "443:443"])
 async def test_a_port_that_is_not_one_is_refused(port: str, client: Outbound, dns: ScriptedDns) -> None:
     answer = await send(client, f"https://good.test:{port}/")
@@ -499,6 +510,7 @@ def test_whatever_the_text_reading_it_is_safe_and_the_host_reads_one_way(text: s
 # What leads elsewhere later
 
 
+@pytest.mark.checklist("AG6", "M51")
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 305, 307, 308])
 async def test_a_redirect_is_never_followed_wherever_it_leads(status: int, canary: Canary) -> None:
     async with Receiver() as receiver, Outbound(allow=AllowList.development()) as client:
@@ -510,12 +522,14 @@ async def test_a_redirect_is_never_followed_wherever_it_leads(status: int, canar
         assert {request.path for request in receiver.requests} == {"/hook"}
 
 
+@pytest.mark.checklist("AG6")
 async def test_a_refresh_header_on_a_success_means_nothing(canary: Canary) -> None:
     async with Receiver() as receiver, Outbound(allow=AllowList.development()) as client:
         receiver.script("/hook", Reply(headers=[("Refresh", f"0; url=http://127.0.0.1:{canary.port}/")]))
         assert (await send(client, receiver.url("/hook"))).outcome is Outcome.OK
 
 
+@pytest.mark.checklist("AG7")
 async def test_proxies_and_passwords_of_the_environment_are_ignored(
     canary: Canary, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -546,6 +560,7 @@ async def test_cookies_are_not_kept(dns: ScriptedDns) -> None:
 
 
 @pytest.mark.skipif(not OWN, reason="this machine has no address but loopback")
+@pytest.mark.checklist("AG10")
 @pytest.mark.parametrize("address", OWN)
 async def test_this_machine_s_own_addresses_are_refused_even_in_an_allowed_network(
     address: str, dns: ScriptedDns, canary: Canary
@@ -568,6 +583,7 @@ async def test_a_host_entry_opens_this_machine_s_own_address(dns: ScriptedDns) -
             assert (await send(client, url_of("own.test", receiver.port))).outcome is Outcome.OK
 
 
+@pytest.mark.checklist("AG10")
 @pytest.mark.parametrize(
     ("entries", "is_refused"),
     [([], True), (["pay.test"], True), (["pay.test:8443"], True), (["pay.test:443"], False)],
@@ -584,6 +600,7 @@ async def test_our_own_public_name_is_refused_unless_listed_with_its_port(
 # The allow list
 
 
+@pytest.mark.checklist("AG11")
 @pytest.mark.parametrize(
     "entry",
     [
@@ -605,6 +622,7 @@ def test_an_entry_that_would_open_too_much_stops_the_start(entry: str) -> None:
 ALLOWING = ["10.20.0.0/16", "fd12:3456::/32", "100.0.0.0/8", "shop.lan", "only.lan:8443", "127.0.0.1:9000", "meta.lan"]
 
 
+@pytest.mark.checklist("AG12", "M51")
 @pytest.mark.parametrize(
     ("host", "port", "address", "rule"),
     [
@@ -641,6 +659,7 @@ def test_the_allow_list_opens_exactly_what_it_says(host: str, port: int, address
     assert (None if refusal is None else refusal.rule) == rule
 
 
+@pytest.mark.checklist("AG11")
 @pytest.mark.parametrize("address", [text for text in REFUSED if (expected(text) or "").startswith("never")])
 @pytest.mark.parametrize("nat64", [False, True])
 def test_no_allow_list_opens_what_is_never_opened(address: str, nat64: bool) -> None:
@@ -691,6 +710,7 @@ async def test_what_is_opened_for_one_merchant_stays_closed_for_another() -> Non
         assert client.check(url, plain_http=True, allow=mine) is None
 
 
+@pytest.mark.checklist("AG14")
 async def test_when_the_allow_list_changes_kept_connections_are_closed() -> None:
     async with Receiver() as receiver:
         allow = AllowList.parse([f"127.0.0.1:{receiver.port}"])
@@ -719,6 +739,7 @@ async def test_when_the_allow_list_changes_calls_under_way_finish_and_their_conn
 # The last gate
 
 
+@pytest.mark.checklist("AG15")
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "10.0.0.1", "169.254.169.254", *OWN])
 async def test_the_socket_factory_refuses_a_literal_address_that_skipped_every_other_check(
     address: str, canary: Canary
@@ -736,6 +757,7 @@ async def test_the_socket_factory_refuses_a_literal_address_that_skipped_every_o
 # Answers and messages
 
 
+@pytest.mark.checklist("AG16")
 async def test_answers_from_allow_listed_addresses_are_not_kept() -> None:
     async with Receiver() as receiver, Outbound(allow=AllowList.development()) as client:
         receiver.script("/hook", Reply(500, [("X-Internal", "secret")], b"secret"))
@@ -750,6 +772,7 @@ async def test_answers_from_allow_listed_addresses_are_not_kept() -> None:
         assert (kept.body_kept, kept.header("X-Internal")) == (b"secret", "secret")
 
 
+@pytest.mark.checklist("AG19")
 @pytest.mark.parametrize("address", REFUSED)
 async def test_merchants_read_the_rule_and_the_setting_but_never_the_address(
     address: str, client: Outbound, dns: ScriptedDns
@@ -790,6 +813,7 @@ async def test_the_hub_can_ask_what_sending_would_say(client: Outbound, dns: Scr
 # The operator's proxy
 
 
+@pytest.mark.checklist("AG17")
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_the_egress_proxy_learns_the_judged_address_and_never_a_name(scheme: str, dns: ScriptedDns) -> None:
     authority = Authority()

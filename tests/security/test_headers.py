@@ -34,7 +34,7 @@ class Reader(HTMLParser):
         super().__init__()
         self.wrong: list[str] = []
         self.forms: list[set[str]] = []
-        self._script = False
+        self._script = self._posts = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
@@ -48,9 +48,13 @@ class Reader(HTMLParser):
             self.wrong.append(f"<a href={given['href']}>")
         if tag == "form":
             self.forms.append(set())
-            if given.get("method") != "post":
-                self.wrong.append("a form that does not post")
-        if tag == "input" and self.forms:
+            # A search changes nothing: it may get, and needs no stamp.
+            self._posts = given.get("role") != "search"
+            if given.get("method") != ("post" if self._posts else "get"):
+                self.wrong.append(f"a form that does {given.get('method')}")
+            if not self._posts:
+                self.forms.pop()
+        if tag == "input" and self.forms and self._posts:
             self.forms[-1].add(given["name"])
         self._script = tag == "script"
 
@@ -68,7 +72,15 @@ async def every_page(shop: Shop) -> AsyncIterator[httpx.Response]:
         lambda tx: service.create_setup_link(tx, ids=shop.scene.ids, keyring=shop.scene.keyring, now=shop.clock.now())
     )
     page = shop.browser()
-    for path in ("/", "/setup/x", f"/setup/{token.reveal()}", "/nothing", "/checkout/x", "/checkout/", "/setup/done"):
+    for path in (
+        "/",
+        "/setup/x",
+        f"/setup/{token.reveal()}",
+        "/nothing",
+        "/checkout/x",
+        "/checkout/",
+        "/admin/sign-in",
+    ):
         yield (await page.opens(path)).page
     await page.opens(f"/setup/{token.reveal()}")
     yield await page.presses("Make the operator", name=HOSTILE, email="x")

@@ -115,6 +115,13 @@ def test_every_setting_is_documented_and_nothing_else_is() -> None:
     assert set(re.findall(r"OPENTILL_[A-Z_]+", text)) == known
 
 
+def test_the_map_of_the_source_names_every_part_and_no_other() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    named = set(re.findall(r"^\| `((?:payments|pix)/\w+)` \|", text, re.M))
+    folders = [file.parent for package in ("payments", "pix") for file in (SOURCE / package).glob("*/__init__.py")]
+    assert named == {f"{folder.parent.name}/{folder.name}" for folder in folders if folder.name != "store"}
+
+
 def test_decision_records_are_numbered_in_a_row_and_have_one_shape() -> None:
     records = sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
     assert [int(record.name[:4]) for record in records] == list(range(1, len(records) + 1))

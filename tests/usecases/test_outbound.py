@@ -554,6 +554,7 @@ async def test_tls_is_checked_against_the_host_of_the_url_and_its_facts_are_kept
     assert answer.phases_us.tls > 0
 
 
+@pytest.mark.checklist("X49")
 @pytest.mark.parametrize("fault", ["wrong_name", "expired", "self_signed"])
 async def test_a_certificate_that_is_not_valid_stops_the_attempt(
     fault: str, client: Outbound, authority: Authority

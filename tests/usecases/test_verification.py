@@ -5,6 +5,8 @@ import pytest
 from opentill.db import Database, Tx
 from opentill.ledger import verification as books
 from opentill.payments import verification as payments
+from opentill.payments.refunds.flow import give_back
+from opentill.payments.refunds.service import Wish
 from tests.usecases.payments.shop import Shop, open_shop
 
 
@@ -13,6 +15,9 @@ async def busy_shop(database: Database) -> Shop:
     await shop.pays(await shop.orders("99.90"))
     await shop.pays(await shop.orders("10.00"), "short")
     await shop.pays(await shop.orders("10.00"), "declined")
+    for units in (100_000, None):
+        wish = Wish(shop.tools.ids.uuid7(), units)
+        await give_back(shop.tools, 1, wish, owner=shop.merchant.owner)
     return shop
 
 
@@ -45,10 +50,18 @@ async def test_good_books_have_no_faults(database: Database) -> None:
         ("update payment set status = 'pending', completed_at = null where id = 1", "although it is not completed"),
         ("update payment set units = units + 100 where id = 1", "does not hold its amount"),
         ("update payment set fee_units = 100 where id = 1", "another fee"),
-        ("delete from receipt where payment_id = 1", "without exactly one receipt"),
+        ("update receipt set origin = 'repeat' where payment_id = 1", "without exactly one receipt"),
         ("update receipt set units = units + 100 where payment_id = 2", "is not in the ledger with its amount"),
         ("delete from event where type = 'payment.completed'", "recorded as completed 0 times"),
         ("update journal set source_id = 'elsewhere' where id = 1", "completed without a journal"),
+        ("update payment set refunding_units = refunded_units - 1, refunded_units = 0 where id = 1", "going back"),
+        ("update payment set refunded_units = 500 where id = 1", "says that 500 went back"),
+        ("update payment set detail = 'completed' where id = 1", "not all of it went back"),
+        ("update receipt set refunding_units = 5 where payment_id = 1", "says that 5 of it goes back"),
+        ("update refund set status = 'failed' where id = 1", "or in the ledger and not completed"),
+        ("update refund set hold = 'held', status = 'pending', step = 'unknown', processed_at = null", "put aside"),
+        ("update refund set payment_id = 2 where id = 1", "another merchant or payment"),
+        ("delete from event where type = 'refund.created'", "0 times as refund.created"),
     ],
 )
 async def test_a_changed_row_is_named(database: Database, change: str, told: str) -> None:

@@ -1,1 +1,1 @@
-"""What operators see. So far: the first page, and the set-up link that makes the first operator."""
+"""What operators see: the set-up of a fresh OpenTill, signing in, and the panel with its Developer Hub."""

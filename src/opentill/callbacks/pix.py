@@ -4,16 +4,22 @@ A notification is a hint. It is stored as it came and answered at once; what it 
 """
 
 import re
+from base64 import b64decode
+from binascii import Error as NotBase64
+from contextlib import suppress
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 import structlog
 
 from opentill.db import DatabaseError, ReadTx
 from opentill.kernel.asgi import Receive, Scope, Send
-from opentill.kernel.errors import Busy
+from opentill.kernel.errors import Busy, Refused
 from opentill.pix import service
 from opentill.pix.model import Account
-from opentill.pix.port import Hint, RawRequest, UnreadableNotification
+from opentill.pix.port import Hint, RawRequest, UnreadableNotification, UntrustedNotification
+from opentill.web import metrics
+from opentill.web.addresses import admitted, caller_address
 from opentill.web.body import CallerGone, read_whole
 from opentill.web.dependencies import Dependencies
 
@@ -46,7 +52,7 @@ class PixCallbacks:
         await send({"type": "http.response.body", "body": body})
 
     async def _answer(self, scope: Scope, receive: Receive) -> int:
-        """Return the status. Nothing is stored of a request whose address is wrong."""
+        """Return the status. Of a request whose address or sender is wrong nothing is kept but a count."""
         address = ADDRESS.fullmatch(scope["path"])
         if address is None or scope["method"] != "POST":
             return 404
@@ -56,10 +62,15 @@ class PixCallbacks:
         try:
             account = await self._account(int(address[1]), address[2])
             if account is None:
+                metrics.notification_refused("token")
                 return 401
             hints = self._hints(account, scope, body)
             now = self._dependencies.clock.now()
             await self._dependencies.db.write(lambda tx: service.note_notification(tx, account, body, hints, now=now))
+        except UntrustedNotification as untrusted:
+            metrics.notification_refused("sender")
+            log.warning("untrusted notification", account=int(address[1]), reason=str(untrusted))
+            return 401
         except (DatabaseError, Busy):
             return 503
         return 200
@@ -72,9 +83,32 @@ class PixCallbacks:
 
     def _hints(self, account: Account, scope: Scope, body: bytes) -> list[Hint]:
         """Return what to read; of a body nobody understands only the bytes are kept, and an operator is told."""
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        try:
-            return self._dependencies.receiver(account).parse_notification(RawRequest(body, headers))
-        except UnreadableNotification:
+        request, hints, understood = self._request(scope, body), list[Hint](), False
+        for bank in (self._dependencies.receiver, self._dependencies.payer):
+            with suppress(UnreadableNotification, Refused):  # it is kept also while nobody here reaches the bank
+                hints += bank(account).parse_notification(request)
+                understood = True
+        if not understood:
             log.warning("unreadable notification", account=account.id, size_bytes=len(body))
-            return []
+        return hints
+
+    def _request(self, scope: Scope, body: bytes) -> RawRequest:
+        """Return a request with who sent it. What a proxy says of its caller counts only from a trusted one."""
+        settings = self._dependencies.settings
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        peer = scope["client"][0] if scope.get("client") else None
+        forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        certificate = None
+        if settings.client_certificate_header and admitted(caller_address(peer, (), ()), settings.proxy_entries):
+            certificate = presented(headers.get(settings.client_certificate_header.lower(), ""))
+        return RawRequest(body, headers, caller_address(peer, forwarded, settings.proxies), certificate)
+
+
+def presented(header: str) -> bytes | None:
+    """Return the certificate in a proxy's header: escaped PEM, or base64 with or without colons (RFC 9440)."""
+    if header.startswith("-----BEGIN"):
+        return unquote_to_bytes(header)
+    try:
+        return b64decode(header.strip(":"), validate=True) or None
+    except (NotBase64, ValueError):
+        return None

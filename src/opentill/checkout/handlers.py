@@ -3,7 +3,8 @@
 Whoever knows the token may do what the payer may; that is what the token is for.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -14,14 +15,20 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from opentill.checkout import redirects, rules, view
+from opentill.checkout import faces, redirects, rules, view
 from opentill.checkout.model import Situation, Stage
-from opentill.db import ReadTx
-from opentill.kernel.errors import NotFound, Refused
-from opentill.merchants import gateways
+from opentill.checkout.rules import REDIRECT
+from opentill.db import ReadTx, Tx
+from opentill.kernel.errors import Conflict, Invalid, NotFound, Refused
+from opentill.merchants import brands, gateways
 from opentill.merchants import service as merchants
-from opentill.payments import flow, pix, queries
-from opentill.payments.model import PaymentStatus, SessionState
+from opentill.merchants.gateways import ActiveGateway
+from opentill.payments import conversion, flow, queries
+from opentill.payments.invoices import queries as invoices
+from opentill.payments.model import Conversion, Payment, PaymentStatus, SessionState
+from opentill.payments.pix import service as pix
+from opentill.payments.review import proofs, submissions
+from opentill.payments.review.proofs import Proof
 from opentill.pix.identifiers import provider_txid
 from opentill.web import forms
 from opentill.web.browser import with_form_targets
@@ -29,6 +36,8 @@ from opentill.web.dependencies import Dependencies
 from opentill.web.forms import Stamps, Use
 from opentill.web.pages import Pages
 
+NOTHING: Final[Mapping[str, str]] = {}
+RENEWS: Final = "x-renews"  # header of the script that shows the page anew in place
 NOTE_OF: Final = {  # what the page says after a refusal; anything else is "gone"
     "NO_PIX_KEY": "away",
     "PROVIDER_REFUSED": "away",
@@ -47,10 +56,12 @@ def create_checkout_app(deps: Dependencies, pages: Pages | None = None) -> ASGIA
     checkout = Checkout(deps, pages, Stamps(deps.keyring, deps.ids))
     return pages.application(
         [
+            *faces.routes(deps.db),
             Route("/{token}", checkout.show),
             Route("/{token}/status", checkout.status),
             Route("/{token}/gateway", checkout.choose, methods=["POST"]),
             Route("/{token}/payment", checkout.pay, methods=["POST"]),
+            Route("/{token}/submission", checkout.tell, methods=["POST"]),
             Route("/{token}/sandbox-bank", checkout.pay_at_sandbox_bank, methods=["POST"]),
             Route("/{token}/cancel", checkout.ask_whether_to_cancel),
             Route("/{token}/cancel", checkout.cancel, methods=["POST"]),
@@ -72,6 +83,8 @@ class Checkout:
         """Show how the payment stands and what the payer can do."""
         situation = await self._situation(request)
         stage = self._stage(request, situation)
+        if self._leaves_at_once(request, situation, stage):
+            return RedirectResponse(rules.way_back(situation.payment, stage) or "", HTTPStatus.SEE_OTHER)
         return self._render(request, situation, stage)
 
     async def status(self, request: Request) -> Response:
@@ -120,6 +133,36 @@ class Checkout:
             note="played",
         )
 
+    async def tell(self, request: Request) -> Response:
+        """Take what the payer says of a payment made by hand, with its proofs."""
+        situation = await self._situation(request)
+        stage = self._stage(request, situation)
+        if stage is not Stage.MANUAL:
+            return self._to_page(situation, "gone")
+        form, uploads = await forms.read_with_files(
+            request, files_max=proofs.FILES_MAX, file_bytes_max=proofs.BYTES_MAX + 1
+        )
+        if not self.stamps.fits(form, "pay", *view.pay_facts(situation)):
+            return self._to_page(situation, "stale")
+        try:
+            files = [proofs.accept(name, data) for name, data in uploads]
+            counted = await self.deps.db.write(lambda tx: self._submit(tx, situation.payment, form, files))
+        except Invalid as wrong:
+            faults = frozenset(fault.field for fault in wrong.faults)
+            return self._render(request, situation, stage, typed=form, faults=faults)
+        except Refused as refusal:
+            return self._to_page(situation, NOTE_OF.get(refusal.code, "gone"))
+        return self._to_page(situation, None if counted else "counted")
+
+    def _submit(self, tx: Tx, payment: Payment, form: forms.Fields, files: Sequence[Proof]) -> bool:
+        """Record a submission unless its form was used; tell whether its provider id is new here."""
+        deps, owner, now = self.deps, payment.owner, self.deps.clock.now()
+        scope = f"checkout/{payment.uuid}/submission"
+        if forms.use(tx, form, scope, owner=owner, keyring=deps.keyring, now=now) is not Use.FIRST:
+            return True
+        told = submissions.submit(tx, payment.id, form, files, owner=owner, ids=deps.ids, keyring=deps.keyring, now=now)
+        return told is not None
+
     async def ask_whether_to_cancel(self, request: Request) -> Response:
         """Ask once; a payment that is not to be cancelled any more is shown as it is."""
         situation = await self._situation(request)
@@ -161,12 +204,18 @@ class Checkout:
             payment = queries.by_token(tx, token, keyring=keyring)
             if payment is None:
                 return None
+            offered, session = gateways.active(tx, owner=payment.owner), queries.last_session(tx, payment)
+            by_hand = session is not None and session.state is SessionState.OPEN
             return Situation(
                 payment=payment,
                 merchant=merchants.merchant_of(tx, payment.owner),
-                offered=gateways.active(tx, owner=payment.owner),
-                session=queries.last_session(tx, payment),
+                offered=offered,
+                charges=self._charges(tx, payment, offered),
+                manual=gateways.manual(tx, session.gateway, owner=payment.owner) if session and by_hand else None,
+                session=session,
                 charge=pix.charge_of(tx, payment),
+                brand=brands.brand_of(tx, payment.owner),
+                invoice=invoices.by_token(tx, payment.invoice.token, keyring=keyring) if payment.invoice else None,
             )
 
         situation = await self.deps.db.read(load)
@@ -174,24 +223,61 @@ class Checkout:
             raise NotFound("PAYMENT_NOT_FOUND", "No such payment.")
         return situation
 
+    def _charges(
+        self, tx: ReadTx, payment: Payment, offered: Sequence[ActiveGateway]
+    ) -> Mapping[str, Conversion | None]:
+        """Return what each gateway that takes the payment would charge, where that is not its own amount."""
+        charges = {}
+        for way in offered if payment.open else ():
+            with suppress(Conflict):
+                charges[way.slug] = conversion.fix(
+                    tx, payment.amount, way, owner=payment.owner, now=self.deps.clock.now()
+                )
+        return charges
+
+    def _leaves_at_once(self, request: Request, situation: Situation, stage: Stage) -> bool:
+        """Tell whether the payer goes straight back to the shop. A script that renews the page cannot: it goes on."""
+        return (
+            situation.brand.after_payment == REDIRECT
+            and RENEWS not in request.headers
+            and self._goes_on(request, situation, stage)
+        )
+
+    def _goes_on(self, request: Request, situation: Situation, stage: Stage) -> bool:
+        stays = "stay" in request.query_params
+        return rules.goes_on(situation.payment, stage, stays=stays, now=self.deps.clock.now())
+
     def _stage(self, request: Request, situation: Situation) -> Stage:
         return rules.stage_of(situation, choosing="choose" in request.query_params, now=self.deps.clock.now())
 
-    def _render(self, request: Request, situation: Situation, stage: Stage) -> Response:
+    def _render(
+        self,
+        request: Request,
+        situation: Situation,
+        stage: Stage,
+        *,
+        typed: Mapping[str, str] = NOTHING,
+        faults: Collection[str] = (),
+    ) -> Response:
         made = view.make(
             situation,
             stage,
             choosing="choose" in request.query_params,
             note=request.query_params.get("note"),
             stays="stay" in request.query_params,
+            language=self.pages.language_of(request).tag,
+            typed=typed,
+            faults=faults,
             stamps=self.stamps,
             now=self.deps.clock.now(),
         )
         headers = {}
-        if stage is Stage.CANCELLING and situation.payment.cancel_url:
-            origin = redirects.origin_of(situation.payment.cancel_url)
+        target = rules.form_target(situation, stage)
+        if target is not None:
+            origin = redirects.origin_of(target)
             headers["Content-Security-Policy"] = with_form_targets((origin,) if origin else ())
-        return self.pages.render(request, "checkout/checkout.html", {"view": made}, headers=headers)
+        status = HTTPStatus.UNPROCESSABLE_ENTITY if faults else HTTPStatus.OK
+        return self.pages.render(request, "checkout/checkout.html", {"view": made}, status=status, headers=headers)
 
     async def _once(
         self,

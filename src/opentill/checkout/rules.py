@@ -8,14 +8,15 @@ from opentill.checkout.model import Situation, Stage
 from opentill.kernel.clock import HOUR, SECOND, Instant, after
 from opentill.kernel.mode import Mode
 from opentill.merchants.gateways import ActiveGateway
-from opentill.payments.model import OPEN, Detail, Payment, PaymentStatus, SessionState
-from opentill.payments.rules import shown_status, takes
+from opentill.payments.model import OPEN, Payment, PaymentStatus, SessionState
+from opentill.payments.rules import MANUAL, shown_status
 from opentill.pix.model import GATEWAY as PIX
 from opentill.pix.model import LIVE, State
 
 SANDBOX: Final = "sandbox"
-PAYABLE: Final = frozenset({Stage.CHOOSE, Stage.FORM, Stage.PREPARING, Stage.CODE})
-WAITING: Final = frozenset({Stage.PREPARING, Stage.CODE, Stage.CONFIRMING, Stage.REVIEW})
+REDIRECT: Final = "redirect"  # a merchant's wish that payers see no receipt
+PAYABLE: Final = frozenset({Stage.CHOOSE, Stage.FORM, Stage.MANUAL, Stage.PREPARING, Stage.CODE})
+WAITING: Final = frozenset({Stage.PREPARING, Stage.CODE, Stage.CONFIRMING, Stage.CHECKING, Stage.REVIEW})
 LONG: Final = 30 * SECOND  # a payer who has waited this long may go back to the shop
 GOES_ON_FOR: Final = HOUR  # a receipt reopened later than this after the payment stays
 
@@ -37,8 +38,8 @@ def _stage_of_payment(situation: Situation, *, choosing: bool, now: Instant) -> 
             return Stage.CANCELLED
         case PaymentStatus.EXPIRED:
             return Stage.EXPIRED
-        case PaymentStatus.PENDING | PaymentStatus.PROCESSING if payment.detail is Detail.PENDING_REVIEW:
-            return Stage.REVIEW
+        case PaymentStatus.PENDING | PaymentStatus.PROCESSING if payment.under_review:
+            return Stage.CHECKING if situation.manual is not None else Stage.REVIEW
         case PaymentStatus.PENDING:
             return Stage.CHOOSE
         case PaymentStatus.PROCESSING:
@@ -54,7 +55,8 @@ def _while_paying(situation: Situation, *, choosing: bool, now: Instant) -> Stag
     if choosing and not overdue:
         return Stage.CHOOSE
     if session.gateway != PIX:
-        return Stage.EXPIRED if overdue else Stage.FORM
+        form = Stage.FORM if situation.manual is None else Stage.MANUAL
+        return Stage.EXPIRED if overdue else form
     charge = situation.charge
     if charge is not None and charge.state is State.CREATING:
         return Stage.EXPIRED if overdue else Stage.PREPARING
@@ -68,12 +70,12 @@ def ways(situation: Situation) -> Sequence[ActiveGateway]:
     payment = situation.payment
     able = [way for way in situation.offered if _able(way.slug, situation)]
     if payment.gateway_fixed:
-        return [way for way in able if way.slug == payment.gateway]
+        return [way for way in able if way.slug == payment.gateway or (way.manual and payment.gateway == MANUAL)]
     return sorted(able, key=lambda way: way.slug != payment.gateway)
 
 
 def _able(slug: str, situation: Situation) -> bool:
-    if not takes(slug, situation.payment.amount.currency):
+    if slug not in situation.charges:
         return False
     if slug == PIX:
         charge = situation.charge
@@ -120,6 +122,16 @@ def _word(payment: Payment, stage: Stage) -> PaymentStatus | None:
     if stage is Stage.EXPIRED:
         return PaymentStatus.EXPIRED
     return PaymentStatus.PROCESSING if payment.status in OPEN else payment.status
+
+
+def form_target(situation: Situation, stage: Stage) -> str | None:
+    """Return the shop's address that a form of this page may end at, after a redirect."""
+    payment = situation.payment
+    if stage is Stage.CANCELLING:
+        return payment.cancel_url
+    if stage in PAYABLE and situation.brand.after_payment == REDIRECT:
+        return payment.redirect_url
+    return None
 
 
 def waited_long(situation: Situation, now: Instant) -> bool:

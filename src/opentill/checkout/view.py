@@ -1,31 +1,43 @@
 """The page's facts, ready for its template."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from markupsafe import Markup
 
 from opentill.checkout import rules
+from opentill.checkout.faces import Face, face_of
 from opentill.checkout.model import Situation, Stage
 from opentill.gateways.sandbox import BY_AMOUNT, Outcome
 from opentill.kernel.clock import SECOND, Instant
 from opentill.kernel.mode import Mode
-from opentill.merchants.gateways import ActiveGateway
-from opentill.payments.model import Payment
+from opentill.merchants.gateways import ActiveGateway, ManualGateway
+from opentill.payments.invoices.model import Invoice
+from opentill.payments.model import Conversion, Payment
 from opentill.pix import qr
 from opentill.web.forms import Stamp, Stamps
 
 GO_ON_S: Final = 5
+LINES_MAX: Final = 12  # of an invoice, beside the payment
 STAMP_HEX: Final = 16
-NOTES: Final = frozenset({"stale", "used", "unclear", "waiting", "often", "away", "gone", "played"})
+NOTES: Final = frozenset({"counted", "stale", "used", "unclear", "waiting", "often", "away", "gone", "played"})
 REFRESH_S: Final = {  # where no script runs
     Stage.PREPARING: 3,
     Stage.CONFIRMING: 3,
     Stage.CODE: 15,
     Stage.REVIEW: 30,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class ByHand:
+    """How to pay by hand: the merchant's way, its steps in the payer's language, and its picture."""
+
+    gateway: ManualGateway
+    steps: Sequence[str]
+    qr: Markup | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +72,13 @@ class View:
     back_url: str | None
     goes_on: bool
     go_on_s: int
+    face: Face
+    invoice: Invoice | None
+    lines_max: int
+    charges: Mapping[str, Conversion | None]
+    by_hand: ByHand | None
+    typed: Mapping[str, str]
+    faults: Collection[str]
     choose_stamp: Stamp
     pay_stamp: Stamp
     cancel_stamp: Stamp
@@ -104,6 +123,9 @@ def make(
     choosing: bool,
     note: str | None,
     stays: bool,
+    language: str,
+    typed: Mapping[str, str],
+    faults: Collection[str],
     stamps: Stamps,
     now: Instant,
 ) -> View:
@@ -140,8 +162,20 @@ def make(
         waited_long=rules.waited_long(situation, now),
         back_url=rules.way_back(payment, stage),
         goes_on=rules.goes_on(payment, stage, stays=stays, now=now),
-        go_on_s=GO_ON_S,
+        go_on_s=1 if situation.brand.after_payment == rules.REDIRECT else GO_ON_S,
+        face=face_of(situation.brand),
+        invoice=situation.invoice,
+        lines_max=LINES_MAX,
+        charges=situation.charges,
+        by_hand=_by_hand(situation.manual, language) if situation.manual and stage is Stage.MANUAL else None,
+        typed=typed,
+        faults=faults,
         choose_stamp=stamps.make("choose", *choose_facts(payment)),
         pay_stamp=stamps.make("pay", *pay_facts(situation)),
         cancel_stamp=stamps.make("cancel", *choose_facts(payment)),
     )
+
+
+def _by_hand(manual: ManualGateway, language: str) -> ByHand:
+    drawn = Markup(qr.svg(manual.text("qr_text"))) if manual.text("qr_text") else None  # noqa: S704 - drawn by us
+    return ByHand(manual, manual.steps(language), drawn)

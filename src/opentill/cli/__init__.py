@@ -1,13 +1,31 @@
 """The command `opentill`: each subcommand in a module of its own."""
 
+import os
 import sys
+from typing import Final
 
 import typer
 
-from opentill.cli import demo, keys, merchants, operate, verify
+from opentill.cli import (
+    bank,
+    demo,
+    domains,
+    keys,
+    listen,
+    merchants,
+    operate,
+    pix,
+    portal,
+    sandbox_psp,
+    trigger,
+    verify,
+)
 from opentill.db import DatabaseError
 from opentill.kernel.errors import Refused
 from opentill.settings import BadSettingError
+
+OWNERS_ALONE: Final = 0o077
+"""What a command writes is for whoever runs it: the books, the master key, logs."""
 
 app = typer.Typer(
     name="opentill",
@@ -22,12 +40,20 @@ app.command("migrate")(operate.migrate)
 app.command("setup")(operate.setup)
 app.command("demo")(demo.demo)
 app.command("verify")(verify.verify)
+app.command("listen")(listen.listen)
+app.command("trigger")(trigger.trigger)
+app.add_typer(portal.app, name="portal")
 app.add_typer(merchants.app, name="merchant")
+app.add_typer(domains.app, name="domain")
+app.add_typer(bank.app, name="bank")
+app.add_typer(pix.app, name="pix")
 app.add_typer(keys.app, name="keys")
+app.add_typer(sandbox_psp.app, name="sandbox-psp")
 
 
 def main() -> None:
     """Run the command line; what was refused is told in one sentence, without a trace."""
+    os.umask(OWNERS_ALONE)
     try:
         app()
     except (Refused, BadSettingError, DatabaseError) as refused:

@@ -55,7 +55,12 @@ SEALED: Final = (
     Sealed("customer", "sealed", ("id",), "uuid"),
     Sealed("pix_account", "sealed_credentials", ("id",), _MERCHANT),
     Sealed("pix_account", "sealed_hook_token", ("id",), _MERCHANT),
+    Sealed("operator", "sealed_totp", ("id",), "id"),
+    Sealed("submission", "sealed", ("id",), "payment_id"),
+    Sealed("proof", "sealed", ("id",), "submission_id"),
     Sealed("webhook_secret", "sealed", ("id",), "endpoint_id || '/' || id"),
+    Sealed("webhook_endpoint", "sealed", ("id",), "id"),
+    Sealed("webhook_signing_key", "sealed", ("kid",), "merchant_id || '/' || mode || '/' || kid"),
     Sealed(
         "idempotency",
         "sealed_body",

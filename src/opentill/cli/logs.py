@@ -1,16 +1,14 @@
 """Where log lines go: JSON to a file or a pipe, readable lines to a terminal. Ids only, no personal data."""
 
-import json
 import logging
 import sys
 from pathlib import Path
 from typing import Any
 
+import orjson
 import structlog
 
 from opentill.settings import Settings
-
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 
 
 def configure(settings: Settings) -> None:
@@ -38,4 +36,4 @@ def configure(settings: Settings) -> None:
 
 
 def _as_json(_logger: object, _method: str, fields: Any) -> bytes:
-    return _encode(dict(fields)).encode()
+    return orjson.dumps(fields, str)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
@@ -12,22 +12,17 @@ from opentill.cli.prepare import prepare
 from opentill.db import Tx, open_database
 from opentill.kernel.clock import SystemClock
 from opentill.kernel.errors import Refused
-from opentill.kernel.ids import Ids, SystemIds
+from opentill.kernel.ids import SystemIds
 from opentill.kernel.mode import Mode
-from opentill.kernel.secret import Secret
 from opentill.main import Assembly, assembled
-from opentill.merchants import gateways, service
+from opentill.merchants import service
 from opentill.merchants.model import DEFAULT_SCOPES, KEY_RATE_MAX, SCOPES, Merchant
 from opentill.operators import audit
-from opentill.pix import service as pix
-from opentill.pix.documents import cnpj_of
-from opentill.pix.keys import detect
-from opentill.sandbox_psp.frame import BANK_ISPB
 from opentill.settings import Settings
+from opentill.web.addresses import is_network
+from opentill.web.onboarding import open_merchant
 
 app = typer.Typer(help="Merchants (brands) and their credentials.", no_args_is_help=True)
-
-BANK_NAME: Final = "Banco Sandbox"
 
 
 @app.command("add")
@@ -40,14 +35,22 @@ def add(
     rate_limit: Annotated[
         int | None, typer.Option(min=1, max=KEY_RATE_MAX, help="Requests per minute of its API key.")
     ] = None,
+    allow_ip: Annotated[
+        list[str] | None,
+        typer.Option(help="An address or network that may use its PIX credentials; live ones need at least one."),
+    ] = None,
     count: Annotated[int, typer.Option(min=1, max=1000, help="Make this many, numbered.")] = 1,
     as_json: Json = False,
 ) -> None:
     """Make a merchant with an API key and PIX credentials, which are shown this once."""
+    strange = [entry for entry in allow_ip or () if not is_network(entry)]
+    if strange:
+        raise Refused("INVALID_ADDRESS", f"{', '.join(strange)} is no address and no network.")
     settings = Settings.from_environment(data=data)
     prepare(settings)
     names = [name] if count == 1 else [f"{name} {number}" for number in range(1, count + 1)]
-    for made in asyncio.run(add_merchants(settings, names, sandbox=sandbox, rate_limit=rate_limit)):
+    making = add_merchants(settings, names, sandbox=sandbox, rate_limit=rate_limit, allowed_ips=allow_ip or ())
+    for made in asyncio.run(making):
         print(json.dumps(made) if as_json else _readable(made))
 
 
@@ -98,12 +101,20 @@ async def add_merchants(
     sandbox: bool,
     rate_limit: int | None = None,
     outbound_allow: Sequence[str] = (),
+    allowed_ips: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Make merchants; return each one's id and credentials."""
     mode = Mode.SANDBOX if sandbox else Mode.LIVE
     async with assembled(settings) as assembly:
         return [
-            await _add(assembly, name, mode=mode, rate_limit=rate_limit, outbound_allow=outbound_allow)
+            await _add(
+                assembly,
+                name,
+                mode=mode,
+                rate_limit=rate_limit,
+                outbound_allow=outbound_allow,
+                allowed_ips=allowed_ips,
+            )
             for name in names
         ]
 
@@ -115,18 +126,18 @@ async def _add(
     mode: Mode,
     rate_limit: int | None,
     outbound_allow: Sequence[str],
+    allowed_ips: Sequence[str],
 ) -> dict[str, Any]:
     dependencies = assembly.dependencies
     ids, keyring, now = dependencies.ids, dependencies.keyring, dependencies.clock.now()
 
-    def make(tx: Tx) -> tuple[Merchant, dict[str, Any]]:
-        merchant = service.create_merchant(
-            tx, name, mode=mode, ids=ids, keyring=keyring, now=now, outbound_allow=outbound_allow
-        )
+    def credentials(tx: Tx, merchant: Merchant) -> dict[str, Any]:
         key = service.create_api_key(tx, owner=merchant.owner, ids=ids, now=now, scopes=SCOPES, rate_limit=rate_limit)
-        client_id, secret = service.create_credential(tx, owner=merchant.owner, ids=ids, keyring=keyring, now=now)
-        audit.write(tx, audit.at_console("merchant.created", merchant.uuid), now=now)
-        return merchant, {
+        client_id, secret = service.create_credential(
+            tx, owner=merchant.owner, ids=ids, keyring=keyring, now=now, allowed_ips=allowed_ips
+        )
+        audit.write(tx, audit.at_console("merchant.created", merchant.uuid, name=name, mode=mode.name.lower()), now=now)
+        return {
             "merchant_id": merchant.uuid,
             "merchant_api_key": key.reveal(),
             "client_id": client_id,
@@ -135,54 +146,10 @@ async def _add(
             "mode": mode.name.lower(),
         }
 
-    merchant, made = await dependencies.db.write(make)
-    if mode is Mode.SANDBOX:
-        made["pix_key"] = await _attach_sandbox_bank(assembly, merchant)
-    return made
-
-
-async def _attach_sandbox_bank(assembly: Assembly, merchant: Merchant) -> str:
-    """Open an account at the sandbox bank, attach it, switch on the test gateways; return the account's key."""
-    dependencies = assembly.dependencies
-    ids, now = dependencies.ids, dependencies.clock.now()
-    credentials = {"client_id": ids.hex(32), "client_secret": ids.hex(64)}
-    key = detect(ids.uuid7())
-    assembly.sandbox.open_account(
-        client_id=credentials["client_id"],
-        client_secret=credentials["client_secret"],
-        document=cnpj_of(_digits(ids, 12)),
-        name=merchant.name,
-        city=merchant.city,
-        keys=[key.value],
+    _, made, pix_key = await open_merchant(
+        dependencies, name, mode=mode, also=credentials, outbound_allow=outbound_allow
     )
-
-    def attach(tx: Tx) -> tuple[int, Secret]:
-        gateways.switch_on(tx, "sandbox", name="Sandbox", owner=merchant.owner, position=1, now=now)
-        gateways.switch_on(tx, "pix", name="PIX", owner=merchant.owner, position=0, now=now)
-        return pix.attach_account(
-            tx,
-            owner=merchant.owner,
-            merchant_uuid=merchant.uuid,
-            profile="sandbox",
-            bank_name=BANK_NAME,
-            bank_ispb=BANK_ISPB,
-            credentials=credentials,
-            keys=[key],
-            ids=ids,
-            keyring=dependencies.keyring,
-            now=now,
-        )
-
-    account_id, token = await dependencies.db.write(attach)
-    account = await dependencies.db.read(lambda tx: pix.find_account(tx, account_id))
-    if account is not None:
-        hook = f"{dependencies.settings.public_url}/hooks/pix/{account_id}/{token.reveal()}"
-        await dependencies.receiver(account).ensure_webhook(key.value, hook)
-    return key.value
-
-
-def _digits(ids: Ids, count: int) -> str:
-    return f"{int(ids.hex(16), 16) % 10**count:0{count}}"
+    return made if pix_key is None else made | {"pix_key": pix_key}
 
 
 def _readable(made: dict[str, Any]) -> str:

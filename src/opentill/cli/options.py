@@ -15,3 +15,10 @@ Data = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+Key = Annotated[
+    str,
+    typer.Option(
+        "--key", envvar="OPENTILL_KEY", metavar="KEY", help="An API key of a sandbox merchant (read and write)."
+    ),
+]
+Url = Annotated[str, typer.Option("--url", envvar="OPENTILL_URL", metavar="URL", help="Where OpenTill is reached.")]

@@ -12,9 +12,14 @@ from opentill.cli.prepare import prepare
 from opentill.db import ReadTx, open_database
 from opentill.kernel.clock import SystemClock
 from opentill.ledger import verification as books
+from opentill.master_keys import open_keyring
+from opentill.operators import verification as audit_log
 from opentill.payments import verification as payments
+from opentill.payments.infractions import verification as infractions
+from opentill.pix.payouts import verification as payouts
 from opentill.settings import Settings
 from opentill.webhooks import verification as webhooks
+from opentill.webhooks.retention import find_false_checkpoints
 
 
 def verify(data: Data = None, as_json: Json = False) -> None:
@@ -38,10 +43,18 @@ def verify(data: Data = None, as_json: Json = False) -> None:
 
 
 async def _verify(settings: Settings) -> dict[str, Any]:
-    now = SystemClock().now()
+    now, keyring = SystemClock().now(), open_keyring(settings)
 
     def audit(tx: ReadTx) -> dict[str, Any]:
-        faults = [*books.find_faults(tx), *payments.find_faults(tx), *webhooks.find_faults(tx, now=now)]
+        faults = [
+            *books.find_faults(tx),
+            *payments.find_faults(tx),
+            *payouts.find_faults(tx),
+            *infractions.find_faults(tx),
+            *webhooks.find_faults(tx, now=now),
+            *find_false_checkpoints(tx, keyring=keyring),
+            *audit_log.find_faults(tx),
+        ]
         return {"counted": payments.counts(tx), "faults": faults}
 
     async with open_database(settings.database_url) as database:

@@ -47,6 +47,7 @@ class Database:
             jobs_at_once_max=driver.jobs_at_once_max,
             waiting_max=options.waiting_max,
             recorded=self.events_recorded.add,
+            stands_aside=driver.writers == 1 and driver.jobs_at_once_max > 1,
         )
         self._reads = Lane(
             "database-reader",

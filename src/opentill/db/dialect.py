@@ -2,7 +2,7 @@
 
 import re
 
-from opentill.db.transaction import ReadTx
+from opentill.db.transaction import ReadTx, Tx
 
 
 def for_update(tx: ReadTx) -> str:
@@ -10,9 +10,30 @@ def for_update(tx: ReadTx) -> str:
     return " for update" if tx.dialect == "postgres" else ""
 
 
+def for_change(tx: ReadTx) -> str:
+    """Lock the selected rows against change, but not against being referred to: accounts, while journals post."""
+    return " for no key update" if tx.dialect == "postgres" else ""
+
+
+def by_bytes(tx: ReadTx) -> str:
+    """Compare a text byte by byte, as ids are, whatever the language of the database."""
+    return ' collate "C"' if tx.dialect == "postgres" else ""
+
+
 def skip_locked(tx: ReadTx) -> str:
     """Lock the selected rows and leave out those that somebody else has locked."""
     return " for update skip locked" if tx.dialect == "postgres" else ""
+
+
+def next_id(tx: Tx, table: str) -> int:
+    """Take a number of a table for a row beside it, so that rows of both can be listed in one order."""
+    if tx.dialect == "postgres":
+        return int(tx.all("select nextval(pg_get_serial_sequence(:name, 'id')) as id", name=table)[0]["id"])
+    taken = tx.all("update sqlite_sequence set seq = seq + 1 where name = :name returning seq", name=table)
+    if taken:
+        return int(taken[0]["seq"])
+    tx.run("insert into sqlite_sequence (name, seq) values (:name, 1)", name=table)
+    return 1
 
 
 # Types and clauses of the PostgreSQL form, and what SQLite says instead. Text and comments are left alone.

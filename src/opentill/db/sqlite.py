@@ -1,7 +1,7 @@
 """SQLite: one writer whose queued units of work share a commit, and readers beside it."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ def connect(path: Path, options: Options) -> sqlite3.Connection:
         )
         connection.row_factory = sqlite3.Row
         for setting in (
+            "auto_vacuum = incremental",  # of a new file: what retention frees can be given back to the disk
             "journal_mode = wal",
             "synchronous = full",
             "foreign_keys = on",
@@ -120,12 +121,13 @@ class Writer:
         self._recorded = 0
         self._log_grew = False
 
-    def perform(self, jobs: Sequence[Job]) -> tuple[list[Answer], int]:
+    def perform(self, jobs: Sequence[Job], executed: Callable[[], None]) -> tuple[list[Answer], int]:
         """Run *jobs* in one transaction and commit once. A job that fails loses its own changes only."""
         self._recorded = 0
         try:
             self._execute("begin immediate")
             answers = [self._in_savepoint(work, waiter) for work, waiter in jobs]
+            executed()
             self._execute("commit")
         except sqlite3.Error as error:  # all of it is lost, and everybody hears why
             raise translated(error) from error
@@ -167,7 +169,7 @@ class Reader:
         self._connection = connection
         self._tx = Transaction(connection)
 
-    def perform(self, jobs: Sequence[Job]) -> tuple[list[Answer], int]:
+    def perform(self, jobs: Sequence[Job], executed: Callable[[], None]) -> tuple[list[Answer], int]:
         return [(waiter, *self._on_snapshot(work)) for work, waiter in jobs], 0
 
     def _on_snapshot(self, work: Work) -> tuple[Any, BaseException | None]:

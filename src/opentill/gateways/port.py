@@ -11,6 +11,8 @@ from typing import Literal, Protocol
 
 from opentill.kernel.clock import Instant
 from opentill.kernel.money import Money
+from opentill.kernel.owner import Owner
+from opentill.kernel.secret import Secret
 
 
 class VerdictState(StrEnum):
@@ -30,6 +32,7 @@ class PaidVerdict:
     ref: str
     amount: Money
     state: Literal[VerdictState.PAID] = VerdictState.PAID
+    times: int = 1  # how often the provider says it
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,118 @@ class GatewaySession:
     expires_at: Instant
 
 
-class Gateway(Protocol):
+class RefundState(StrEnum):
+    """What a gateway knows of a refund."""
+
+    COMPLETED = "completed"
+    PENDING = "pending"  # the gateway has it and is not done
+    FAILED = "failed"
+    ABSENT = "absent"  # it certainly never got it
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class RefundAnswer:
+    """What a gateway says of a refund; code and message say why it failed."""
+
+    state: RefundState
+    ref: str | None = None  # the provider's name for it
+    code: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefundOrder:
+    """A refund, as a gateway sees it. The reference is the idempotency key and never changes."""
+
+    reference: str
+    public_id: str | None
+    owner: Owner
+    account: str  # the provider account the money came to; empty where a gateway has one only
+    receipt_ref: str  # the provider's name for the money that goes back
+    received: Money  # all of it
+    amount: Money
+    reason: str
+    detail: str  # JSON the rail remembers of it
+    asked_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class RefundTerms:
+    """How a gateway gives money back."""
+
+    possible: bool = True
+    partly: bool = True
+    window: int | None = None  # microseconds since the money arrived
+    holds: bool = False  # the amount waits in `held`, and must be there, until the gateway has decided
+    gives_fee_back: bool | None = None  # None: as the merchant's option says
+    by_hand: bool = False  # an operator sends it
+    at_once: bool = False  # and it counts as sent when it is asked for
+
+
+class Refunder(Protocol):
+    """What gives money back."""
+
+    @property
+    def refund_terms(self) -> RefundTerms: ...
+
+    async def refund(self, order: RefundOrder, *, now: Instant) -> RefundAnswer:
+        """Give money back. Repeating it under the same reference must not give it back twice."""
+        ...
+
+    async def fetch_refund(self, order: RefundOrder, *, now: Instant) -> RefundAnswer:
+        """Say what became of a refund, without changing anything."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackRequest:
+    """What a provider sent, as it came. Names of headers are in lower case."""
+
+    method: str
+    body: bytes
+    headers: Mapping[str, str]
+    query: bytes
+
+
+class NotAuthentic(Exception):  # noqa: N818 - a refusal, not an error
+    """A callback is not, or cannot be shown to be, the provider's; the message is for the merchant's log."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionNews:
+    """What an authentic callback says of a session. The event id is the provider's own; None where it has none."""
+
+    session: str
+    verdict: Verdict
+    event_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefundNews:
+    """What an authentic callback says of a refund, named by its UUID."""
+
+    reference: str
+    answer: RefundAnswer
+    event_id: str | None = None
+
+
+class Caller(Protocol):
+    """What a gateway with the capability `callback` does. It must fail closed (merchant-api.md §15.3 rule 4)."""
+
+    @property
+    def callback_methods(self) -> frozenset[str]: ...
+
+    def named_session(self, request: CallbackRequest) -> str | None:
+        """Return the session a request says it is about, unchecked: it only finds whose secret is to fit."""
+        ...
+
+    def verify_callback(self, request: CallbackRequest, secret: Secret) -> SessionNews | RefundNews:
+        """Return what the provider says. Raises NotAuthentic, also for what cannot be read."""
+        ...
+
+
+class Gateway(Refunder, Protocol):
     """A payment method. Has no access to the database."""
 
     @property

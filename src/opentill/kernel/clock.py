@@ -5,6 +5,7 @@ An instant is an integer: microseconds since 1970-01-01 UTC, in code, in columns
 
 import time
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import NewType, Protocol
 
 Instant = NewType("Instant", int)
@@ -13,6 +14,8 @@ SECOND = 1_000_000  # microseconds
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+
+SECONDS_KEPT = 1_024  # texts of instants
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -67,7 +70,12 @@ def from_datetime(moment: datetime) -> Instant:
 
 def iso_seconds(instant: Instant) -> str:
     """Render as `2026-03-07T15:30:00Z`, the form of API answers. Fractions are cut, not rounded."""
-    moment = time.gmtime(instant // SECOND)
+    return _iso(instant // SECOND)
+
+
+@lru_cache(maxsize=SECONDS_KEPT)  # an answer holds several instants, most of them of the same second
+def _iso(seconds: int) -> str:
+    moment = time.gmtime(seconds)
     return (
         f"{moment.tm_year:04}-{moment.tm_mon:02}-{moment.tm_mday:02}"
         f"T{moment.tm_hour:02}:{moment.tm_min:02}:{moment.tm_sec:02}Z"

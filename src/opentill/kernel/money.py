@@ -12,11 +12,17 @@ from opentill.kernel.currencies import EXPONENTS
 
 UNITS_PER_MINOR: Final = 100
 WHOLE: Final = 10_000  # basis points
+RATE = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,24}))?", re.ASCII)
+RATE_DIGITS_MAX: Final = 12  # that count: not zeros in front
 AMOUNT = re.compile(r"([0-9]{1,12})(?:\.([0-9]+))?", re.ASCII)
 
 
 class UnknownCurrencyError(ValueError):
     """Not a currency of ISO 4217."""
+
+
+class MalformedRateError(ValueError):
+    """Not a plain decimal above zero of at most 12 digits."""
 
 
 class MalformedAmountError(ValueError):
@@ -65,6 +71,25 @@ class Money:
     def rounded(self) -> "Money":
         """Return this amount rounded half up to a whole minor unit."""
         return Money(half_up(self.units, UNITS_PER_MINOR) * UNITS_PER_MINOR, self.currency)
+
+    def part(self, numerator: int, denominator: int) -> "Money":
+        """Return this amount times a fraction, rounded half up to a whole minor unit."""
+        return Money(half_up(self.units * numerator, denominator * UNITS_PER_MINOR) * UNITS_PER_MINOR, self.currency)
+
+    def at(self, rate: str, to: Currency) -> "Money":
+        """Return this amount in another currency, rounded half up to its minor unit.
+
+        The rate is units of *to* for one of ours, as a plain decimal. Raises `MalformedRateError`.
+        """
+        matched = RATE.fullmatch(rate)
+        whole, decimals = (matched[1], matched[2] or "") if matched else ("", "")
+        if not 1 <= len((whole + decimals).lstrip("0")) <= RATE_DIGITS_MAX:
+            raise MalformedRateError(rate)
+        minor = half_up(
+            self.units * int(whole + decimals) * 10**to.exponent,
+            UNITS_PER_MINOR * 10 ** (self.currency.exponent + len(decimals)),
+        )
+        return Money(minor * UNITS_PER_MINOR, to)
 
     @property
     def minor(self) -> int:

@@ -5,7 +5,6 @@ column and row) as associated data, so that a sealed value moved to another row 
 """
 
 import binascii
-import hashlib
 import hmac
 import os
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -17,6 +16,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from opentill.kernel.ids import random_bytes
 
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
@@ -81,12 +82,13 @@ class Keyring:
             raise ValueError("a master key has 32 bytes")
         self._ciphers = {key_id: AESGCM(_derive(key, b"opentill seal")) for key_id, key in keys.keys.items()}
         self._pepper = _derive(keys.pepper, b"opentill lookup")
+        self._installation_key = keys.pepper
         self.current = keys.current
 
     def seal(self, data: bytes | Secret, context: str) -> str:
         """Encrypt under the current key; only the same *context* opens it."""
         plain = data.reveal().encode() if isinstance(data, Secret) else data
-        nonce = os.urandom(NONCE_BYTES)
+        nonce = random_bytes(NONCE_BYTES)
         body = nonce + self._ciphers[self.current].encrypt(nonce, plain, context.encode())
         return f"{VERSION}.{self.current}.{urlsafe_b64encode(body).decode()}"
 
@@ -116,7 +118,11 @@ class Keyring:
 
     def keyed_hash(self, text: str, purpose: str) -> str:
         """Return 64 hex that stand for *text* in a look-up; useless without the master key."""
-        return hmac.new(self._pepper, f"{purpose}\0{text}".encode(), hashlib.sha256).hexdigest()
+        return hmac.digest(self._pepper, f"{purpose}\0{text}".encode(), "sha256").hex()
+
+    def derived(self, purpose: str) -> bytes:
+        """Return the installation's own key for a purpose. Rotating the master key leaves it as it is."""
+        return _derive(self._installation_key, purpose.encode())
 
 
 def new_keys() -> MasterKeys:

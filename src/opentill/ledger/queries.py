@@ -14,8 +14,7 @@ def balance(tx: ReadTx, account: Account, code: str, *, owner: Owner) -> Money:
          where merchant_id = :merchant_id and mode = :mode and currency = :currency
            and kind = :kind and gateway = :gateway
         """,
-        merchant_id=owner.merchant_id,
-        mode=int(owner.mode),
+        **owner.columns,
         currency=code,
         kind=account.kind,
         gateway=account.gateway,

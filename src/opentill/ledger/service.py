@@ -3,7 +3,10 @@
 import json
 
 from opentill.db import Tx
+from opentill.db.dialect import for_change
 from opentill.kernel.clock import Instant
+from opentill.kernel.money import Currency, Money
+from opentill.kernel.owner import Owner
 from opentill.ledger.model import Journal
 
 
@@ -23,8 +26,7 @@ def post(tx: Tx, journal: Journal, *, now: Instant) -> None:
         insert into journal (merchant_id, mode, currency, kind, source_type, source_id, entries, created_at)
         values (:merchant_id, :mode, :currency, :kind, :source_type, :source_id, :entries, :now)
         """,
-        merchant_id=journal.owner.merchant_id,
-        mode=int(journal.owner.mode),
+        **journal.owner.columns,
         currency=journal.entries[0].amount.currency.code,
         kind=journal.kind,
         source_type=journal.source_type,
@@ -32,3 +34,21 @@ def post(tx: Tx, journal: Journal, *, now: Instant) -> None:
         entries=json.dumps(lines, separators=(",", ":")),
         now=now,
     )
+
+
+def lock_available(tx: Tx, currency: Currency, *, owner: Owner) -> Money:
+    """Return what a merchant may take out, and keep it from changing until *tx* ends.
+
+    `held` is locked with it, in the order in which journals lock accounts, so that nobody waits in a circle.
+    """
+    rows = tx.all(
+        f"""
+        select kind, balance_units from ledger_account
+         where merchant_id = :merchant_id and mode = :mode and currency = :currency
+           and kind in ('available', 'held')
+         order by id{for_change(tx)}
+        """,
+        **owner.columns,
+        currency=currency.code,
+    )
+    return Money(next((row["balance_units"] for row in rows if row["kind"] == "available"), 0), currency)

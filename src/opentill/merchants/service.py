@@ -1,6 +1,5 @@
 """Making merchants, their keys and credentials, and recognising them again."""
 
-import hashlib
 import json
 import re
 import unicodedata
@@ -15,11 +14,13 @@ from opentill.kernel.ids import Ids
 from opentill.kernel.mode import Mode
 from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Keyring, Secret, same
-from opentill.merchants import store
+from opentill.merchants import api_keys, store
+from opentill.merchants.api_keys import KeyDraft
 from opentill.merchants.model import DEFAULT_PERMISSIONS, DEFAULT_SCOPES, ApiKey, Merchant, PixCredential
 
 KEY_FORM: Final = re.compile(r"op_([0-9a-f]{8})\.[0-9a-f]{48}", re.ASCII)
 SECRET_PURPOSE: Final = "pix_credential.secret"  # noqa: S105 - a name, not a secret
+AGENT_MAX: Final = 200  # characters of a User-Agent that are kept
 NOBODY: Final = "0" * 64  # compared with where nothing was found, so that a miss costs what a hit does
 
 
@@ -83,29 +84,14 @@ def create_api_key(
     expires_at: Instant | None = None,
 ) -> Secret:
     """Create a key of the merchant API and return its text, which is shown once and never stored."""
-    prefix = ids.hex(8)
-    text = f"op_{prefix}.{ids.hex(48)}"
-    store.insert_api_key(
-        tx,
-        merchant_id=owner.merchant_id,
-        mode=int(owner.mode),
-        name=name,
-        prefix=prefix,
-        key_hash=_key_hash(text),
-        scopes=json.dumps(list(scopes)),
-        dialect="auto",
-        rate_limit=rate_limit,
-        allowed_ips="[]",
-        expires_at=expires_at,
-        now=now,
-    )
-    return Secret(text)
+    draft = KeyDraft(name, tuple(scopes), rate_limit=rate_limit, expires_at=expires_at)
+    return api_keys.create(tx, draft, owner=owner, ids=ids, now=now).text
 
 
 def find_api_key(tx: ReadTx, text: str) -> ApiKey | None:
     """Return the key of a bearer text in whatever state, or None. A wrong text costs what a right one does."""
     form = KEY_FORM.fullmatch(text)
-    offered = _key_hash(text)
+    offered = api_keys.hash_of(text)
     found = None
     for stored, key in store.api_keys_by_prefix(tx, form[1] if form else ""):
         if same(stored, offered):
@@ -113,9 +99,9 @@ def find_api_key(tx: ReadTx, text: str) -> ApiKey | None:
     return found
 
 
-def touch_api_key(tx: Tx, key_id: int, *, ip: str, now: Instant) -> None:
+def touch_api_key(tx: Tx, key_id: int, *, ip: str, agent: str, now: Instant) -> None:
     """Note that a key was used. Callers do this at most once a minute per key."""
-    store.touch_api_key(tx, key_id, ip=ip, now=now)
+    store.touch_api_key(tx, key_id, ip=ip, agent=agent[:AGENT_MAX].replace("\0", ""), now=now)
 
 
 def revoke_api_key(tx: Tx, prefix: str, *, owner: Owner) -> None:
@@ -140,12 +126,11 @@ def create_credential(
     The allow-list is checked on live credentials from the start, on sandbox ones once it has an entry.
     """
     client_id = "cli_" + ids.hex(12)
-    secret = Secret(("sk_live_" if owner.mode is Mode.LIVE else "sk_test_") + ids.alnum(40))
+    secret = new_secret(owner, ids)
     store.insert_credential(
         tx,
         client_id=client_id,
-        merchant_id=owner.merchant_id,
-        mode=int(owner.mode),
+        **owner.columns,
         name=name,
         secret_hash=keyring.keyed_hash(secret.reveal(), SECRET_PURPOSE),
         permissions=json.dumps(list(permissions)),
@@ -154,6 +139,11 @@ def create_credential(
         now=now,
     )
     return client_id, secret
+
+
+def new_secret(owner: Owner, ids: Ids) -> Secret:
+    """Return the text of a new secret of a PIX credential."""
+    return Secret(("sk_live_" if owner.mode is Mode.LIVE else "sk_test_") + ids.alnum(40))
 
 
 def find_credential(tx: ReadTx, client_id: str, secret: str, *, keyring: Keyring, now: Instant) -> PixCredential | None:
@@ -173,10 +163,6 @@ def find_credential(tx: ReadTx, client_id: str, secret: str, *, keyring: Keyring
     if found is None or not matches or not found[1].usable(now):
         return None
     return found[1]
-
-
-def _key_hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _slug(name: str) -> str:

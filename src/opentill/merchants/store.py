@@ -5,13 +5,21 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from opentill.db import ReadTx, Row, Tx
+from opentill.db.dialect import for_update
 from opentill.kernel.clock import Instant
 from opentill.kernel.mode import Mode
 from opentill.kernel.owner import Owner
-from opentill.merchants.model import ApiKey, Merchant, PixCredential
+from opentill.merchants import options
+from opentill.merchants.model import SCOPES, ApiKey, Merchant, PixCredential
 
 MERCHANT_COLUMNS: Final = """m.id as m_id, m.uuid as m_uuid, m.slug as m_slug, m.name as m_name, m.city as m_city,
-               m.mode as m_mode, m.status as m_status, m.expiry_s as m_expiry_s"""
+               m.mode as m_mode, m.status as m_status, m.expiry_s as m_expiry_s, m.settings as m_settings,
+               m.primary_host as m_primary_host"""
+
+API_KEY: Final = f"""
+        select k.id, k.merchant_id, k.mode, k.name, k.prefix, k.key_hash, k.scopes, k.status, k.dialect,
+               k.rate_limit, k.allowed_ips, k.expires_at, {MERCHANT_COLUMNS}
+          from api_key k join merchant m on m.id = k.merchant_id"""
 
 
 def insert_merchant(tx: Tx, **columns: Any) -> int:
@@ -43,34 +51,66 @@ def sealed_secret(tx: ReadTx, merchant_id: int) -> str:
     return sealed
 
 
-def insert_api_key(tx: Tx, **columns: Any) -> None:
-    tx.run(
+def insert_api_key(tx: Tx, **columns: Any) -> int:
+    """Insert a key and return its id."""
+    rows = tx.all(
         """
         insert into api_key (merchant_id, mode, name, prefix, key_hash, scopes, dialect, rate_limit,
                              allowed_ips, expires_at, created_at)
         values (:merchant_id, :mode, :name, :prefix, :key_hash, :scopes, :dialect, :rate_limit,
                 :allowed_ips, :expires_at, :now)
+        returning id
         """,
         **columns,
     )
+    key_id: int = rows[0]["id"]
+    return key_id
 
 
 def api_keys_by_prefix(tx: ReadTx, prefix: str) -> Sequence[tuple[str, ApiKey]]:
     """Return each key of a prefix with its stored hash; several keys may share one prefix."""
-    rows = tx.all(
-        f"""
-        select k.id, k.merchant_id, k.mode, k.name, k.prefix, k.key_hash, k.scopes, k.status, k.dialect,
-               k.rate_limit, k.allowed_ips, k.expires_at, {MERCHANT_COLUMNS}
-          from api_key k join merchant m on m.id = k.merchant_id
-         where k.prefix = :prefix
-        """,
-        prefix=prefix,
-    )
+    rows = tx.all(f"{API_KEY} where k.prefix = :prefix", prefix=prefix)
     return [(row["key_hash"], _as_api_key(row)) for row in rows]
 
 
-def touch_api_key(tx: Tx, key_id: int, *, ip: str, now: Instant) -> None:
-    tx.run("update api_key set last_used_at = :now, last_used_ip = :ip where id = :id", id=key_id, ip=ip, now=now)
+def touch_api_key(tx: Tx, key_id: int, *, ip: str, agent: str, now: Instant) -> None:
+    tx.run(
+        "update api_key set last_used_at = :now, last_used_ip = :ip, last_used_agent = :agent where id = :id",
+        id=key_id,
+        ip=ip,
+        agent=agent,
+        now=now,
+    )
+
+
+def lock_api_key(tx: Tx, key_id: int, *, owner: Owner) -> ApiKey | None:
+    """Return an owner's key by its id and hold it until the commit."""
+    rows = tx.all(
+        f"select id from api_key where id = :id and merchant_id = :merchant_id and mode = :mode{for_update(tx)}",
+        id=key_id,
+        **owner.columns,
+    )
+    if not rows:
+        return None
+    row = tx.one_or_none(f"{API_KEY} where k.id = :id", id=key_id)
+    return _as_api_key(row) if row else None
+
+
+def change_api_key(tx: Tx, key_id: int, **columns: Any) -> None:
+    """Write some columns of a locked key."""
+    written = ", ".join(f"{column} = :{column}" for column in columns)
+    tx.run(f"update api_key set {written} where id = :id", id=key_id, **columns)
+
+
+def lock_all_api_keys(tx: Tx, *, owner: Owner) -> int:
+    """Lock every active key of an owner and return how many those were."""
+    return tx.run(
+        """
+        update api_key set status = 'locked'
+         where merchant_id = :merchant_id and mode = :mode and status = 'active'
+        """,
+        **owner.columns,
+    )
 
 
 def revoke_api_key(tx: Tx, prefix: str, *, owner: Owner) -> int:
@@ -81,8 +121,7 @@ def revoke_api_key(tx: Tx, prefix: str, *, owner: Owner) -> int:
          where merchant_id = :merchant_id and mode = :mode and prefix = :prefix and status <> 'revoked'
         """,
         prefix=prefix,
-        merchant_id=owner.merchant_id,
-        mode=int(owner.mode),
+        **owner.columns,
     )
 
 
@@ -124,6 +163,8 @@ def _as_merchant(row: Row) -> Merchant:
         mode=Mode(row["m_mode"]),
         status=row["m_status"],
         expiry_s=row["m_expiry_s"],
+        options=options.read(row["m_settings"]),
+        primary_host=row["m_primary_host"],
     )
 
 
@@ -133,7 +174,7 @@ def _as_api_key(row: Row) -> ApiKey:
         owner=Owner(row["merchant_id"], Mode(row["mode"])),
         name=row["name"],
         prefix=row["prefix"],
-        scopes=frozenset(json.loads(row["scopes"])),
+        scopes=readable_scopes(row["scopes"]),
         status=row["status"],
         dialect=row["dialect"],
         rate_limit=row["rate_limit"],
@@ -141,6 +182,15 @@ def _as_api_key(row: Row) -> ApiKey:
         expires_at=row["expires_at"],
         merchant=_as_merchant(row),
     )
+
+
+def readable_scopes(stored: str) -> frozenset[str]:
+    """Return stored scopes; what cannot be read allows nothing (merchant-api.md §2.1)."""
+    try:
+        scopes = json.loads(stored)
+    except ValueError:
+        return frozenset()
+    return frozenset(scope for scope in scopes if scope in SCOPES) if isinstance(scopes, list) else frozenset()
 
 
 def _as_credential(row: Row) -> PixCredential:

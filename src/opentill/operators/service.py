@@ -12,8 +12,11 @@ from opentill.kernel.clock import HOUR, Instant, after
 from opentill.kernel.errors import Conflict, Fault, Invalid, NotFound
 from opentill.kernel.ids import Ids
 from opentill.kernel.secret import Keyring, Secret
-from opentill.operators import audit, passwords, store
+from opentill.operators import audit, passwords
 from opentill.operators.model import Change, Operator
+from opentill.operators.permissions import OWNER
+from opentill.operators.store import people
+from opentill.operators.store import setup as store
 
 SETUP_LINK_LIVES: Final = HOUR
 SETUP_TOKEN_HEX: Final = 64  # 256 bits
@@ -82,6 +85,7 @@ def claim_setup_link(
     _only_without_operators(tx)
 
     operator_id = store.insert_operator(tx, email=email, name=name, password_hash=password_hash, now=now)
+    people.set_grant(tx, operator_id, OWNER, merchant_id=None, now=now)
     actor = f"operator:{operator_id}"
     audit.write(tx, Change(actor, origin, "operator.created", actor, {"email": email, "by": "set-up link"}), now=now)
     return Operator(operator_id, email, name, "active", now)

@@ -5,8 +5,9 @@ reads no proxy variable, keeps no cookie, unpacks no body, and dials only what t
 """
 
 import asyncio
+import time
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from typing import Final, Self
 
@@ -39,12 +40,16 @@ class Outbound:
         egress_proxy: EgressProxy | None = None,
         roots: str | None = None,
         lookup: Lookup = system_lookup,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Set up. *own* is host and port of our own public addresses, *roots* PEM instead of the system's."""
+        """Set up. *own* is host and port of our own public addresses, *roots* PEM instead of the system's.
+
+        *monotonic* tells how old the answers of the resolver are.
+        """
         self._guard = Guard(allow, ports, own, nat64)
         self._proxy = egress_proxy
         self._contexts = Contexts(roots)
-        self._names = Names(lookup)
+        self._names = Names(lookup, monotonic=monotonic)
         self._pools: OrderedDict[PoolKey, Pool] = OrderedDict()
         self._retired: dict[Pool, asyncio.Task[None]] = {}
 

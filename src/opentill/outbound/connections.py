@@ -13,6 +13,7 @@ from aiohttp import BaseConnector
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.streams import StreamReader
 
+from opentill.kernel.failpoints import reach
 from opentill.outbound.dial import Dial, Dialler
 from opentill.outbound.model import Peer
 from opentill.outbound.outcomes import Outcome
@@ -64,6 +65,7 @@ class Wire(ResponseHandler):
         """Called by aiohttp when the request is written. There is no timeout here, only a note."""
         if self.use is not None:
             self.use.written = perf_counter()
+            reach("send.body_written")
 
     def feed_data(self, data: Any, size: int = 0) -> None:
         """Take one parsed head from the parser; the final one opens the body."""
@@ -140,6 +142,7 @@ class GuardedConnector(BaseConnector):
         use = USE.get()
         use.dial.phase = Outcome.TIMEOUT_ANSWER
         cast("Wire", connection.protocol).begin(use)  # nothing else is made below
+        reach("send.headers_written")  # headers wait for the body: both leave in one piece
         return connection
 
     async def _create_connection(

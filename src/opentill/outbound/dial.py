@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 import aiohappyeyeballs
 from aiohappyeyeballs import AddrInfoType
 
+from opentill.kernel.failpoints import reach
 from opentill.outbound.guard import Guard
 from opentill.outbound.model import Peer
 from opentill.outbound.names import LOOKUP_S, Names, NoSuchName
@@ -87,12 +88,14 @@ class Dialler:
         dial.began = perf_counter()
         addresses = await self._judged_addresses(dial)
         dial.looked_up = perf_counter()
+        reach("send.resolved")
 
         try:
             async with asyncio.timeout(CONNECT_S):
                 dial.phase = Outcome.TIMEOUT_CONNECT
                 sock, address = await self._socket(dial.target, addresses)
                 dial.connected = perf_counter()
+                reach("send.connected")
                 dial.peer = Peer(address, self._guard.is_private(address))
                 if dial.target.scheme == "http":
                     _, wired = await loop.create_connection(protocol, sock=sock)

@@ -12,6 +12,7 @@ from aiohttp.streams import StreamReader
 from multidict import CIMultiDict
 
 from opentill.kernel.clock import SECOND
+from opentill.kernel.failpoints import reach
 from opentill.outbound.connections import USE, Use
 from opentill.outbound.dial import Dial, Stopped
 from opentill.outbound.model import READ_BYTES_MAX, Answer, OutboundRequest, Phases
@@ -106,6 +107,7 @@ class Exchange:
             )
         finally:
             USE.reset(token)
+        reach("answer.status")
 
         try:
             if not response.content.is_eof():
@@ -127,6 +129,7 @@ class Exchange:
             if content.at_eof():
                 break
         self._is_whole = content.at_eof()
+        reach("answer.body")
 
     def _answer(self, outcome: Outcome, text: str | None = None, refusal: Refusal | None = None) -> Answer:
         """Return what is known. A final status line decides, whatever happened to the body after it."""

@@ -8,20 +8,43 @@ from opentill import ledger
 from opentill.db import Tx
 from opentill.kernel.clock import Instant
 from opentill.kernel.money import Money
-from opentill.payments import review, rules, store
-from opentill.payments.model import Payment, Receipt
+from opentill.payments import rules, store
+from opentill.payments.infractions import service as infractions
+from opentill.payments.model import BookedReceipt, Payment, Receipt
+from opentill.payments.review import queue as review
+from opentill.pix.model import BRL
 
 
-def complete(tx: Tx, receipt: Receipt, completed: Payment, *, now: Instant) -> bool:
-    """Book the money that completes a payment, and save the payment as completed."""
+def complete(tx: Tx, receipt: Receipt, completed: Payment, *, accepted: bool = False, now: Instant) -> bool:
+    """Book the money that completes a payment, by a gateway's word or a person's, and save the payment as completed."""
+    fee = rules.fee_at_gateway(completed, receipt.amount)
     counted = store.insert_receipt(
-        tx, receipt, payment_id=completed.id, fee=completed.fee, origin="charge", late=completed.late, now=now
+        tx,
+        receipt,
+        payment_id=completed.id,
+        fee=fee,
+        origin="charge",
+        late=completed.late,
+        accepted=accepted,
+        now=now,
     )
     if counted is None:
         return False
     store.update(tx, completed)
-    ledger.post(tx, rules.paid_journal(completed, receipt), now=now)
+    short = infractions.short_blocks(tx, owner=receipt.owner) if receipt.amount.currency == BRL else ()
+    ledger.post(tx, rules.paid_journal(completed, receipt, fee=fee), now=now)
+    infractions.top_up(tx, short, owner=receipt.owner, now=now)
     return True
+
+
+def accept(tx: Tx, receipt: BookedReceipt, completed: Payment, *, now: Instant) -> None:
+    """Give the merchant held money that a person let complete the payment, and save the payment as completed."""
+    fee = rules.fee_at_gateway(completed, receipt.amount)
+    store.accept_receipt(tx, receipt, fee=fee, late=completed.late)
+    store.update(tx, completed)
+    short = infractions.short_blocks(tx, owner=receipt.owner) if receipt.amount.currency == BRL else ()
+    ledger.post(tx, rules.accepted_journal(completed, receipt, fee=fee), now=now)
+    infractions.top_up(tx, short, owner=receipt.owner, now=now)
 
 
 def credit(
@@ -32,7 +55,9 @@ def credit(
         tx, receipt, payment_id=payment_id, fee=fee, origin=origin, public_id=public_id, now=now
     )
     if counted is not None:
+        short = infractions.short_blocks(tx, owner=receipt.owner) if receipt.amount.currency == BRL else ()
         ledger.post(tx, rules.credited_journal(receipt, str(counted), fee=fee), now=now)
+        infractions.top_up(tx, short, owner=receipt.owner, now=now)
     return counted
 
 
@@ -46,7 +71,8 @@ def hold(tx: Tx, receipt: Receipt, parked: Payment, reason: str, *, now: Instant
         return False
     store.update(tx, parked)
     ledger.post(tx, rules.parked_journal(receipt, str(counted)), now=now)
-    review.open_item(tx, parked, reason, receipt_id=counted, now=now)
+    kind = review.LATE if reason == rules.LATE else review.MISMATCH
+    review.open_item(tx, parked, reason, receipt_id=counted, kind=kind, now=now)
     return True
 
 

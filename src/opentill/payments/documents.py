@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from opentill.events import Event
 from opentill.kernel.clock import Instant
-from opentill.payments.model import Payment
+from opentill.payments.model import Conversion, InvoiceName, Payment, Refund
 
-TO_CALLBACK: Final = "callback_url"
+# Kinds the merchant dialect has under the same name.
+TO_MERCHANTS: Final = ("payment.", "refund.", "dispute.", "payment_link.", "invoice.")
 
 
 def payment_event(
@@ -21,8 +22,13 @@ def payment_event(
         object_type="payment",
         object_id=payment.uuid,
         at=at,
-        document={"merchant": merchant_part(payment), "payment": payment_part(payment), **parts},
-        merchant_type=kind if kind.startswith("payment.") else None,
+        document={
+            "merchant": merchant_part(payment),
+            "payment": payment_part(payment),
+            **_origin_parts(payment, at),
+            **parts,
+        },
+        merchant_type=kind if kind.startswith(TO_MERCHANTS) else None,
         pix_type=pix_type,
         routing=_routing(payment),
     )
@@ -45,17 +51,64 @@ def payment_part(payment: Payment) -> dict[str, Any]:
         "fee_units": payment.fee.units,
         "net_units": payment.net.units if payment.net else None,
         "refunded_units": payment.refunded.units,
-        "charge": None,
+        "charge": _conversion_part(payment.charge),
         "gateway": payment.gateway or "",
-        "gateway_type": "api" if payment.gateway else "",
-        "method": "api",
+        "gateway_type": payment.gateway_type or "",
+        "method": payment.method,
         "status": payment.status.value,
         "late": payment.late,
-        "disputed": False,
+        "disputed": payment.disputed,
         "customer": {"name": who.name, "email": who.email, "phone": who.phone},
         "metadata": json.loads(payment.metadata),
         "paid_at": payment.completed_at,
         "created_at": payment.created_at,
+    }
+
+
+def invoice_part(invoice: InvoiceName, at: Instant) -> dict[str, Any]:
+    return {
+        "uuid": invoice.uuid,
+        "number": invoice.number,
+        "total_units": invoice.total.units,
+        "currency": invoice.total.currency.code,
+        "exponent": invoice.total.currency.exponent,
+        "status": invoice.status(at).value,
+    }
+
+
+def _origin_parts(payment: Payment, at: Instant) -> dict[str, Any]:
+    """Return what every event says of the link or invoice a payment was made from."""
+    parts: dict[str, Any] = {}
+    if payment.link is not None:
+        parts["link"] = {"uuid": payment.link.uuid, "slug": payment.link.slug, "title": payment.link.title}
+    if payment.invoice is not None:
+        parts["invoice"] = invoice_part(payment.invoice, at)
+    return parts
+
+
+def refund_part(refund: Refund) -> dict[str, Any]:
+    return {
+        "id": refund.id,
+        "uuid": refund.uuid,
+        "amount_units": refund.amount.units,
+        "currency": refund.amount.currency.code,
+        "exponent": refund.amount.currency.exponent,
+        "reason": refund.reason,
+        "status": refund.status.value,
+        "gateway_refund_id": refund.gateway_ref,
+        "processed_at": refund.processed_at,
+    }
+
+
+def _conversion_part(charge: Conversion | None) -> dict[str, Any] | None:
+    if charge is None:
+        return None
+    return {
+        "amount_units": charge.amount.units,
+        "currency": charge.amount.currency.code,
+        "exponent": charge.amount.currency.exponent,
+        "rate": charge.rate,
+        "rate_at": charge.rate_at,
     }
 
 

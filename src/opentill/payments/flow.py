@@ -4,22 +4,24 @@ A gateway's exception or time-out means *unknown*; `check_session` asks it until
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from opentill.db import ReadTx, Tx
-from opentill.gateways.port import Gateway, GatewaySession, UnpaidVerdict, Verdict, VerdictState
-from opentill.kernel.clock import MINUTE, Instant, after
+from opentill.gateways.port import Gateway, GatewaySession, PaidVerdict, UnpaidVerdict, Verdict, VerdictState
+from opentill.gateways.rounds import Round, each
+from opentill.kernel.clock import MINUTE, SECOND, Instant, after
 from opentill.kernel.errors import Conflict, Fault, Invalid, NotFound
 from opentill.kernel.owner import Owner
-from opentill.payments import pix, pix_flow, queries, rules, service, store
+from opentill.payments import queries, rules, service, store
 from opentill.payments.model import Payment, PaymentStatus, Session, SessionState
-from opentill.payments.rounds import each
+from opentill.payments.pix import flow as pix_flow
+from opentill.payments.pix import service as pix
 from opentill.payments.tools import Tools
 from opentill.pix.model import GATEWAY as PIX
 from opentill.pix.model import LIVE, Charge
 
-CALL_S: Final = 10.0  # a gateway that takes longer is asked again later
+CALL_S: Final = 10  # a gateway that takes longer is asked again later
 FIRST_CHECK: Final = MINUTE  # an opened session is asked about after this
 FAULTY_AGAIN: Final = 5 * MINUTE  # what could not be dealt with is not tried again sooner
 BATCH: Final = 100  # rows one round of a loop takes
@@ -66,7 +68,9 @@ async def submit(tools: Tools, token: str, form: Mapping[str, str]) -> Payment:
     noted, first = await tools.db.write(
         lambda tx: service.note_submission(tx, session, detail, keyring=tools.keyring, now=now)
     )
-    return await _ask(tools, noted, payment, first=True) if first else await check_session(tools, noted)
+    if not first:
+        return await check_session(tools, noted)
+    return await _ask(tools, noted, payment, pays_until=after(now, service.CALL_OVER))
 
 
 async def check_session(tools: Tools, session: Session) -> Payment:
@@ -78,22 +82,26 @@ async def check_session(tools: Tools, session: Session) -> Payment:
 
 
 async def _check(tools: Tools, session: Session) -> Payment:
-    return await _ask(tools, session, await _payment(tools, session), first=False)
+    return await _ask(tools, session, await _payment(tools, session))
 
 
 async def cancel(tools: Tools, token: str) -> Payment:
-    """End a payment at the payer's wish; the gateway is asked first, and "paid" wins.
+    """End a payment at the payer's wish. Raises as `cancel_payment`."""
+    return await cancel_payment(tools, await _by_token(tools, token))
 
-    Raises Conflict where the payment is over or its money may be on its way.
+
+async def cancel_payment(tools: Tools, payment: Payment) -> Payment:
+    """End a payment at the payer's or the merchant's wish; the gateway is asked first, and "paid" wins.
+
+    Raises Conflict where the payment is over or its money may be on its way, Busy where a bank does not answer.
     """
-    payment = await _by_token(tools, token)
     session = await tools.db.read(lambda tx: queries.open_session(tx, payment))
     if session is not None and session.state is SessionState.UNKNOWN:
         payment = await check_session(tools, session)
     if payment.status is not PaymentStatus.CANCELLED:  # refused before the bank is asked
         await tools.db.read(lambda tx: service.require_cancellable(tx, payment, now=tools.clock.now()))
     if await pix_flow.cancel_charge(tools, payment):
-        return await _by_token(tools, token)
+        return await _by_token(tools, payment.token)
 
     def end(tx: Tx) -> Payment:
         ended = service.cancel(
@@ -114,11 +122,30 @@ async def check_due_sessions(tools: Tools) -> int:
 
 
 async def expire_due(tools: Tools) -> int:
-    """End the payments whose time has passed, their gateway asked first; return how many were looked at."""
-    now = tools.clock.now()
-    patience_ended = Instant(now - rules.PATIENCE)
-    due = await tools.db.read(lambda tx: store.expired(tx, now=now, patience_ended=patience_ended, limit=BATCH))
-    return await each(due, lambda found: _expire(tools, *found))
+    """End the payments whose time has passed, their gateway asked first; return how many were looked at.
+
+    Page by page, so that payments which cannot be ended keep none behind them waiting.
+    """
+    now, round_of = tools.clock.now(), Round[store.Overdue](lambda found: _expire(tools, found.place[1], found.owner))
+    patience_ended, place = Instant(now - rules.PATIENCE), (Instant(0), 0)
+    while True:
+
+        def read(tx: ReadTx, after: tuple[Instant, int] = place) -> Sequence[store.Overdue]:
+            return store.expired(tx, now=now, patience_ended=patience_ended, limit=BATCH, after=after)
+
+        due = await tools.db.read(read)
+        await round_of.take(due)
+        if len(due) < BATCH:
+            return round_of.end()
+        place = due[-1].place
+
+
+async def run_out(tools: Tools, payment: Payment) -> None:
+    """Let the time of an open sandbox payment end now, with all that follows. Raises Conflict for any other."""
+    await tools.db.write(
+        lambda tx: service.run_out(tx, payment.id, owner=payment.owner, keyring=tools.keyring, now=tools.clock.now())
+    )
+    await _expire(tools, payment.id, payment.owner)
 
 
 async def _expire(tools: Tools, payment_id: int, owner: Owner) -> None:
@@ -138,18 +165,26 @@ async def _expire(tools: Tools, payment_id: int, owner: Owner) -> None:
     )
 
 
-async def _ask(tools: Tools, session: Session, payment: Payment, *, first: bool) -> Payment:
-    """Call the gateway and apply what it says. Only the first call may pay; the others only ask."""
+async def _ask(tools: Tools, session: Session, payment: Payment, *, pays_until: Instant | None = None) -> Payment:
+    """Call the gateway and apply what it says. Only the first call may pay; the others only ask.
+
+    Who pays is done before *pays_until*, or does not begin: then others may be told that the gateway got nothing.
+    """
     verdict: Verdict
+    pays = pays_until is not None and after(tools.clock.now(), CALL_S * SECOND) <= pays_until
     try:
         gateway = _gateway(tools, session.gateway)
-        call = gateway.pay if first else gateway.fetch_status
+        call = gateway.pay if pays else gateway.fetch_status
         verdict = await asyncio.wait_for(call(_seen(session, payment), now=tools.clock.now()), timeout=CALL_S)
     except Exception:  # whatever it is, and be the gateway no longer there: it has not said no
         verdict = UnpaidVerdict(VerdictState.UNKNOWN)
-    return await tools.db.write(
-        lambda tx: service.conclude(tx, session, verdict, ids=tools.ids, keyring=tools.keyring, now=tools.clock.now())
-    )
+    for _ in range(verdict.times if isinstance(verdict, PaidVerdict) else 1):  # as often as the provider says it
+        payment = await tools.db.write(
+            lambda tx: service.conclude(
+                tx, session, verdict, ids=tools.ids, keyring=tools.keyring, now=tools.clock.now()
+            )
+        )
+    return payment
 
 
 async def _put_off(tools: Tools, session: Session) -> None:
@@ -182,4 +217,5 @@ def _gateway(tools: Tools, slug: str) -> Gateway:
 
 def _seen(session: Session, payment: Payment) -> GatewaySession:
     """Return the session as its gateway sees it."""
-    return GatewaySession(session.reference, payment.amount, session.detail, session.opened_at, payment.expires_at)
+    charged = session.charge.amount if session.charge else payment.amount
+    return GatewaySession(session.reference, charged, session.detail, session.opened_at, payment.expires_at)

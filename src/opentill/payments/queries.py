@@ -1,17 +1,18 @@
 """Reading payments for APIs, pages and lists. Read-only."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from opentill.db import ReadTx
+from opentill.db import ReadTx, Row
+from opentill.db.listing import Listing
 from opentill.kernel.clock import Instant
-from opentill.kernel.mode import Mode
+from opentill.kernel.money import Money, currency
 from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Keyring
-from opentill.payments import store
-from opentill.payments.model import Payment, Session
+from opentill.payments import anchors, store
+from opentill.payments.model import Detail, Payment, Session
 
 UUID_FORM: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 REFERENCE_FORM: Final = re.compile(r"txn_[0-9a-f]{16}", re.ASCII)
@@ -31,6 +32,24 @@ class Filters:
     payment_uuid: str | None = None
 
 
+EVERYTHING: Final = Filters()
+EXPORT_PAGE: Final = 1_000  # rows read at once
+
+_EXPORT: Final = """
+        select p.id, p.uuid, p.reference, p.order_id, p.status, p.gateway, p.gateway_ref, p.units, p.currency,
+               p.fee_units, p.refunded_units, p.charge_units, p.charge_currency, p.created_at, p.completed_at,
+               p.expires_at
+          from payment p"""
+
+# What a status stands for in SQL, as it is shown: a pending payment past its time is an expired one.
+_SHOWN: Final = {
+    **{detail.value: f"p.detail = '{detail.value}'" for detail in Detail},
+    "pending": "(p.detail = 'pending' and p.expires_at > :now)",
+    "expired": "(p.detail = 'expired' or (p.detail = 'pending' and p.expires_at <= :now))",
+    "disputed": "p.dispute_status in ('open', 'under_review', 'lost')",
+}
+
+
 def find(tx: ReadTx, ref: str, *, owner: Owner, keyring: Keyring) -> Payment | None:
     """Return an owner's payment by `txn_…`, UUID, provider reference or number, tried in this order."""
     if REFERENCE_FORM.fullmatch(ref):
@@ -41,6 +60,45 @@ def find(tx: ReadTx, ref: str, *, owner: Owner, keyring: Keyring) -> Payment | N
     if found is None and ID_FORM.fullmatch(ref):
         return store.one(tx, "p.id = :ref", owner=owner, keyring=keyring, ref=int(ref))
     return found
+
+
+def by_id(tx: ReadTx, payment_id: int, *, owner: Owner, keyring: Keyring) -> Payment | None:
+    return store.one(tx, "p.id = :id", owner=owner, keyring=keyring, id=payment_id)
+
+
+def names_of(tx: ReadTx, uuids: Collection[str], *, owner: Owner) -> dict[str, tuple[int, str]]:
+    """Return the number and the reference of each of an owner's payments, by UUID."""
+    if not uuids:
+        return {}
+    params = {f"uuid_{number}": uuid for number, uuid in enumerate(uuids)}
+    rows = tx.all(
+        f"""
+        select uuid, id, reference from payment
+         where merchant_id = :merchant_id and mode = :mode and uuid in ({", ".join(f":{name}" for name in params)})
+        """,
+        **owner.columns,
+        **params,
+    )
+    return {row["uuid"]: (row["id"], row["reference"]) for row in rows}
+
+
+def pending_twin(tx: ReadTx, payment: Payment, *, since: Instant, now: Instant, keyring: Keyring) -> Payment | None:
+    """Return the newest payment of the same order and amount that was created after *since* and still waits."""
+    row = tx.one_or_none(
+        """
+        select id from payment
+         where merchant_id = :merchant_id and mode = :mode and order_id = :order_id and units = :units
+           and currency = :currency and detail = 'pending' and created_at > :since and expires_at > :now
+         order by id desc limit 1
+        """,
+        **payment.owner.columns,
+        order_id=payment.order_id,
+        units=payment.amount.units,
+        currency=payment.amount.currency.code,
+        since=since,
+        now=now,
+    )
+    return None if row is None else store.one(tx, "p.id = :id", owner=payment.owner, keyring=keyring, id=row["id"])
 
 
 def by_token(tx: ReadTx, token: str, *, keyring: Keyring) -> Payment | None:
@@ -71,29 +129,84 @@ def page(
     before: int | None = None,
 ) -> Sequence[Payment]:
     """Return up to *limit* payments, newest first: those with ids below *before*, or after *offset* of them."""
-    condition, params = _condition(filters, owner, now)
-    if before is not None:
-        condition += " and p.id < :before"
-        params["before"] = before
+    listing = _listing(tx, filters, owner, now).asked("p.id < :before", before=before)
+    if before is None and filters == EVERYTHING:
+        newest, offset = anchors.from_newest(tx, offset, owner=owner)
+        listing.asked("p.id <= :newest", newest=newest)
     # The page is cut on the index first, so that only its rows are joined.
     rows = tx.all(
         f"""{store.PAYMENT}
-         where p.id in (select p.id from payment p where {condition} order by p.id desc limit :limit offset :offset)
+         where p.id in (
+               select p.id from payment p where {listing.condition} order by p.id desc limit :limit offset :offset)
          order by p.id desc
         """,
         limit=limit,
         offset=offset,
-        **params,
+        **listing.params,
     )
     return [store.as_payment(row, keyring) for row in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class ExportLine:
+    """A payment as sheets show it: what was asked, and beside it what the gateway charged if that is another."""
+
+    id: int
+    uuid: str
+    reference: str
+    order_id: str | None
+    status: str
+    gateway: str | None
+    gateway_ref: str | None
+    amount: Money
+    fee: Money
+    refunded: Money
+    charge: Money | None
+    created_at: Instant
+    completed_at: Instant | None
+
+
+def export(
+    tx: ReadTx, *, filters: Filters, owner: Owner, now: Instant, before: int | None = None
+) -> Sequence[ExportLine]:
+    """Return up to EXPORT_PAGE payments, newest first, with ids below *before*; nobody's name is read."""
+    rows = _listing(tx, filters, owner, now).page(tx, _EXPORT, limit=EXPORT_PAGE, before=before)
+    return [_export_line(row, now) for row in rows]
+
+
+def _export_line(row: Row, now: Instant) -> ExportLine:
+    in_currency = currency(row["currency"])
+    lapsed = row["status"] == "pending" and now >= row["expires_at"]
+    return ExportLine(
+        id=row["id"],
+        uuid=row["uuid"],
+        reference=row["reference"],
+        order_id=row["order_id"],
+        status="expired" if lapsed else row["status"],
+        gateway=row["gateway"],
+        gateway_ref=row["gateway_ref"],
+        amount=Money(row["units"], in_currency),
+        fee=Money(row["fee_units"], in_currency),
+        refunded=Money(row["refunded_units"], in_currency),
+        charge=Money(row["charge_units"], currency(row["charge_currency"])) if row["charge_units"] else None,
+        created_at=row["created_at"],
+        completed_at=row["completed_at"],
+    )
+
+
 def count(tx: ReadTx, filters: Filters, *, owner: Owner, now: Instant) -> int:
     """Return how many of an owner's payments pass the filters."""
-    condition, params = _condition(filters, owner, now)
-    row = tx.one_or_none(f"select count(*) as n from payment p where {condition}", **params)
-    counted: int = row["n"] if row else 0
-    return counted
+    if filters == EVERYTHING:
+        return anchors.count(tx, owner=owner)
+    return _listing(tx, filters, owner, now).count(tx, "payment p")
+
+
+def narrowed(filters: Filters, owner: Owner, table: str) -> Listing:
+    """Return what a list of payments, or of what belongs to a payment `p`, is narrowed to but for its status."""
+    listing = Listing(owner, table).created(filters.since, filters.before)
+    listing.asked(f"{table}.gateway = :gateway", gateway=filters.gateway)
+    listing.asked("p.order_id = :order_id", order_id=filters.order_id)
+    return listing.asked("p.uuid = :payment_uuid", payment_uuid=filters.payment_uuid)
 
 
 def merchant_name(tx: ReadTx, owner: Owner) -> str:
@@ -102,40 +215,9 @@ def merchant_name(tx: ReadTx, owner: Owner) -> str:
     return name
 
 
-def _condition(filters: Filters, owner: Owner, now: Instant) -> tuple[str, dict[str, Any]]:
-    """Return the SQL condition of a list and its parameters."""
-    clauses = ["p.merchant_id = :merchant_id", "p.mode = :mode"]
-    params: dict[str, Any] = {"merchant_id": owner.merchant_id, "mode": int(Mode(owner.mode))}
-    exact = {
-        "p.gateway": ("gateway", filters.gateway),
-        "p.order_id": ("order_id", filters.order_id),
-        "p.uuid": ("payment_uuid", filters.payment_uuid),
-    }
-    for column, (name, value) in exact.items():
-        if value is not None:
-            clauses.append(f"{column} = :{name}")
-            params[name] = value
-    if filters.since is not None:
-        clauses.append("p.created_at >= :since")
-        params["since"] = filters.since
-    if filters.before is not None:
-        clauses.append("p.created_at < :until")
-        params["until"] = filters.before
-    if filters.statuses is not None:
-        clauses.append(_status_condition(filters.statuses, params, now))
-    return " and ".join(clauses), params
-
-
-def _status_condition(statuses: tuple[str, ...], params: dict[str, Any], now: Instant) -> str:
-    """Match the words as they are shown: a pending payment past its time is an expired one."""
-    params["now"] = now
-    either = ["1 = 0"]
-    for number, status in enumerate(dict.fromkeys(statuses)):
-        params[f"status_{number}"] = status
-        if status == "pending":
-            either.append(f"(p.detail = :status_{number} and p.expires_at > :now)")
-        elif status == "expired":
-            either.append(f"(p.detail = :status_{number} or (p.detail = 'pending' and p.expires_at <= :now))")
-        else:
-            either.append(f"p.detail = :status_{number}")
-    return f"({' or '.join(either)})"
+def _listing(tx: ReadTx, filters: Filters, owner: Owner, now: Instant) -> Listing:
+    listing = narrowed(filters, owner, "p")
+    if filters.since is not None or filters.before is not None:
+        above, up_to = anchors.ids_between(tx, filters.since, filters.before, owner=owner)
+        listing.where("p.id > :above", above=above).asked("p.id <= :up_to", up_to=up_to)
+    return listing.shown_as(filters.statuses, _SHOWN, now=now)

@@ -7,11 +7,25 @@ from opentill.kernel.clock import HOUR, Instant, after
 from opentill.kernel.errors import Conflict
 from opentill.kernel.money import Currency, Money
 from opentill.ledger import AVAILABLE, FEES, HELD, SUSPENSE, Account, Journal, clearing
-from opentill.payments.model import Detail, Payment, PaymentStatus, Receipt, Session, SessionState
+from opentill.payments.model import (
+    BookedReceipt,
+    Conversion,
+    Detail,
+    Payment,
+    PaymentStatus,
+    Receipt,
+    Session,
+    SessionState,
+)
 from opentill.pix.model import BRL
 from opentill.pix.model import GATEWAY as PIX
 
+MANUAL = "manual"  # what merchants call all of their manual gateways
 PATIENCE = HOUR  # a payment whose try has no outcome outlives its time by this (merchant-api.md §11.5)
+
+
+AMOUNT_DIFFERS = "amount differs"
+LATE = "the money came after the end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +48,42 @@ class Parked:
     reason: str
 
 
-def receive(payment: Payment, receipt: Receipt, *, fee: Money, now: Instant) -> Paid | Repeated | Parked:
-    """Decide what money that has already arrived means. It cannot be refused."""
+def receive(
+    payment: Payment,
+    receipt: Receipt,
+    *,
+    fee: Money,
+    charge: Conversion | None = None,
+    reviews_late: bool = False,
+    now: Instant,
+) -> Paid | Repeated | Parked:
+    """Decide what money that has already arrived means. It cannot be refused.
+
+    *charge* is what the gateway was to bring where that is not the payment's own amount; *reviews_late* leaves money
+    that comes after the end to a person.
+    """
     match payment.status:
         case PaymentStatus.COMPLETED:
             return Repeated()
-        case _ if receipt.amount != payment.amount:
-            return Parked(parked(payment, now=now), "amount differs")
+        case _ if receipt.amount != (charge.amount if charge else payment.amount):
+            return Parked(parked(payment, now=now), AMOUNT_DIFFERS)
         case PaymentStatus.PENDING | PaymentStatus.PROCESSING:
-            return Paid(_completed(payment, receipt, fee=fee, late=False, now=now))
+            return Paid(completed(payment, receipt, fee=fee, charge=charge, now=now))
+        case PaymentStatus.EXPIRED | PaymentStatus.CANCELLED | PaymentStatus.FAILED if reviews_late:
+            return Parked(payment, LATE)
         # Late money is still money, so an ended payment accepts it.
         case PaymentStatus.EXPIRED | PaymentStatus.CANCELLED | PaymentStatus.FAILED:
-            return Paid(_completed(payment, receipt, fee=fee, late=True, now=now))
+            return Paid(completed(payment, receipt, fee=fee, charge=charge, now=now))
         case _:
             assert_never(payment.status)
 
 
-def end(payment: Payment, status: PaymentStatus, *, now: Instant) -> Payment:
-    """Return the payment ended without money. Raises Conflict where it may not end so."""
-    if not payment.open or payment.detail is Detail.PENDING_REVIEW:
+def end(payment: Payment, status: PaymentStatus, *, decided: bool = False, now: Instant) -> Payment:
+    """Return the payment ended without money. Raises Conflict where it may not end so.
+
+    *decided*: by an operator, who may end also what is under review.
+    """
+    if not payment.open or (payment.under_review and not decided):
         raise Conflict("INVALID_STATE", f"The payment is {payment.status} and cannot become {status}.")
     return replace(payment, status=status, detail=Detail(status.value), updated_at=now)
 
@@ -69,15 +100,24 @@ def parked(payment: Payment, *, now: Instant) -> Payment:
     return replace(payment, status=PaymentStatus.PROCESSING, detail=Detail.PENDING_REVIEW, updated_at=now)
 
 
-def start(payment: Payment, gateway: str, *, now: Instant) -> Payment:
+def start(
+    payment: Payment, gateway: str, *, charge: Conversion | None = None, manual: bool = False, now: Instant
+) -> Payment:
     """Return the payment being paid through a gateway. Raises Conflict where it may not start."""
-    if not payment.open or payment.detail is Detail.PENDING_REVIEW or now >= payment.expires_at:
+    if not payment.open or payment.under_review or now >= payment.expires_at:
         raise Conflict("INVALID_STATE", f"The payment is {shown_status(payment, now)} and cannot be paid now.")
-    if not takes(gateway, payment.amount.currency):
-        raise Conflict("INVALID_STATE", f"{gateway} does not take {payment.amount.currency.code}.")
-    if payment.gateway_fixed and payment.gateway != gateway:
+    wanted = (gateway, MANUAL) if manual else (gateway,)
+    if payment.gateway_fixed and payment.gateway not in wanted:
         raise Conflict("INVALID_STATE", f"This payment is to be paid with {payment.gateway}.")
-    return replace(payment, status=PaymentStatus.PROCESSING, detail=Detail.PROCESSING, gateway=gateway, updated_at=now)
+    return replace(
+        payment,
+        status=PaymentStatus.PROCESSING,
+        detail=Detail.PROCESSING,
+        gateway=payment.gateway if payment.gateway_fixed else gateway,
+        charge=charge,
+        by_hand=manual,
+        updated_at=now,
+    )
 
 
 def takes(gateway: str, currency: Currency) -> bool:
@@ -87,10 +127,23 @@ def takes(gateway: str, currency: Currency) -> bool:
 
 def reopen(payment: Payment, *, now: Instant) -> Payment:
     """Return the payment waiting for another try, after a decline or an abandoned session."""
-    if payment.status is not PaymentStatus.PROCESSING or payment.detail is Detail.PENDING_REVIEW:
+    if payment.status is not PaymentStatus.PROCESSING or payment.under_review:
         return payment
+    return waiting_again(payment, now=now)
+
+
+def waiting_again(payment: Payment, *, now: Instant) -> Payment:
+    """Return the payment pending as it was before it was tried."""
     gateway = payment.gateway if payment.gateway_fixed else None
-    return replace(payment, status=PaymentStatus.PENDING, detail=Detail.PENDING, gateway=gateway, updated_at=now)
+    return replace(
+        payment,
+        status=PaymentStatus.PENDING,
+        detail=Detail.PENDING,
+        gateway=gateway,
+        charge=None,
+        by_hand=False,
+        updated_at=now,
+    )
 
 
 def shown_status(payment: Payment, now: Instant) -> PaymentStatus:
@@ -100,7 +153,7 @@ def shown_status(payment: Payment, now: Instant) -> PaymentStatus:
     return payment.status
 
 
-def paid_journal(payment: Payment, receipt: Receipt) -> Journal:
+def paid_journal(payment: Payment, receipt: Receipt, *, fee: Money) -> Journal:
     """Debit the gateway's clearing the gross, credit the merchant the net and the install its fee."""
     return Journal(
         owner=payment.owner,
@@ -108,11 +161,29 @@ def paid_journal(payment: Payment, receipt: Receipt) -> Journal:
         source_type="payment",
         source_id=payment.uuid,
         entries=(
-            account_of(receipt).debit(payment.amount),
-            AVAILABLE.credit(payment.amount - payment.fee),
-            FEES.credit(payment.fee),
+            account_of(receipt).debit(receipt.amount),
+            AVAILABLE.credit(receipt.amount - fee),
+            FEES.credit(fee),
         ),
     )
+
+
+def accepted_journal(payment: Payment, receipt: BookedReceipt, *, fee: Money) -> Journal:
+    """Give the merchant money that was held for a person's decision, which completes the payment."""
+    return Journal(
+        owner=payment.owner,
+        kind="payment.completed",
+        source_type="payment",
+        source_id=payment.uuid,
+        entries=(HELD.debit(receipt.amount), AVAILABLE.credit(receipt.amount - fee), FEES.credit(fee)),
+    )
+
+
+def fee_at_gateway(payment: Payment, received: Money) -> Money:
+    """Return a payment's fee as a part of the money that came, which may be of another currency or amount."""
+    if received == payment.amount:
+        return payment.fee
+    return received.part(payment.fee.units, payment.amount.units)
 
 
 def credited_journal(receipt: Receipt, source_id: str, *, fee: Money) -> Journal:
@@ -148,12 +219,21 @@ def unowned_journal(receipt: Receipt, source_id: str) -> Journal:
     )
 
 
-def account_of(receipt: Receipt) -> Account:
+def account_of(receipt: Receipt | BookedReceipt) -> Account:
     """Return the clearing account of the gateway, for PIX of the provider account, the money came through."""
     return clearing(f"{receipt.gateway}:{receipt.account}" if receipt.account else receipt.gateway)
 
 
-def _completed(payment: Payment, receipt: Receipt, *, fee: Money, late: bool, now: Instant) -> Payment:
+def completed(
+    payment: Payment,
+    receipt: Receipt | BookedReceipt,
+    *,
+    fee: Money,
+    charge: Conversion | None,
+    by_hand: bool = False,
+    now: Instant,
+) -> Payment:
+    """Return the payment completed by a receipt; after its end, late."""
     return replace(
         payment,
         status=PaymentStatus.COMPLETED,
@@ -161,7 +241,9 @@ def _completed(payment: Payment, receipt: Receipt, *, fee: Money, late: bool, no
         gateway=receipt.gateway,
         gateway_ref=receipt.ref,
         fee=fee,
-        late=late,
+        late=not payment.open,
+        by_hand=by_hand,
+        charge=charge,
         updated_at=now,
         completed_at=now,
     )

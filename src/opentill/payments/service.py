@@ -11,16 +11,22 @@ from opentill.gateways.port import PaidVerdict, UnpaidVerdict, Verdict, VerdictS
 from opentill.kernel.clock import SECOND, Instant, after
 from opentill.kernel.errors import Conflict, Fault, Invalid, NotFound
 from opentill.kernel.ids import Ids
+from opentill.kernel.mode import Mode
 from opentill.kernel.money import Money
 from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Keyring
-from opentill.merchants import gateways
+from opentill.merchants import gateways, options
 from opentill.merchants.fees import fee_of
+from opentill.merchants.gateways import ActiveGateway
 from opentill.merchants.model import Merchant
-from opentill.payments import booking, customers, review, rules, store
+from opentill.payments import booking, conversion, rules, store
+from opentill.payments.completion import record_completed
+from opentill.payments.customers import service as customers
 from opentill.payments.documents import payment_event
 from opentill.payments.model import (
     SESSIONS_MAX,
+    Changes,
+    Conversion,
     Detail,
     Order,
     Payment,
@@ -29,6 +35,9 @@ from opentill.payments.model import (
     Session,
     SessionState,
 )
+from opentill.payments.review import queue as review
+from opentill.payments.review import submissions
+from opentill.pix.model import GATEWAY as PIX
 
 CHECK_WAITS_S = (5, 60, 120, 300, 600, 1800)  # a session's gateway is asked after these (merchant-api.md §15.3)
 CALL_OVER = 15 * SECOND  # by then the gateway's first call has ended, or its process died
@@ -61,6 +70,8 @@ def draft(order: Order, merchant: Merchant, *, ids: Ids, now: Instant, uuid: str
         amount=order.amount,
         fee=nothing,
         refunded=nothing,
+        refunding=nothing,
+        lost=nothing,
         order_id=order.order_id,
         description=order.description,
         redirect_url=order.redirect_url,
@@ -73,10 +84,15 @@ def draft(order: Order, merchant: Merchant, *, ids: Ids, now: Instant, uuid: str
         contact=order.contact,
         metadata=order.metadata,
         late=False,
+        dispute_status=None,
+        charge=None,
         created_at=now,
         updated_at=now,
         expires_at=after(now, (order.expires_in_s or merchant.expiry_s) * SECOND),
         completed_at=None,
+        link=order.link,
+        invoice=order.invoice,
+        customer_id=order.customer_id,
     )
 
 
@@ -86,10 +102,11 @@ def place(tx: Tx, payment: Payment, *, ids: Ids, keyring: Keyring) -> None:
     A fixed gateway must be one the merchant has switched on, and take the currency; raises NotFound, and Invalid.
     """
     if payment.gateway and payment.gateway_fixed:
-        _require_gateway(tx, payment.gateway, owner=payment.owner)
-        if not rules.takes(payment.gateway, payment.amount.currency):
-            message = f"The gateway '{payment.gateway}' does not take {payment.amount.currency.code}."
-            raise Invalid([Fault("gateway", "VALIDATION_FAILED", message)])
+        way = require_gateway(tx, payment.gateway, owner=payment.owner)
+        try:
+            conversion.fix(tx, payment.amount, way, owner=payment.owner, now=payment.created_at)
+        except Conflict as conflict:
+            raise Invalid([Fault("gateway", "VALIDATION_FAILED", conflict.message)]) from conflict
     _store(tx, payment, ids=ids, keyring=keyring)
     record(tx, payment_event("payment.pending", payment, at=payment.created_at), ids=ids)
 
@@ -101,6 +118,16 @@ def store_new(
     payment = draft(order, merchant, ids=ids, now=now, uuid=uuid)
     _store(tx, payment, ids=ids, keyring=keyring)
     return payment
+
+
+def amend(tx: Tx, payment_id: int, changes: Changes, *, owner: Owner, keyring: Keyring, now: Instant) -> Payment:
+    """Change what a merchant may still change in a pending payment. Raises Conflict for any other."""
+    payment = _locked(tx, payment_id, owner=owner, keyring=keyring)
+    shown = rules.shown_status(payment, now)
+    if shown is not PaymentStatus.PENDING:
+        raise Conflict("INVALID_STATE", f"The payment is {shown} and cannot be changed any more.")
+    store.amend(tx, payment, changes, now=now)
+    return _locked(tx, payment_id, owner=owner, keyring=keyring)
 
 
 def open_session(
@@ -119,18 +146,27 @@ def open_session(
     Raises NotFound, and Conflict where the payment may not be paid now, by this gateway, or has been tried too often.
     """
     payment = _locked(tx, payment_id, owner=owner, keyring=keyring)
-    _require_gateway(tx, gateway, owner=owner)
+    way = require_gateway(tx, gateway, owner=owner)
     session = store.open_session(tx, payment.id, owner=owner)
-    if session is not None and session.gateway == gateway:
+    if session is not None and session.gateway == way.slug:
         return payment, session
-    started = rules.start(payment, gateway, now=now)
+    charge = conversion.fix(tx, payment.amount, way, owner=owner, now=now)
+    started = rules.start(payment, way.slug, charge=charge, manual=way.manual, now=now)
     if session is not None:
         if session.state is SessionState.UNKNOWN:
             raise Conflict("TRY_UNCONFIRMED", "The last try is still being confirmed. Wait a moment before another.")
         store.update_session(tx, session, state=SessionState.ABANDONED, now=now, reason="another method was chosen")
     if store.session_count(tx, payment.id, owner=owner) >= SESSIONS_MAX:
         raise Conflict("TOO_MANY_TRIES", "This payment was tried too often. Ask the shop for a new one.")
-    opened = store.insert_session(tx, "ses_" + ids.timed_hex(), payment, gateway, next_check_at=first_check_at, now=now)
+    opened = store.insert_session(
+        tx,
+        "ses_" + ids.timed_hex(),
+        payment,
+        way.slug,
+        charge=charge,
+        next_check_at=None if way.manual else first_check_at,
+        now=now,
+    )
     store.update(tx, started)
     record(tx, payment_event("payment.processing", started, at=now), ids=ids)
     return started, opened
@@ -159,7 +195,7 @@ def conclude(tx: Tx, session: Session, verdict: Verdict, *, ids: Ids, keyring: K
     if isinstance(verdict, PaidVerdict) and verdict.amount.units > 0:
         store.update_session(tx, session, state=SessionState.PAID, now=now, provider_ref=verdict.ref)
         receipt = Receipt(session.owner, session.gateway, "", verdict.ref, verdict.amount, now)
-        return receive(tx, payment, receipt, ids=ids, now=now)
+        return receive(tx, payment, receipt, charge=session.charge, ids=ids, now=now)
     current = store.open_session(tx, payment.id, owner=payment.owner)
     if current is None or (current.id, current.detail) != (session.id, session.detail):
         return payment  # somebody else was told meanwhile, or the payer has sent something since it was asked
@@ -172,15 +208,20 @@ def conclude(tx: Tx, session: Session, verdict: Verdict, *, ids: Ids, keyring: K
             return payment
 
 
-def receive(tx: Tx, payment: Payment, receipt: Receipt, *, ids: Ids, now: Instant) -> Payment:
+def receive(
+    tx: Tx, payment: Payment, receipt: Receipt, *, charge: Conversion | None = None, ids: Ids, now: Instant
+) -> Payment:
     """Record that money arrived for a locked payment. Safe to repeat: a receipt counts once."""
-    fee = fee_of(tx, receipt.amount, gateway=receipt.gateway, owner=payment.owner)
-    match rules.receive(payment, receipt, fee=fee, now=now):
+    repeated = payment.status is PaymentStatus.COMPLETED
+    priced = receipt.amount if repeated else payment.amount
+    fee = fee_of(tx, priced, gateway=receipt.gateway, owner=payment.owner)
+    late = not payment.open and not repeated and reviews_late(tx, payment, receipt.gateway)
+    match rules.receive(payment, receipt, fee=fee, charge=charge, reviews_late=late, now=now):
         case rules.Paid(completed):
             if not booking.complete(tx, receipt, completed, now=now):
                 return _claimed(tx, payment, receipt, now=now)
-            end_try(tx, completed, now=now)
-            record(tx, payment_event("payment.completed", completed, at=now), ids=ids)
+            end_try(tx, completed, was=payment, now=now)
+            record_completed(tx, completed, ids=ids, now=now)
             return completed
         case rules.Repeated():
             counted = booking.credit(
@@ -196,14 +237,36 @@ def receive(tx: Tx, payment: Payment, receipt: Receipt, *, ids: Ids, now: Instan
             return parked
 
 
-def end_try(tx: Tx, payment: Payment, *, now: Instant) -> None:
-    """Close the form a payer of a payment that was paid otherwise has before them.
+def reviews_late(tx: ReadTx, payment: Payment, gateway: str) -> bool:
+    """Tell whether money that comes after the end waits for a person. PIX is final, so its money never does."""
+    return gateway != PIX and options.of_merchant(tx, payment.owner).late_payments == "review"
+
+
+def conversion_at(tx: ReadTx, payment: Payment, gateway: str, received: Money) -> Conversion | None:
+    """Return what a payment was converted to when it was tried with a gateway that brought another currency."""
+    if received.currency == payment.amount.currency:
+        return None
+    return store.last_conversion(tx, payment.id, gateway, owner=payment.owner)
+
+
+def end_try(tx: Tx, payment: Payment, *, was: Payment, now: Instant) -> None:
+    """Close the form a payer of a payment that was paid otherwise has before them, and what they submitted by hand.
 
     A try whose outcome is awaited goes on: its money, if there is any, must be heard of.
     """
     session = store.open_session(tx, payment.id, owner=payment.owner)
     if session is not None and session.state is SessionState.OPEN:
         store.update_session(tx, session, state=SessionState.ABANDONED, now=now, reason="paid otherwise")
+    if was.under_review:
+        submissions.decide(tx, payment.id, "replaced", owner=payment.owner, now=now)
+        review.close_submissions(tx, payment, "paid otherwise", now=now)
+
+
+def close_try(tx: Tx, payment: Payment, state: SessionState, *, now: Instant, reason: str | None = None) -> None:
+    """End a payment's open try, if it has one, as a person decided."""
+    session = store.open_session(tx, payment.id, owner=payment.owner)
+    if session is not None:
+        store.update_session(tx, session, state=state, now=now, reason=reason)
 
 
 def require_cancellable(tx: ReadTx, payment: Payment, *, now: Instant) -> None:
@@ -227,10 +290,18 @@ def cancel(tx: Tx, payment_id: int, *, owner: Owner, ids: Ids, keyring: Keyring,
     return _end(tx, ended, session, "payment.cancelled", ids=ids, now=now)
 
 
+def run_out(tx: Tx, payment_id: int, *, owner: Owner, keyring: Keyring, now: Instant) -> None:
+    """Let the time of an open sandbox payment end now. Raises Conflict for any other."""
+    payment = _locked(tx, payment_id, owner=owner, keyring=keyring)
+    if payment.owner.mode is not Mode.SANDBOX or not payment.open:
+        raise Conflict("INVALID_STATE", "Only time of an open sandbox payment can run out.")
+    store.update(tx, replace(payment, expires_at=min(payment.expires_at, now)))
+
+
 def expire(tx: Tx, payment_id: int, *, owner: Owner, ids: Ids, keyring: Keyring, now: Instant) -> Payment:
     """End a payment whose time has passed. Safe to repeat, and to call for one that may not expire yet."""
     payment = _locked(tx, payment_id, owner=owner, keyring=keyring)
-    if not payment.open or now < payment.expires_at or payment.detail is Detail.PENDING_REVIEW:
+    if not payment.open or now < payment.expires_at or payment.under_review:
         return payment
     session = store.open_session(tx, payment.id, owner=owner)
     if rules.awaited(payment, session, now=now):
@@ -241,16 +312,22 @@ def expire(tx: Tx, payment_id: int, *, owner: Owner, ids: Ids, keyring: Keyring,
 
 def _store(tx: Tx, payment: Payment, *, ids: Ids, keyring: Keyring) -> None:
     owner, now = payment.owner, payment.created_at
-    customer_id = customers.remember(
-        tx, payment.contact, owner=owner, merchant_uuid=payment.merchant_uuid, ids=ids, keyring=keyring, now=now
+    customer_id = payment.customer_id or customers.remember(
+        tx,
+        payment.contact,
+        owner=owner,
+        merchant_uuid=payment.merchant_uuid,
+        ids=ids,
+        keyring=keyring,
+        now=now,
+        updates=payment.link is None,  # at a link's page anybody may type anybody's address
     )
     store.insert(
         tx,
         uuid=payment.uuid,
         reference=payment.reference,
         token=payment.token,
-        merchant_id=owner.merchant_id,
-        mode=int(owner.mode),
+        **owner.columns,
         units=payment.amount.units,
         currency=payment.amount.currency.code,
         order_id=payment.order_id,
@@ -262,6 +339,8 @@ def _store(tx: Tx, payment: Payment, *, ids: Ids, keyring: Keyring) -> None:
         gateway=payment.gateway,
         gateway_fixed=int(payment.gateway_fixed),
         customer_id=customer_id,
+        link_id=payment.link.id if payment.link else None,
+        invoice_id=payment.invoice.id if payment.invoice else None,
         metadata=payment.metadata,
         now=now,
         expires_at=payment.expires_at,
@@ -277,14 +356,24 @@ def _end(tx: Tx, ended: Payment, session: Session | None, kind: str, *, ids: Ids
 
 
 def _decline(tx: Tx, payment: Payment, session: Session, verdict: UnpaidVerdict, *, ids: Ids, now: Instant) -> Payment:
-    """End the session and let the payer try again; past its time the payment expires instead."""
+    """End the session and let the payer try again, if they may; past its time the payment expires instead."""
     store.update_session(tx, session, state=SessionState.DECLINED, now=now, reason=verdict.reason or "declined")
+    if payment.open and not payment.under_review and _was_last(tx, payment):
+        failed = rules.end(payment, PaymentStatus.FAILED, now=now)
+        return _end(tx, failed, None, "payment.failed", ids=ids, now=now)
     waiting = rules.reopen(payment, now=now)
     if waiting.status is PaymentStatus.PENDING and now >= waiting.expires_at:
         ended = rules.end(waiting, PaymentStatus.EXPIRED, now=now)
         return _end(tx, ended, None, "payment.expired", ids=ids, now=now)
     store.update(tx, waiting)
     return waiting
+
+
+def _was_last(tx: Tx, payment: Payment) -> bool:
+    """Tell whether a declined try was the payer's last: the merchant lets them have one, or all are used up."""
+    if options.of_merchant(tx, payment.owner).fail_on_decline:
+        return True
+    return store.session_count(tx, payment.id, owner=payment.owner) >= SESSIONS_MAX
 
 
 def _next_check(payment: Payment, session: Session, now: Instant) -> Instant:
@@ -313,6 +402,9 @@ def _locked(tx: Tx, payment_id: int, *, owner: Owner, keyring: Keyring) -> Payme
     return payment
 
 
-def _require_gateway(tx: Tx, slug: str, *, owner: Owner) -> None:
-    if slug not in {gateway.slug for gateway in gateways.active(tx, owner=owner)}:
-        raise NotFound("GATEWAY_NOT_FOUND", f"Gateway '{slug}' is not configured or inactive.")
+def require_gateway(tx: Tx, slug: str, *, owner: Owner) -> ActiveGateway:
+    """Return a gateway the merchant has switched on; for `manual`, the first of the manual ones. Raises NotFound."""
+    for way in gateways.active(tx, owner=owner):
+        if way.slug == slug or (slug == rules.MANUAL and way.manual):
+            return way
+    raise NotFound("GATEWAY_NOT_FOUND", f"Gateway '{slug}' is not configured or inactive.")

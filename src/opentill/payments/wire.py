@@ -4,21 +4,12 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from opentill.kernel.clock import Instant, iso_seconds
-from opentill.kernel.errors import Fault, Invalid
-from opentill.kernel.money import (
-    Currency,
-    MalformedAmountError,
-    Money,
-    UnknownCurrencyError,
-    currency,
-    parse,
-    render,
-)
-from opentill.kernel.number import OutOfRangeError, ordinary
-from opentill.payments.model import Contact, Detail, Order, Payment, PaymentStatus
+from opentill.kernel.errors import Invalid
+from opentill.kernel.money import Money, currency, render
+from opentill.payments.fields import Fields
+from opentill.payments.model import Changes, Contact, Detail, InvoiceName, Order, Payment, PaymentStatus
 from opentill.payments.rules import shown_status
 
 NAME_MAX: Final = 150
@@ -26,150 +17,30 @@ EMAIL_MAX: Final = 254
 PHONE_MAX: Final = 30
 DESCRIPTION_MAX: Final = 500
 REFERENCE_MAX: Final = 255
-URL_MAX: Final = 2_048
 GATEWAY_MAX: Final = 60
-METADATA_BYTES_MAX: Final = 16 * 1024
-EXPIRES_IN_S: Final = (60, 2_592_000)
 EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
 NOT_PHONE: Final = re.compile(r"[^0-9+() -]")
-CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # but not tab and line breaks
-UNWRITABLE: Final = re.compile(r"[\s\\]")
-WHOLE: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
-class _Fields:
-    """One request's fields, read one by one; every fault is kept, so that one answer names them all.
-
-    The first of a field's names wins; a fault is told under the name the caller sent. Numbers arrive as their
-    literal text. Empty text counts as absent.
-    """
-
-    def __init__(self, fields: Mapping[str, Any]) -> None:
-        self._fields = fields
-        self.faults: list[Fault] = []
-
-    def fault(self, field: str, code: str, message: str) -> None:
-        self.faults.append(Fault(field, code, message))
-
-    def raw(self, *names: str) -> tuple[str, Any]:
-        """Return the name that was sent and its value, or the first name and None."""
-        for name in names:
-            value = self._fields.get(name) if "." not in name else self._inside(*name.split("."))
-            if value is not None and value != "":
-                return name, value
-        return names[0], None
-
-    def _inside(self, outer: str, name: str) -> Any:
-        """Return a field of a field, such as the customer's name."""
-        value = self._fields.get(outer)
-        return value.get(name) if isinstance(value, dict) else None
-
-    def text(self, *names: str, required: bool = False, most: int | None = None, cut: int | None = None) -> str | None:
-        name, value = self.raw(*names)
-        if isinstance(value, bool):
-            value = "true" if value else "false"
-        if value is not None and not isinstance(value, str):
-            self.fault(name, "VALIDATION_FAILED", f"The {name} field must be text.")
-            return None
-        stripped = value.strip() if value is not None else ""
-        if not stripped:
-            if required:
-                self.fault(name, "VALIDATION_FAILED", f"The {name} field is required.")
-            return None
-        if CONTROL.search(stripped):
-            self.fault(name, "VALIDATION_FAILED", f"The {name} field must not contain control characters.")
-            return None
-        if most is not None and len(stripped) > most:
-            self.fault(name, "VALIDATION_FAILED", f"The {name} field must have at most {most} characters.")
-            return None
-        return stripped[:cut]
-
-    def amount(self, of: Currency | None) -> Money | None:
-        name, value = self.raw("amount")
-        if value is None:
-            self.fault(name, "INVALID_AMOUNT", "The amount field is required.")
-            return None
-        if not isinstance(value, str):
-            self.fault(name, "INVALID_AMOUNT", "The amount must be a plain decimal number, for example 99.90.")
-            return None
-        try:
-            amount = parse(value, of or currency("USD"))
-        except MalformedAmountError as malformed:
-            if of is not None or "plain decimal" in str(malformed):
-                self.fault(name, "INVALID_AMOUNT", str(malformed))
-            return None
-        if amount.units == 0:
-            self.fault(name, "INVALID_AMOUNT", "amount must be greater than zero")
-        return amount
-
-    def currency(self) -> Currency | None:
-        name, value = self.raw("currency")
-        if value is None:
-            self.fault(name, "INVALID_CURRENCY", "The currency field is required.")
-            return None
-        try:
-            return currency(value.strip().upper() if isinstance(value, str) else "")
-        except UnknownCurrencyError:
-            self.fault(name, "INVALID_CURRENCY", "Invalid currency code.")
-            return None
-
-    def url(self, *names: str, code: str, required: bool = False) -> str | None:
-        name, _ = self.raw(*names)
-        before = len(self.faults)
-        value = self.text(*names, required=required)
-        if len(self.faults) > before:
-            self.faults[-1] = Fault(name, code, self.faults[-1].message)
-        if value is not None and not _is_web_address(value):
-            self.fault(name, code, f"The {name} field must be an absolute http or https address.")
-            return None
-        return value
-
-    def metadata(self) -> str:
-        name, value = self.raw("metadata")
-        if value is None or value == []:
-            return "{}"
-        if not isinstance(value, Mapping):
-            self.fault(name, "VALIDATION_FAILED", "The metadata field must be an object.")
-            return "{}"
-        try:
-            text = plain_json(ordinary(value))
-        except OutOfRangeError as number:
-            self.fault(name, "VALIDATION_FAILED", f"The metadata field holds a number nobody can read: {number}.")
-            return "{}"
-        if len(text.encode()) > METADATA_BYTES_MAX:
-            self.fault(name, "VALIDATION_FAILED", "The metadata field must have at most 16 KiB as JSON.")
-        return text
-
-    def expires_in(self) -> int | None:
-        name, value = self.raw("expires_in")
-        if value is None:
-            return None
-        least, most = EXPIRES_IN_S
-        if isinstance(value, str) and WHOLE.fullmatch(value) and least <= int(value) <= most:
-            return int(value)
-        self.fault(name, "VALIDATION_FAILED", f"The expires_in field must be a whole number from {least} to {most}.")
-        return None
-
-
-def parse_intent(fields: Mapping[str, Any]) -> Order:
-    """Read the body of POST /payment-intents. Raises Invalid with every fault."""
-    read = _Fields(fields)
-    gateway = read.text("gateway", required=True, most=GATEWAY_MAX)
+def parse_intent(fields: Mapping[str, Any], *, lenient: bool = False) -> Order:
+    """Read the body of POST /payment-intents; *lenient*, where amount and currency are enough. Raises Invalid."""
+    read, required = Fields(fields), not lenient
+    gateway = read.text("gateway", required=required, most=GATEWAY_MAX)
     in_currency = read.currency()
     amount = read.amount(in_currency)
-    order_id = read.text("order_id", "reference", required=True, most=REFERENCE_MAX)
-    name = read.text("customer_name", "customer.name", required=True, cut=NAME_MAX)
-    email = _email(read, required=True)
+    order_id = read.text("order_id", "reference", required=required, most=REFERENCE_MAX)
+    name = read.text("customer_name", "customer.name", required=required, cut=NAME_MAX)
+    email = _email(read, required=required)
     order = Order(
         amount=amount or Money(0, in_currency or currency("USD")),
         order_id=order_id,
         description=read.text("description", cut=DESCRIPTION_MAX),
         contact=Contact(name or "", email or "", _phone(read)),
-        redirect_url=read.url("return_url", "redirect_url", code="INVALID_REDIRECT_URL", required=True),
+        redirect_url=read.url("return_url", "redirect_url", code="INVALID_REDIRECT_URL", required=required),
         cancel_url=read.url("cancel_url", code="INVALID_CANCEL_URL"),
         callback_url=read.url("callback_url", "webhook_url", code="INVALID_CALLBACK_URL"),
         gateway=gateway,
-        gateway_fixed=True,
+        gateway_fixed=gateway is not None,
         metadata=read.metadata(),
         expires_in_s=read.expires_in(),
     )
@@ -183,7 +54,7 @@ def parse_payment(fields: Mapping[str, Any], *, callback_bare: bool = False) -> 
 
     A malformed e-mail address is dropped; a gateway is only a wish.
     """
-    read = _Fields(fields)
+    read = Fields(fields)
     in_currency = read.currency()
     amount = read.amount(in_currency)
     order = Order(
@@ -204,6 +75,21 @@ def parse_payment(fields: Mapping[str, Any], *, callback_bare: bool = False) -> 
     if read.faults:
         raise Invalid(read.faults)
     return order
+
+
+def parse_changes(fields: Mapping[str, Any]) -> Changes:
+    """Read the body of a PATCH of a payment. Raises Invalid with every fault."""
+    read = Fields(fields)
+    changes = Changes(
+        description=read.text("description", cut=DESCRIPTION_MAX),
+        metadata=read.metadata() if read.raw("metadata")[1] is not None else None,
+        redirect_url=read.url("redirect_url", "return_url", code="INVALID_REDIRECT_URL"),
+        cancel_url=read.url("cancel_url", code="INVALID_CANCEL_URL"),
+        callback_url=read.url("callback_url", "webhook_url", code="INVALID_CALLBACK_URL"),
+    )
+    if read.faults:
+        raise Invalid(read.faults)
+    return changes
 
 
 def created_object(payment: Payment, base_url: str) -> dict[str, Any]:
@@ -239,20 +125,19 @@ def payment_object(payment: Payment, base_url: str, *, now: Instant) -> dict[str
         **_money(payment),
         "status": shown_status(payment, now).value,
         "gateway": payment.gateway,
-        "method": "api",
+        "method": payment.method,
         "reference": payment.order_id,
         "order_id": payment.order_id,
         "description": payment.description,
         **_refunds(payment),
-        "charge": None,
+        "charge": _charge(payment),
         "late": payment.late,
         "checkout_url": address,
         "payment_url": address,
         "redirect_url": payment.redirect_url,
         "cancel_url": payment.cancel_url,
         "callback_url": payment.callback_url,
-        "payment_link": None,
-        "invoice": None,
+        **_origin(payment, now),
         "metadata": json.loads(payment.metadata),
         **_times(payment),
         "expires_at": iso_seconds(payment.expires_at),
@@ -278,13 +163,13 @@ def transaction_object(payment: Payment, *, now: Instant) -> dict[str, Any]:
         "status": detail.value,
         "payment_status": shown_status(payment, now).value,
         "gateway": payment.gateway,
-        "gateway_type": "api" if payment.gateway else None,
-        "method": "api",
+        "gateway_type": payment.gateway_type,
+        "method": payment.method,
         "reference": payment.order_id,
         "order_id": payment.order_id,
         **_refunds(payment),
-        "dispute_status": None,
-        "charge": None,
+        "dispute_status": payment.dispute_status,
+        "charge": _charge(payment),
         "customer": _customer(payment),
         "metadata": json.loads(payment.metadata),
         **_times(payment),
@@ -293,11 +178,6 @@ def transaction_object(payment: Payment, *, now: Instant) -> dict[str, Any]:
 
 def checkout_url(payment: Payment, base_url: str) -> str:
     return f"{base_url}/checkout/{payment.token}"
-
-
-def plain_json(value: object) -> str:
-    """Write a JSON value compactly."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _money(payment: Payment) -> dict[str, Any]:
@@ -316,7 +196,20 @@ def _net(payment: Payment) -> str | None:
 
 def _refunds(payment: Payment) -> dict[str, Any]:
     part = "none" if not payment.refunded.units else "full" if payment.refunded == payment.amount else "partial"
-    return {"amount_refunded": render(payment.refunded), "refund_status": part, "disputed": False}
+    return {"amount_refunded": render(payment.refunded), "refund_status": part, "disputed": payment.disputed}
+
+
+def _charge(payment: Payment) -> dict[str, Any] | None:
+    """Return what the gateway charges, where that is another currency."""
+    charge = payment.charge
+    if charge is None:
+        return None
+    return {
+        "amount": render(charge.amount),
+        "currency": charge.amount.currency.code,
+        "rate": charge.rate,
+        "rate_at": iso_seconds(charge.rate_at),
+    }
 
 
 def _times(payment: Payment) -> dict[str, Any]:
@@ -324,6 +217,24 @@ def _times(payment: Payment) -> dict[str, Any]:
         "created_at": iso_seconds(payment.created_at),
         "updated_at": iso_seconds(payment.updated_at),
         "completed_at": _instant(payment.completed_at),
+    }
+
+
+def _origin(payment: Payment, now: Instant) -> dict[str, Any]:
+    link, invoice = payment.link, payment.invoice
+    return {
+        "payment_link": {"uuid": link.uuid, "slug": link.slug, "title": link.title} if link else None,
+        "invoice": invoice_name(invoice, now) if invoice else None,
+    }
+
+
+def invoice_name(invoice: InvoiceName, now: Instant) -> dict[str, str]:
+    """Return how other objects name an invoice."""
+    return {
+        "uuid": invoice.uuid,
+        "number": invoice.number,
+        "total": render(invoice.total),
+        "status": invoice.status(now).value,
     }
 
 
@@ -336,7 +247,7 @@ def _customer(payment: Payment) -> dict[str, str | None]:
     return {"name": who.name or None, "email": who.email or None, "phone": who.phone or None}
 
 
-def _email(read: _Fields, *, required: bool = False) -> str | None:
+def _email(read: Fields, *, required: bool = False) -> str | None:
     names = (
         ("customer_email", "customer_mail", "customer.email")
         if required
@@ -351,18 +262,6 @@ def _email(read: _Fields, *, required: bool = False) -> str | None:
     return None
 
 
-def _phone(read: _Fields) -> str:
+def _phone(read: Fields) -> str:
     text = read.text("customer_phone", "customer.phone")
     return NOT_PHONE.sub("", text)[:PHONE_MAX].strip() if text else ""
-
-
-def _is_web_address(text: str) -> bool:
-    """Tell whether a text is an absolute http(s) address with a host, at most 2,048 characters, without blanks."""
-    if len(text) > URL_MAX or UNWRITABLE.search(text):
-        return False
-    try:
-        parts = urlsplit(text)
-        port_is_fine = parts.port is None or parts.port > 0
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and port_is_fine

@@ -10,7 +10,6 @@ from opentill.kernel.owner import Owner
 
 BRL: Final = currency("BRL")
 GATEWAY: Final = "pix"
-TTL_S: Final = 86_400  # how long a charge lives unless asked otherwise
 DESCRIPTION_DEFAULT: Final = "Cobranca PIX"
 
 
@@ -28,6 +27,7 @@ class State(StrEnum):
 
 
 LIVE: Final = frozenset({State.ACTIVE, State.PAYING})
+OVER: Final = frozenset({State.REJECTED, State.EXPIRED, State.CANCELLED})  # another may take its place
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,9 @@ class Account:
     bank_ispb: str
     sealed_credentials: str
     swept_until_at: Instant
+    contests_listed_at: Instant
+    active: bool = True  # new charges and payouts go through it
+    removed: bool = False  # its credentials are gone; nothing goes through it
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 """The rail's own use cases: attaching bank accounts, and charges as far as no payment is concerned.
 
-What a charge's money does to its payment is decided one floor up, in payments/pix.py.
+What a charge's money does to its payment is decided one floor up, in payments/pix/service.py.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from opentill.db import ReadTx, Row, Tx
@@ -16,9 +16,11 @@ from opentill.kernel.money import Money
 from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Keyring, Secret
 from opentill.pix import store
+from opentill.pix.identifiers import charge_id_of
 from opentill.pix.keys import Key
 from opentill.pix.model import Account, Charge, State
-from opentill.pix.port import Hint, ProviderCharge
+from opentill.pix.policy import Policy, policy_of
+from opentill.pix.port import Hint, HintKind, ProviderCharge
 
 ABANDONED = 10 * MINUTE  # a charge nobody finished creating is removed after this (C3)
 POLLS = (30 * SECOND, 2 * MINUTE, 5 * MINUTE)  # after creation, where the bank may have sent no notification
@@ -41,18 +43,19 @@ def attach_account(
     ids: Ids,
     keyring: Keyring,
     now: Instant,
+    bank_document: str | None = None,
 ) -> tuple[int, Secret]:
     """Attach a bank account; return its id and the token of its notification address."""
     token = Secret(ids.hex(64))
     account_id = store.insert_account(
         tx,
-        merchant_id=owner.merchant_id,
-        mode=int(owner.mode),
+        **owner.columns,
         profile=profile,
         bank_name=bank_name,
         bank_ispb=bank_ispb,
+        bank_document=bank_document,
         sealed_credentials=keyring.seal(json.dumps(dict(credentials)).encode(), credentials_context(merchant_uuid)),
-        sealed_hook_token=keyring.seal(token, f"pix_account.sealed_hook_token/{merchant_uuid}"),
+        sealed_hook_token=keyring.seal(token, hook_context(merchant_uuid)),
         hook_token_hash=keyring.keyed_hash(token.reveal(), HOOK_PURPOSE),
         now=now,
     )
@@ -66,6 +69,41 @@ def find_account(tx: ReadTx, account_id: int) -> Account | None:
     return store.account(tx, account_id)
 
 
+def account_of(tx: ReadTx, *, owner: Owner) -> Account | None:
+    """Return the provider account an owner receives and pays out with."""
+    return store.active_account(tx, owner=owner)
+
+
+def accounts_to_list(tx: ReadTx, *, listed_before: Instant, limit: int, but: Collection[int] = ()) -> Sequence[Account]:
+    """Return active accounts whose contests were not listed since an instant, the longest waiting first."""
+    return store.accounts_to_list(tx, listed_before=listed_before, limit=limit, but=but)
+
+
+def set_listed(tx: Tx, account: Account, *, at: Instant) -> None:
+    """Note when an account's contests were listed."""
+    store.set_listed(tx, account, at=at)
+
+
+def active_accounts(tx: ReadTx, *, after_id: int, limit: int) -> Sequence[Account]:
+    """Return active accounts of all owners in the order of their ids: for jobs."""
+    return store.all_active_accounts(tx, after_id=after_id, limit=limit)
+
+
+def keys_of(tx: ReadTx, account: Account) -> list[str]:
+    """Return the keys that lead to an account."""
+    return store.active_keys(tx, account.id, owner=account.owner)
+
+
+def hook_path(tx: ReadTx, account: Account, *, keyring: Keyring) -> str:
+    """Return where below our public address the account's bank tells us things. It is a secret."""
+    token = keyring.open(store.sealed_hook_token(tx, account.id), hook_context(account.merchant_uuid))
+    return f"/hooks/pix/{account.id}/{token.decode()}"
+
+
+def hook_context(merchant_uuid: str) -> str:
+    return f"pix_account.sealed_hook_token/{merchant_uuid}"
+
+
 def credentials_context(merchant_uuid: str) -> str:
     return f"pix_account.sealed_credentials/{merchant_uuid}"
 
@@ -76,6 +114,13 @@ def credentials_of(account: Account, keyring: Keyring) -> dict[str, str]:
         keyring.open(account.sealed_credentials, credentials_context(account.merchant_uuid))
     )
     return opened
+
+
+def check_key(tx: ReadTx, key: str, *, owner: Owner) -> None:
+    """See that money sent to a key reaches an owner's account. Raises Invalid."""
+    account = store.active_account(tx, owner=owner)
+    if account is not None and not store.owns_key(tx, account.id, key, owner=owner):
+        raise Invalid([Fault("pix_key", "PIX_KEY_NOT_OWNED", "pix_key does not belong to this account")])
 
 
 def start_charge(
@@ -94,16 +139,18 @@ def start_charge(
 ) -> Charge:
     """Write down that a charge will be asked of the bank, under which id (C1).
 
-    Raises Refused where the merchant has no bank account or key, Invalid where the key is not theirs.
+    Raises Refused where the merchant has no bank account or key, or the amount is outside the limits, and Invalid
+    where the key is not theirs.
     """
     account = store.active_account(tx, owner=owner)
     if account is None:
         raise Refused("NO_PIX_KEY", "No active PIX key")
-    if key is not None and not store.owns_key(tx, account.id, key, owner=owner):
-        raise Invalid([Fault("pix_key", "PIX_KEY_NOT_OWNED", "pix_key does not belong to this account")])
+    if key is not None:
+        check_key(tx, key, owner=owner)
     chosen = key or store.newest_key(tx, account.id, owner=owner)
     if chosen is None:
         raise Refused("NO_PIX_KEY", "No active PIX key")
+    _check_limits(policy_of(tx, owner=owner), amount)
     charge = Charge(
         id=charge_id,
         payment_id=payment_id,
@@ -123,6 +170,12 @@ def start_charge(
     )
     store.insert_charge(tx, charge, next_check_at=after(now, ABANDONED))
     return charge
+
+
+def _check_limits(policy: Policy, amount: Money) -> None:
+    least, most = policy.charge_min_units, policy.charge_max_units
+    if (least is not None and amount.units < least) or (most is not None and amount.units > most):
+        raise Refused("LIMIT_EXCEEDED", "Transaction limit exceeded")
 
 
 def activate(tx: Tx, charge: Charge, made: ProviderCharge, *, now: Instant) -> Charge:
@@ -153,6 +206,28 @@ def settle(tx: Tx, charge: Charge, state: State, *, now: Instant) -> Charge:
     return settled
 
 
+def end_time(tx: Tx, charge: Charge, *, now: Instant) -> Charge:
+    """Let a charge's time be over, and have it looked at."""
+    over = replace(charge, expires_at=now)
+    store.update_charge(tx, over, next_check_at=now)
+    return over
+
+
+def free_conflicted(tx: Tx, receipt_id: int, *, owner: Owner, now: Instant) -> None:
+    """The other amount that a charge was paid with has gone back (C8): the charge is as it was before."""
+    charge = store.lock_charge_of_receipt(tx, receipt_id, owner=owner)
+    if charge is None or charge.state is not State.CONFLICTED:
+        return
+    counts = store.charge_of_payment(tx, charge.payment_id, owner=owner)
+    state = State.EXPIRED
+    if store.is_payment_cancelled(tx, charge.payment_id, owner=owner):
+        state = State.CANCELLED
+    elif counts is not None and counts.id == charge.id and now < charge.expires_at:
+        state = State.ACTIVE
+    free = replace(charge, state=state, updated_at=now)
+    store.update_charge(tx, free, next_check_at=now if state is State.ACTIVE else None)
+
+
 def looked_at(tx: Tx, charge: Charge, *, now: Instant) -> None:
     """Plan the next look at a charge that may still be paid in time."""
     store.plan_look(tx, charge, at=next_look(charge, now))
@@ -177,8 +252,18 @@ def next_look(charge: Charge, now: Instant) -> Instant:
 def note_notification(tx: Tx, account: Account, body: bytes, hints: Sequence[Hint], *, now: Instant) -> None:
     """Keep a bank's notification as it came, and its hints to be confirmed by reading. Safe to repeat."""
     store.insert_callback(tx, account.id, body, hashlib.sha256(body).hexdigest(), now=now)
+    announced = set()
     for hint in hints:
-        store.insert_hint(tx, account.id, kind=hint.kind.value, ref=hint.ref, txid=hint.txid, now=now)
+        txid = store.insert_hint(tx, account.id, kind=hint.kind.value, ref=hint.ref, txid=hint.txid, now=now)
+        if hint.kind is HintKind.RECEIPT:
+            announced.add(charge_id_of(txid or ""))
+    store.set_paying(tx, [charge_id for charge_id in announced if charge_id], account.id, now=now)
+
+
+def have_read(tx: Tx, account: Account, e2e_id: str, *, now: Instant) -> None:
+    """Have a receipt read at its bank and booked as the bank then says. Safe to repeat."""
+    hint = Hint(HintKind.RECEIPT, None, e2e_id)
+    store.insert_hint(tx, account.id, kind=hint.kind.value, ref=hint.ref, txid=None, now=now)
 
 
 def find_account_by_hook(tx: ReadTx, account_id: int, token: str, *, keyring: Keyring) -> Account | None:
@@ -189,7 +274,18 @@ def find_account_by_hook(tx: ReadTx, account_id: int, token: str, *, keyring: Ke
 def put_hint_off(tx: Tx, hint: Row, *, now: Instant) -> None:
     """Look at a hint again later; after the last wait only the sweep remains."""
     tries: int = hint["tries"]
-    store.set_hint(tx, hint, due_at=after(now, HINT_WAITS[tries]) if tries < len(HINT_WAITS) else None)
+    if tries < len(HINT_WAITS):
+        store.set_hint(tx, hint, due_at=after(now, HINT_WAITS[tries]))
+    else:
+        end_hint(tx, hint, now=now)
+
+
+def end_hint(tx: Tx, hint: Row, *, now: Instant) -> None:
+    """A hint is dealt with. A charge it announced money for, and that was not paid, may be paid again (C13)."""
+    store.set_hint(tx, hint, due_at=None)
+    charge_id = charge_id_of(hint["txid"] or "")
+    if charge_id is not None:
+        store.stop_paying(tx, charge_id, hint["account_id"], now=now)
 
 
 def sweep_window(account: Account, *, now: Instant) -> tuple[Instant, Instant]:

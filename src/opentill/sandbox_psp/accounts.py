@@ -14,6 +14,7 @@ from opentill.kernel.errors import Conflict, Refused
 from opentill.pix.brcode import BadCode, shown_text
 from opentill.pix.documents import is_cnpj
 from opentill.pix.keys import detect
+from opentill.sandbox_psp import quirks
 from opentill.sandbox_psp.frame import Frame
 from opentill.sandbox_psp.http import Answer, Request, json_answer
 from opentill.sandbox_psp.problems import Problem
@@ -21,7 +22,20 @@ from opentill.sandbox_psp.store import Row
 
 TOKEN_LIFETIME_S: Final = 3_600
 TOKEN_CHARACTERS: Final = 40
-SCOPES: Final = ("cob.read", "cob.write", "pix.read", "webhook.read", "webhook.write")
+SCOPES: Final = (
+    "cob.read",
+    "cob.write",
+    "cobv.read",
+    "cobv.write",
+    "payloadlocation.read",
+    "payloadlocation.write",
+    "pix.read",
+    "pix.write",
+    "webhook.read",
+    "webhook.write",
+    "envio.read",
+    "envio.write",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +95,8 @@ def grant_token(frame: Frame, request: Request) -> tuple[Answer, int | None]:
         return _oauth_error(401, "invalid_client"), None
     if form.get("grant_type") != "client_credentials":
         return _oauth_error(400, "unsupported_grant_type"), row["id"]
-    allowed = row["scopes"].split()
+    refused = quirks.NOT_GRANTED if "fewer_scopes" in quirks.chosen(frame) else ()
+    allowed = [scope for scope in row["scopes"].split() if scope not in refused]
     asked = form.get("scope", "").split() or allowed
     granted = " ".join(scope for scope in asked if scope in allowed)
     if not granted:

@@ -13,10 +13,11 @@ from opentill.kernel.clock import SECOND, Clock
 from opentill.kernel.errors import Refused
 from opentill.kernel.ids import Ids
 from opentill.kernel.secret import Secret
-from opentill.sandbox_psp import faults, locations, notices
+from opentill.sandbox_psp import faults, happenings, locations, notices
 from opentill.sandbox_psp.accounts import authorised, grant_token, open_account
+from opentill.sandbox_psp.desk import Desk
 from opentill.sandbox_psp.frame import LOCATION_HOST, Frame
-from opentill.sandbox_psp.hooks import HOOKS
+from opentill.sandbox_psp.hooks import find_hook
 from opentill.sandbox_psp.http import Answer, Request, json_answer, read_request, send_answer
 from opentill.sandbox_psp.notices import Notice, Sender
 from opentill.sandbox_psp.operations import Outcome, perform, with_fault
@@ -142,6 +143,10 @@ class SandboxBank:
         finally:
             self._changed.set()
 
+    def desk(self, client_id: str) -> Desk:
+        """Return the desk where an account's owner has things happen."""
+        return Desk(self._frame, client_id, self._changed.set)
+
     def close(self) -> None:
         """Close the books."""
         self._store.close()
@@ -158,7 +163,7 @@ class SandboxBank:
         if due_at is None or due_at > self._frame.now():
             return []
         with self._store.transaction():
-            notices.carry_out_due(self._frame)
+            happenings.carry_out_due(self._frame)
             return notices.claim_due(self._frame)
 
     async def _tell(self, notice: Notice, sender: Sender) -> None:
@@ -229,16 +234,16 @@ class SandboxBank:
 
     def _answered(self, request: Request) -> tuple[Outcome, int | None]:
         match request.method, request.parts:
-            case _, ["api", "v2", *_]:
+            case _, ["api", "v2", *_] | ["envio", "v1", *_]:
                 return self._api(request)
             case "POST", ["oauth", "token"]:
                 return self._token(request)
-            case "GET", ["qr", "v2", _] if self._signing:
+            case "GET", ["qr", "v2", _] | ["qr", "v2", "cobv", _] if self._signing:
                 return Outcome(locations.payload(self._frame, self._signing, request)), None
             case "GET", ["jwks.json"] if self._signing:
                 return Outcome(locations.key_set(self._signing)), None
-            case method, ["_sim", name]:
-                return Outcome(self._hook(request, method, name)), None
+            case method, ["_sim", *names]:
+                return Outcome(self._hook(request, method, names)), None
         raise Problem("NaoEncontrado")
 
     def _api(self, request: Request) -> tuple[Outcome, int | None]:
@@ -255,11 +260,11 @@ class SandboxBank:
         fault = faults.take(self._frame, account_id, "token", {})
         return with_fault(fault, lambda: answer, self._break_after_s), account_id
 
-    def _hook(self, request: Request, method: str, name: str) -> Answer:
+    def _hook(self, request: Request, method: str, names: list[str]) -> Answer:
         given = request.headers.get("x-sim-token", "")
         if self._sim_token is None or not self._sim_token.matches(given):
             raise Problem("AcessoNegado")
-        hook = HOOKS.get((method, name))
+        hook = find_hook(method, names)
         if hook is None:
             raise Problem("NaoEncontrado")
         return hook(self._frame, request)

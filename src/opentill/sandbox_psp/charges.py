@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from opentill.pix import brcode
-from opentill.sandbox_psp import magic, paging
+from opentill.sandbox_psp import magic, paging, quirks
 from opentill.sandbox_psp.accounts import Account
 from opentill.sandbox_psp.charge_rules import (
     LIFETIME_DEFAULT_S,
@@ -21,7 +21,7 @@ from opentill.sandbox_psp.charge_rules import (
 from opentill.sandbox_psp.frame import Frame, shown_amount, shown_at
 from opentill.sandbox_psp.http import Answer, Request, json_answer, render
 from opentill.sandbox_psp.problems import Problem, Violation
-from opentill.sandbox_psp.receipts import receipt_document
+from opentill.sandbox_psp.receipts import complete
 from opentill.sandbox_psp.store import Row
 
 PLACE_CHARACTERS: Final = 32
@@ -41,8 +41,11 @@ def put(frame: Frame, account: Account, request: Request) -> Answer:
         answer = json_answer(201, _document(frame, account, charge))
         magic.plan(frame, account.id, charge)
         return answer
-    if found["account_id"] != account.id:
+    if found["account_id"] != account.id or found["kind"] != "cob":
         raise Problem("CobOperacaoInvalida", [TXID_TAKEN])
+    refused = quirks.twice(frame)
+    if refused is not None:
+        return refused
     _refuse([] if found["status"] == "ATIVA" else [NOT_ACTIVE_PUT])
     return json_answer(201, _document(frame, account, _revise(frame, account, found, body, put=True)))
 
@@ -81,7 +84,7 @@ def listed(frame: Frame, account: Account, request: Request) -> Answer:
     window = paging.read_window(request.query, "CobConsultaInvalida")
     where = """
         from charge
-       where account_id = :account_id and created_at between :start and :end
+       where account_id = :account_id and kind = 'cob' and created_at between :start and :end
          and (:status is null or status = :status)
          and (:cpf is null or json_extract(body, '$.devedor.cpf') = :cpf)
          and (:cnpj is null or json_extract(body, '$.devedor.cnpj') = :cnpj)
@@ -132,7 +135,7 @@ def _find(frame: Frame, document: str, txid: str) -> Row | None:
 
 def _owned(frame: Frame, account: Account, txid: str) -> Row:
     charge = _find(frame, account.document, txid)
-    if charge is None or charge["account_id"] != account.id:
+    if charge is None or charge["account_id"] != account.id or charge["kind"] != "cob":
         raise Problem("CobNaoEncontrado")
     return charge
 
@@ -251,4 +254,4 @@ def _complete(frame: Frame, account: Account, charge: Row) -> dict[str, Any]:
     """Return a charge as a read answers it, with what was paid."""
     document = _document(frame, account, charge)
     paid = frame.store.all("select * from receipt where charge_id = :id order by id", id=charge["id"])
-    return document | {"pix": [receipt_document(row) for row in paid]} if paid else document
+    return document | {"pix": [complete(frame, row) for row in paid]} if paid else document

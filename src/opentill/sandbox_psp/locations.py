@@ -5,7 +5,7 @@ import hashlib
 import json
 from base64 import b64encode, urlsafe_b64encode
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, Final
 
 from cryptography import x509
@@ -20,7 +20,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
+from opentill.kernel.calendar import day_of
 from opentill.kernel.clock import Instant, to_datetime
+from opentill.sandbox_psp import due_charges, quirks
 from opentill.sandbox_psp.charges import asked_of
 from opentill.sandbox_psp.frame import Frame, shown_at
 from opentill.sandbox_psp.http import Answer, Request, json_answer, render
@@ -87,7 +89,7 @@ def load_signing_key(frame: Frame) -> SigningKey | None:
 
 
 def payload(frame: Frame, signing: SigningKey, request: Request) -> Answer:
-    """`GET /qr/v2/{token}`: the charge as a compact JWS. Paid and removed ones are gone."""
+    """`GET /qr/v2/{token}`, `GET /qr/v2/cobv/{token}`: the charge as a compact JWS. Paid and removed ones are gone."""
     charge = frame.store.one("select * from charge where place = :place", place=request.parts[-1])
     if charge is None:
         raise Problem("CobPayloadNaoEncontrado")
@@ -100,7 +102,10 @@ def payload(frame: Frame, signing: SigningKey, request: Request) -> Answer:
         "x5t": signing.x5t,
         "jku": f"https://{frame.host}/jwks.json",
     }
-    signed = f"{_url64(render(header).encode())}.{_url64(render(_document(frame, charge)).encode())}"
+    document = _due_document(frame, charge, request) if charge["kind"] == "cobv" else _document(frame, charge)
+    if "strings_in_jws" in quirks.chosen(frame):
+        document = quirks.as_texts(document)
+    signed = f"{_url64(render(header).encode())}.{_url64(render(document).encode())}"
     signature = signing.key.sign(signed.encode(), PKCS1v15(), SHA256())
     return Answer(200, f"{signed}.{_url64(signature)}".encode(), "application/jose")
 
@@ -136,6 +141,16 @@ def _document(frame: Frame, charge: Row) -> dict[str, Any]:
         "chave": charge["key"],
         **kept,
     }
+
+
+def _due_document(frame: Frame, charge: Row, request: Request) -> dict[str, Any]:
+    """Return a charge with a due date for the day its payer means to pay, today unless told."""
+    text = request.query.get("DPP", day_of(frame.now()).isoformat())
+    try:
+        on = date.fromisoformat(text)
+    except ValueError:
+        raise Problem("CobPayloadOperacaoInvalida") from None
+    return due_charges.payload(frame, charge, on)
 
 
 def _url64(data: bytes) -> str:

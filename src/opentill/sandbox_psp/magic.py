@@ -10,6 +10,9 @@ from opentill.sandbox_psp.store import Row
 
 READS_FAIL_S: Final = 30  # how long a charge that was not made stays unreadable
 EXPIRES_THEN_PAID: Final = 10006
+CONTESTED: Final = 10012
+TAKEN_BACK: Final = 10013
+RETURNED_FIRST: Final = 10014
 PAID_BEFORE_ANSWER: Final = 10015
 REMOVED: Final = 10016
 
@@ -39,7 +42,15 @@ _PAYMENTS: Final = {
     10004: _Payment(copies=0),
     10005: _Payment(copies=3),
     EXPIRES_THEN_PAID: _Payment(delay_us=4 * SECOND),
+    CONTESTED: _Payment(),
+    TAKEN_BACK: _Payment(),
+    RETURNED_FIRST: _Payment(copies=0),
     PAID_BEFORE_ANSWER: _Payment(delay_us=0),
+}
+_AFTERWARDS: Final[dict[int, tuple[str, dict[str, Any], int]]] = {
+    CONTESTED: ("contest", {}, 2 * SECOND),
+    TAKEN_BACK: ("give back", {"nature": "MED_FRAUDE"}, 2 * SECOND),
+    RETURNED_FIRST: ("give back", {"nature": "ORIGINAL", "then_announce": True}, SECOND),
 }
 
 
@@ -57,13 +68,13 @@ def plan(frame: Frame, account_id: int, charge: Row) -> None:
             "force": charge["amount"] == EXPIRES_THEN_PAID or payment.less > 0,
         }
         schedule(frame, account_id, "pay", {"order": order}, delay_us=payment.delay_us)
+    if charge["amount"] in _AFTERWARDS:
+        kind, detail, delay_us = _AFTERWARDS[charge["amount"]]
+        schedule(frame, account_id, kind, detail | {"charge_id": charge["id"]}, delay_us=delay_us)
 
 
-def creation_fault(frame: Frame, account_id: int, txid: str, amount: int) -> str | None:
-    """Return how a creation of this amount goes wrong. Time-outs do so once for each txid."""
-    fault = CREATION_FAULTS.get(amount)
-    if fault is None:
-        return None
+def submission_fault(frame: Frame, account_id: int, txid: str, fault: str) -> str | None:
+    """Return *fault* where a request under this name is to go wrong. Time-outs do so once for each name."""
     seen = frame.store.one(
         "select 1 from creation where account_id = :account_id and txid = :txid", account_id=account_id, txid=txid
     )

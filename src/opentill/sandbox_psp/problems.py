@@ -1,6 +1,6 @@
-"""Refusals, in the words of the Central Bank's document."""
+"""Refusals, in the words of the Central Bank's document; those of payouts are this bank's own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,11 +18,19 @@ class Violation:
 class Problem(Exception):  # noqa: N818 - the document's word
     """A refusal by its name in the document, which gives it status, title and text."""
 
-    def __init__(self, name: str, violations: Sequence[Violation] = (), *, status: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        violations: Sequence[Violation] = (),
+        *,
+        status: int | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(name)
         self.name = name
         self.status = status or _CATALOGUE[name][0]
         self.violations = violations
+        self.more = more or {}
 
     def document(self, correlation_id: str) -> dict[str, Any]:
         """Return the body of the answer, problem+json."""
@@ -33,6 +41,7 @@ class Problem(Exception):  # noqa: N818 - the document's word
             "status": self.status,
             "detail": detail,
             "correlationId": correlation_id,
+            **self.more,
         }
         if self.violations:
             body["violacoes"] = [{"razao": found.reason, "propriedade": found.member} for found in self.violations]
@@ -70,6 +79,26 @@ _CATALOGUE: Final[dict[str, tuple[int, str, str]]] = {
         "Consulta inválida.",
         f"Os parâmetros de consulta à lista de cobranças para pagamento imediato {_LIST}",
     ),
+    "CobVNaoEncontrada": (
+        404,
+        "Cobrança com vencimento não encontrada.",
+        "Cobrança com vencimento não encontrada para o txid informado.",
+    ),
+    "CobVOperacaoInvalida": (
+        400,
+        "Cobrança com vencimento inválida.",
+        f"A requisição que busca alterar ou criar uma cobrança com vencimento {_INVALID}",
+    ),
+    "CobVConsultaInvalida": (
+        400,
+        "Consulta inválida.",
+        f"Os parâmetros de consulta à lista de cobranças com vencimento {_LIST}",
+    ),
+    "CobPayloadOperacaoInvalida": (
+        400,
+        "Consulta inválida.",
+        "A cobrança em questão não pode ser paga na data requisitada.",
+    ),
     "CobPayloadNaoEncontrado": (
         404,
         "Cobrança não encontrada.",
@@ -81,6 +110,21 @@ _CATALOGUE: Final[dict[str, tuple[int, str, str]]] = {
         "Consulta inválida.",
         f"Os parâmetros de consulta à lista de pix recebidos {_LIST}",
     ),
+    "PixDevolucaoNaoEncontrada": (
+        404,
+        "Devolução não encontrada.",
+        "Devolução não encontrada para o e2eid e o id informados.",
+    ),
+    "PixDevolucaoInvalida": (
+        400,
+        "Devolução inválida.",
+        "A presente requisição de devolução não respeita o _schema_ ou não faz sentido semanticamente.",
+    ),
+    "EnvioNaoEncontrado": (404, "Envio não encontrado.", "Não há envio com a referência informada."),
+    "EnvioInvalido": (400, "Envio inválido.", "A requisição de envio não respeita o _schema_."),
+    "EnvioRecusado": (422, "Envio recusado.", "O envio não pode ser realizado."),
+    "EnvioConsultaInvalida": (400, "Consulta inválida.", f"Os parâmetros de consulta {_LIST}"),
+    "InfracaoNaoEncontrada": (404, "Infração não encontrada.", "Infração não encontrada para o id informado."),
     "WebhookNaoEncontrado": (
         404,
         "Webhook não encontrado.",

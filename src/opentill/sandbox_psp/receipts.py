@@ -10,9 +10,11 @@ from opentill.kernel.errors import Refused
 from opentill.pix import brcode
 from opentill.pix.identifiers import end_to_end_id
 from opentill.pix.keys import detect
-from opentill.sandbox_psp import faults, paging
+from opentill.sandbox_psp import paging
 from opentill.sandbox_psp.accounts import Account
 from opentill.sandbox_psp.agenda import schedule
+from opentill.sandbox_psp.announcing import announce
+from opentill.sandbox_psp.due_amounts import asked_now, components, owed_now
 from opentill.sandbox_psp.frame import MILLISECOND, PAYERS_BANK, PAYERS_ISPB, Frame, shown_amount, shown_at
 from opentill.sandbox_psp.http import Answer, Request, json_answer
 from opentill.sandbox_psp.problems import Problem
@@ -56,26 +58,21 @@ def pay(frame: Frame, order: Mapping[str, Any], account_id: int | None = None) -
     return ids
 
 
-def announce(frame: Frame, receipt: Row, copies: int) -> None:
-    """Put the notification of a receipt on the agenda, as scripted faults for `receipt.notify` have it."""
-    fault = faults.take(frame, receipt["account_id"], "receipt.notify", _matchable(receipt)) if copies else None
-    kind = fault.kind if fault else ""
-    detail: dict[str, Any] = {"receipt_id": receipt["id"], "off": 1 if kind == "wrong_amount" else 0}
-    delay_us = fault.delay_ms * MILLISECOND if fault else 0
-    for _ in range({"drop": 0, "duplicate": 2 * copies}.get(kind, copies)):
-        schedule(frame, receipt["account_id"], "notify", detail, delay_us=delay_us, key=receipt["key"])
-
-
 def read(frame: Frame, account: Account, request: Request) -> Answer:
     """`GET /pix/{e2eid}`."""
+    return json_answer(200, complete(frame, owned(frame, account, request.parts[-1])))
+
+
+def owned(frame: Frame, account: Account, e2e_id: str) -> Row:
+    """Return a receipt of the account. Raises `PixNaoEncontrado`."""
     row = frame.store.one(
         "select * from receipt where e2e_id = :e2e_id and account_id = :account_id",
-        e2e_id=request.parts[-1],
+        e2e_id=e2e_id,
         account_id=account.id,
     )
     if row is None:
         raise Problem("PixNaoEncontrado")
-    return json_answer(200, receipt_document(row))
+    return row
 
 
 def listed(frame: Frame, account: Account, request: Request) -> Answer:
@@ -86,7 +83,8 @@ def listed(frame: Frame, account: Account, request: Request) -> Answer:
        where account_id = :account_id and settled_at between :start and :end
          and (:txid is null or txid = :txid)
          and (:with_txid is null or (txid is not null) = (:with_txid = 'true'))
-         and coalesce(:with_return, 'false') = 'false'
+         and (:with_return is null
+              or exists (select 1 from return where receipt_id = receipt.id) = (:with_return = 'true'))
          and (:document is null or payer_document = :document)
        order by settled_at, id
     """
@@ -100,7 +98,31 @@ def listed(frame: Frame, account: Account, request: Request) -> Answer:
     rows, paged = paging.page(frame, window, tail, given)
     flags = ("txIdPresente", "devolucaoPresente")
     shown = paging.echoed(request.query, window, paged, ("txid", "cpf", "cnpj"), flags)
-    return json_answer(200, {"parametros": shown, "pix": [receipt_document(row) for row in rows]})
+    return json_answer(200, {"parametros": shown, "pix": [complete(frame, row) for row in rows]})
+
+
+def complete(frame: Frame, row: Row, off: int = 0) -> dict[str, Any]:
+    """Return a receipt in the document's shape, with all that went back of it."""
+    returned = frame.store.all("select * from return where receipt_id = :id order by id", id=row["id"])
+    document = receipt_document(row, off)
+    return document | {"devolucoes": [return_document(each) for each in returned]} if returned else document
+
+
+def return_document(row: Row) -> dict[str, Any]:
+    """Return a return in the document's shape."""
+    times = {"solicitacao": shown_at(row["requested_at"])}
+    if row["settled_at"] is not None:
+        times["liquidacao"] = shown_at(row["settled_at"])
+    document: dict[str, Any] = {
+        "id": row["ref"],
+        "rtrId": row["rtr_id"],
+        "valor": shown_amount(row["amount"]),
+        "natureza": row["nature"],
+        "horario": times,
+        "status": row["status"],
+    }
+    texts = {"descricao": row["text"], "motivo": row["reason"]}
+    return document | {name: text for name, text in texts.items() if text is not None}
 
 
 def receipt_document(row: Row, off: int = 0) -> dict[str, Any]:
@@ -111,7 +133,7 @@ def receipt_document(row: Row, off: int = 0) -> dict[str, Any]:
         document["txid"] = row["txid"]
     document |= {
         "valor": amount,
-        "componentesValor": {"original": {"valor": amount}},
+        "componentesValor": json.loads(row["components"] or "null") or {"original": {"valor": amount}},
         "chave": row["key"],
         "horario": shown_at(row["settled_at"]),
         "pagador": {
@@ -156,7 +178,7 @@ def _of_charge(frame: Frame, charge: Row | None, order: Mapping[str, Any]) -> _T
     """Return what paying a charge means. The payer's bank pays what the charge says, unless forced."""
     if charge is None:
         raise Problem("CobNaoEncontrado")
-    asked, kept = charge["amount"], json.loads(charge["body"])
+    asked, kept = asked_now(frame, charge), json.loads(charge["body"])
     amount = order.get("amount", asked)
     payable = charge["status"] == "ATIVA" and frame.now() < charge["created_at"] + charge["expires_in_s"] * SECOND
     free = kept.get("modalidadeAlteracao") == 1 or order.get("any_amount") or amount == asked
@@ -201,9 +223,9 @@ def _settle(frame: Frame, target: _Target, e2e_id: str, message: str | None) -> 
     return frame.store.one(
         """
         insert into receipt (e2e_id, account_id, charge_id, txid, amount, key, payer_name, payer_document,
-                             message, settled_at)
+                             message, components, settled_at)
         values (:e2e_id, :account_id, :charge_id, :txid, :amount, :key, :payer_name, :payer_document,
-                :message, :now)
+                :message, :components, :now)
         on conflict (e2e_id) do nothing
         returning *
         """,
@@ -216,9 +238,14 @@ def _settle(frame: Frame, target: _Target, e2e_id: str, message: str | None) -> 
         payer_name=target.payer["name"],
         payer_document=target.payer["document"],
         message=message,
+        components=_components(frame, target),
         now=frame.now(),
     )
 
 
-def _matchable(receipt: Row) -> dict[str, str]:
-    return {"txid": receipt["txid"] or "", "e2e_id": receipt["e2e_id"], "amount": str(receipt["amount"])}
+def _components(frame: Frame, target: _Target) -> str | None:
+    """Return what a due charge's money is made of, None for other money, or where another amount was paid."""
+    if target.charge is None or target.charge["kind"] != "cobv":
+        return None
+    parts = owed_now(frame, target.charge)
+    return components(parts) if parts.total == target.amount else None

@@ -90,6 +90,72 @@ create index if not exists receipt_list on receipt (account_id, settled_at, id);
 
 create index if not exists receipt_charge on receipt (charge_id) where charge_id is not null;
 
+create table if not exists return (         -- money of a receipt going back to its payer
+  id             integer primary key,
+  receipt_id     integer not null references receipt,
+  account_id     integer not null references account,
+  ref            text    not null,
+  rtr_id         text    not null unique,
+  amount         integer not null check (amount > 0),
+  nature         text    not null,
+  text           text,
+  status         text    not null,
+  reason         text,
+  requested_at   integer not null,
+  settled_at     integer,
+  unique (receipt_id, ref)
+) strict;
+
+create index if not exists return_account on return (account_id, settled_at);
+
+create table if not exists payout (
+  id             integer primary key,
+  account_id     integer not null references account,
+  ref            text    not null,
+  e2e_id         text    not null unique,
+  amount         integer not null check (amount > 0),
+  status         text    not null,
+  code           text,                       -- why it was not carried out
+  payee_key      text    not null,
+  payee_txid     text,
+  payee_name     text    not null,
+  payee_document text    not null,
+  payee_account_id integer references account, -- where the recipient banks here too
+  charge_id      integer references charge,  -- the charge it pays
+  text           text,
+  created_at     integer not null,
+  settled_at     integer,
+  unique (account_id, ref)
+) strict;
+
+create table if not exists payout_return (  -- money of a payout that its recipient sent back
+  id             integer primary key,
+  payout_id      integer not null references payout,
+  rtr_id         text    not null unique,
+  amount         integer not null check (amount > 0),
+  reason         text    not null,
+  settled_at     integer not null
+) strict;
+
+create index if not exists payout_return_payout on payout_return (payout_id);
+
+create table if not exists infraction (     -- a receipt its payer contests
+  id             integer primary key,
+  name           text    not null unique,
+  account_id     integer not null references account,
+  receipt_id     integer not null references receipt,
+  amount         integer not null,
+  reason         text    not null,
+  status         text    not null,
+  defence        text,
+  opened_at      integer not null,
+  changed_at     integer not null,
+  defence_by     integer not null,
+  resolved_at    integer
+) strict;
+
+create index if not exists infraction_list on infraction (account_id, changed_at, id);
+
 create table if not exists webhook (
   key          text    primary key,
   account_id   integer not null references account,
@@ -100,7 +166,7 @@ create table if not exists webhook (
 create table if not exists effect (         -- what is going to happen, and when
   id           integer primary key,
   account_id   integer not null references account,
-  kind         text    not null check (kind in ('pay', 'remove', 'notify')),
+  kind         text    not null,
   key          text    not null default '',  -- notifications of one key may go together
   detail       text    not null,
   tries        integer not null default 0,
@@ -118,7 +184,15 @@ create table if not exists fault (
   match        text    not null,
   delay_ms     integer not null,
   count        integer not null,
+  per_mille    integer not null,             -- how often it strikes where it may
   used         integer not null default 0
+) strict;
+
+create table if not exists reference (      -- what the merchant calls what it asked for, to match faults with
+  account_id   integer not null references account,
+  name         text    not null,            -- txid, or reference of a payout
+  external_id  text    not null,
+  primary key (account_id, name)
 ) strict;
 
 create table if not exists request (
@@ -137,6 +211,12 @@ create table if not exists meta (
 ) strict, without rowid;
 """
 
+# Columns that books of an older version lack.
+ADDED: Final = {
+    "charge": "kind text not null default 'cob'",  # or cobv: with a due date
+    "receipt": "components text",  # of what was paid, as JSON, where it was more than one amount
+}
+
 Row = sqlite3.Row
 
 
@@ -152,6 +232,10 @@ class Store:
         self._connection.execute(f"pragma wal_autocheckpoint = {LOG_PAGES_MAX}")
         self._connection.execute("pragma foreign_keys = on")
         self._connection.executescript(SCHEMA)
+        for table, column in ADDED.items():
+            known = {row["name"] for row in self._connection.execute(f"pragma table_info({table})")}
+            if column.split()[0] not in known:
+                self._connection.execute(f"alter table {table} add column {column}")
 
     def close(self) -> None:
         self._connection.close()

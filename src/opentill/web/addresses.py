@@ -34,6 +34,15 @@ def admitted(address: str, entries: tuple[str, ...]) -> bool:
     return _inside(address, tuple(ip_network(entry, strict=False) for entry in entries))
 
 
+def is_network(entry: object) -> bool:
+    """Tell whether something can be an entry of an allow-list."""
+    try:
+        ip_network(entry if isinstance(entry, str) else "", strict=False)
+    except ValueError:
+        return False
+    return True
+
+
 @lru_cache(maxsize=4096)
 def _inside(address: str, networks: tuple[Network, ...]) -> bool:
     if not _is_address(address):

@@ -43,6 +43,10 @@ class Callers(Generic[C]):
             self._known[digest] = _Known(caller, now)
         return caller
 
+    def forget(self) -> None:
+        """Look everybody up again: a key has changed."""
+        self._known.clear()
+
     def to_touch(self, caller_id: int, now: Instant) -> bool:
         """Tell, once a minute for each caller, that its last use is to be written down."""
         if 0 <= now - self._touched.get(caller_id, Instant(-TOUCHED_EVERY)) < TOUCHED_EVERY:

@@ -5,6 +5,8 @@ document; whatever stops a call is raised and becomes an answer of the API's own
 """
 
 import asyncio
+import gzip
+import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine
@@ -25,6 +27,9 @@ from opentill.web.routes import Routes
 C = TypeVar("C", bound=Call)
 
 REQUEST_ID_MAX: Final = 128  # characters
+PACKED_FROM_BYTES: Final = 1_400  # less fits into one packet as it is
+GZIP_LEVEL: Final = 5
+GZIP: Final = re.compile(rb"(?:^|[,\s])gzip(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", re.IGNORECASE)
 OVERLOADED: Final = "The service cannot do this now. Try again in a moment."
 
 log = structlog.get_logger("opentill.requests")
@@ -72,16 +77,18 @@ class Edge(ABC, Generic[C]):
             answer = await self._answered(call, receive)
         except CallerGone:
             return
-        await _send(send, answer, self.headers(call), bodiless=scope["method"] == "HEAD")
+        await _send(send, _packed(call, answer), self.headers(call), bodiless=scope["method"] == "HEAD")
         self._note(call, answer, time.perf_counter() - started)
 
     async def _answered(self, call: C, receive: Receive) -> Answer:
         try:
             return await self.answer(call, receive)
         except Refused as refusal:
+            call.code = refusal.code
             return self.refused(call, refusal)
         except Unavailable as away:
             log.warning("database away", request_id=call.request_id, error=str(away))
+            call.code = "SERVICE_UNAVAILABLE"
             return self.refused(call, Busy("SERVICE_UNAVAILABLE", OVERLOADED, retry_after_s=away.retry_after_s))
         except CallerGone:
             raise
@@ -89,6 +96,7 @@ class Edge(ABC, Generic[C]):
             log.exception(
                 "unexpected error", request_id=call.request_id, surface=self.surface, operation=call.operation
             )
+            call.code = "INTERNAL_ERROR"
             return self.failed(call)
 
     def in_background(self, work: Coroutine[Any, Any, None]) -> None:
@@ -124,6 +132,7 @@ class Edge(ABC, Generic[C]):
     def _note(self, call: C, answer: Answer, seconds: float) -> None:
         operation = call.operation or "none"
         metrics.observe(self.surface, call.method, operation, answer.status, seconds)
+        self.dependencies.request_log.note(call, self.surface, status=answer.status, seconds=seconds)
         log.info(
             "request",
             request_id=call.request_id,
@@ -146,9 +155,17 @@ async def read_body(call: Call, receive: Receive, *, bytes_max: int) -> bytes | 
     return await read_whole(receive, bytes_max=bytes_max)
 
 
+def _packed(call: Call, answer: Answer) -> Answer:
+    """Return the answer compressed, where the request allows that and it saves a packet."""
+    if len(answer.body) < PACKED_FROM_BYTES or not GZIP.search(call.headers.get(b"accept-encoding", b"")):
+        return answer
+    packed = gzip.compress(answer.body, compresslevel=GZIP_LEVEL, mtime=0)
+    return answer._replace(body=packed, headers=(*answer.headers, (b"content-encoding", b"gzip")))
+
+
 async def _send(send: Send, answer: Answer, headers: list[Header], *, bodiless: bool) -> None:
     if answer.status != 204:
-        headers.append((b"content-type", b"application/json"))
+        headers.append((b"content-type", answer.media_type))
         headers.append((b"content-length", b"%d" % len(answer.body)))
     headers.extend(answer.headers)
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})

@@ -9,17 +9,19 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from opentill.kernel.clock import Instant
+from opentill.merchants.request_log import Caller
 from opentill.web.rate_limit import Standing
 
 Header = tuple[bytes, bytes]
 
 
 class Answer(NamedTuple):
-    """A status, the bytes of a JSON body, and the headers that only this answer has."""
+    """A status, the bytes of a body, the headers that only this answer has, and what the body is: JSON but once."""
 
     status: int
     body: bytes
     headers: tuple[Header, ...] = ()
+    media_type: bytes = b"application/json"
 
 
 class Call:
@@ -29,7 +31,9 @@ class Call:
         "address",
         "arrived_at",
         "body",
+        "caller",
         "caller_name",
+        "code",
         "headers",
         "idempotency_key",
         "method",
@@ -55,6 +59,8 @@ class Call:
         self.values: dict[str, str] = {}  # what stands in its braces
         self.standing: Standing | None = None
         self.caller_name: str | None = None  # a key's public prefix or a client id; never a secret
+        self.caller: Caller | None = None  # whose request log it belongs to, also where the key is no longer good
+        self.code = ""  # why it was refused
         self.idempotency_key: str | None = None
         self.replayed = False
 

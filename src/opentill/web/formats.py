@@ -1,17 +1,19 @@
 """How an amount and an instant are shown. Nothing else in a page formats one."""
 
 import copy
+from datetime import date
 from decimal import Decimal
 from functools import cache
 
 from babel import Locale
-from babel.dates import format_date, format_time
-from babel.numbers import NumberPattern
+from babel.dates import format_date, format_skeleton, format_time
+from babel.numbers import NumberPattern, format_decimal
 from markupsafe import Markup
 
 from opentill.kernel.clock import Instant, iso_seconds, to_datetime
-from opentill.kernel.money import Money, render
+from opentill.kernel.money import UNITS_PER_MINOR, Money, render
 
+DAY_ELEMENT = Markup('<time datetime="{}">{}</time>')
 TIME_ELEMENT = Markup('<time datetime="{}" data-behaviour="local-time">{}</time>')
 
 
@@ -22,11 +24,39 @@ def money(amount: Money, locale: Locale) -> str:
     return text
 
 
+def exact(amount: Money, locale: Locale) -> str:
+    """Write an amount with every digit it has: two places more where there are fractions of a minor unit."""
+    if amount.units % UNITS_PER_MINOR == 0:
+        return money(amount, locale)
+    places = amount.currency.exponent + 2
+    text: str = _pattern(locale, places).apply(
+        Decimal(amount.units).scaleb(-places), locale, currency=amount.currency.code, currency_digits=False
+    )
+    return text
+
+
+def short_day(instant: Instant, locale: Locale) -> str:
+    """Write a day of UTC, short: `7/3`, `07/03`."""
+    text: str = format_skeleton("Md", to_datetime(instant), locale=locale)
+    return text
+
+
 def time(instant: Instant, locale: Locale) -> Markup:
     """Write an instant in UTC and say so; where scripts run, it becomes the reader's own time."""
     moment = to_datetime(instant)
     day, hour = format_date(moment, "medium", locale=locale), format_time(moment, "short", locale=locale)
     return TIME_ELEMENT.format(iso_seconds(instant), f"{day}, {hour} UTC")
+
+
+def decimal(number: Decimal, locale: Locale) -> str:
+    """Write a number that is not money with all its digits: `1,5`."""
+    text: str = format_decimal(number, "#,##0.##########", locale=locale)
+    return text
+
+
+def day(when: date, locale: Locale) -> Markup:
+    """Write a day of the calendar, which is the same wherever it is read: `31 de mar. de 2026`."""
+    return DAY_ELEMENT.format(when.isoformat(), format_date(when, "medium", locale=locale))
 
 
 @cache

@@ -4,7 +4,7 @@ A form carries a *key*, which counts it once, and a *digest* over the key and th
 that does not fit means the page is stale, or not ours: it is shown again and nothing is done.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
@@ -12,19 +12,22 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from opentill.db import Tx
-from opentill.kernel.clock import HOUR, Instant, after
+from opentill.kernel.clock import Instant
 from opentill.kernel.ids import Ids
 from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Keyring, same
+from opentill.web import idempotency
+from opentill.web.idempotency import Slot
 
 BODY_BYTES_MAX: Final = 64 * 1024
-FIELDS_MAX: Final = 50
+FIELDS_MAX: Final = 100
 KEY_HEX: Final = 32
-KEPT: Final = 24 * HOUR
 MEDIA_TYPE: Final = "application/x-www-form-urlencoded"
+MEDIA_TYPE_WITH_FILES: Final = "multipart/form-data"
 KEY: Final = "form_key"
 DIGEST: Final = "form_digest"
 
@@ -33,6 +36,21 @@ Fields = Mapping[str, str]
 
 async def read(request: Request) -> Fields:
     """Return the fields of a posted form; of a repeated field the last. Raises HTTPException 400, 413 or 415."""
+    return dict(await _pairs(request))
+
+
+async def read_lists(request: Request) -> tuple[Fields, Mapping[str, Sequence[str]]]:
+    """Return the fields as `read` does, and beside them every value of each: of check boxes there are several.
+
+    In the former, several values stand as one, so that a form with other boxes ticked is another form.
+    """
+    lists: dict[str, list[str]] = {}
+    for name, value in await _pairs(request):
+        lists.setdefault(name, []).append(value)
+    return {name: "\n".join(values) for name, values in lists.items()}, lists
+
+
+async def _pairs(request: Request) -> list[tuple[str, str]]:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != MEDIA_TYPE:
         raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
     body = bytearray()
@@ -46,7 +64,51 @@ async def read(request: Request) -> Fields:
         raise HTTPException(HTTPStatus.BAD_REQUEST) from None
     if any("\0" in text for pair in pairs for text in pair):
         raise HTTPException(HTTPStatus.BAD_REQUEST)
-    return dict(pairs)
+    return pairs
+
+
+async def read_with_files(
+    request: Request, *, files_max: int, file_bytes_max: int
+) -> tuple[Fields, list[tuple[str, bytes]]]:
+    """Return the fields of a posted form and the files that came with it, each as its name and content.
+
+    Raises HTTPException 400, 413 or 415. Callers know who may send as much before they read it.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != MEDIA_TYPE_WITH_FILES:
+        return await read(request), []
+    stream = _bounded(request, BODY_BYTES_MAX + files_max * file_bytes_max)
+    parser = _InMemory(
+        request.headers, stream, max_files=files_max, max_fields=FIELDS_MAX, max_part_size=BODY_BYTES_MAX
+    )
+    try:
+        parts = await parser.parse()
+    except MultiPartException:
+        raise HTTPException(HTTPStatus.BAD_REQUEST) from None
+    fields, files = {}, []
+    for name, value in parts.multi_items():
+        if isinstance(value, str):
+            fields[name] = value
+        elif value.filename:
+            files.append((value.filename, await value.read()))
+    await parts.close()
+    if any("\0" in text for pair in fields.items() for text in pair):
+        raise HTTPException(HTTPStatus.BAD_REQUEST)
+    return fields, files
+
+
+class _InMemory(MultiPartParser):
+    """What payers upload does not touch the disk before it is sealed."""
+
+    spool_max_size = 64 * 1024 * 1024
+
+
+async def _bounded(request: Request, most: int) -> AsyncGenerator[bytes, None]:
+    received = 0
+    async for part in request.stream():
+        received += len(part)
+        if received > most:
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        yield part
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,35 +147,14 @@ class Use(Enum):
     CHANGED = "changed"  # the same form with other fields
 
 
-def use(tx: Tx, form: Fields, scope: str, *, owner: Owner, keyring: Keyring, now: Instant) -> Use:
-    """Use a form's key up. Of two at once, one is first; what the form asks for is done for the first only."""
+def use(tx: Tx, form: Fields, scope: str, *, owner: Owner, keyring: Keyring, now: Instant | None) -> Use:
+    """Use a form's key up. Of two at once, one is first; what the form asks for is done for the first only.
+
+    *now* is None where the database's clock is to be asked. What raises in the same transaction gives the key back.
+    """
     fields = "\0".join(f"{name}={form[name]}" for name in sorted(form))
-    place = {
-        "merchant_id": owner.merchant_id,
-        "mode": int(owner.mode),
-        "scope": scope,
-        "key": form[KEY],
-    }
-    fingerprint = keyring.keyed_hash(fields, "form.fields")
-    first = tx.run(
-        """
-        insert into idempotency (merchant_id, mode, surface, scope, key, fingerprint, state,
-                                 created_at, locked_until_at, expires_at)
-        values (:merchant_id, :mode, 'form', :scope, :key, :fingerprint, 'done', :now, :now, :expires_at)
-        on conflict (merchant_id, mode, surface, scope, key) do nothing
-        """,
-        fingerprint=fingerprint,
-        now=now,
-        expires_at=after(now, KEPT),
-        **place,
-    )
-    if first:
+    slot = Slot(owner, "form", form[KEY], keyring.keyed_hash(fields, "form.fields"), scope=scope)
+    kept = idempotency.mark(tx, slot, now=now)
+    if kept is None:
         return Use.FIRST
-    [stored] = tx.all(
-        """
-        select fingerprint from idempotency
-         where merchant_id = :merchant_id and mode = :mode and surface = 'form' and scope = :scope and key = :key
-        """,
-        **place,
-    )
-    return Use.REPEATED if same(stored["fingerprint"], fingerprint) else Use.CHANGED
+    return Use.REPEATED if same(kept, slot.fingerprint) else Use.CHANGED

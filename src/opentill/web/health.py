@@ -3,12 +3,15 @@
 from typing import Any, Final
 
 from opentill.db import DatabaseError, ReadTx
-from opentill.kernel.clock import MINUTE, Instant
+from opentill.kernel.clock import MINUTE, SECOND, Instant
 from opentill.web.dependencies import Dependencies
 from opentill.web.json_body import write
+from opentill.webhooks import watch
 from opentill.webhooks.queries import oldest_due_us, workers_seen_at
+from opentill.webhooks.queries.standing import planner_silent_us
 
 WORKER_SILENT: Final = 2 * MINUTE
+PLANNER_SILENT: Final = 30 * SECOND
 DELIVERY_LATE: Final = 5 * MINUTE
 
 
@@ -36,4 +39,9 @@ def find_problems(tx: ReadTx, now: Instant) -> list[str]:
         problems.append("no worker has been heard of for two minutes")
     if oldest_due_us(tx, now=now) > DELIVERY_LATE:
         problems.append("a webhook delivery is overdue by more than five minutes")
+    if planner_silent_us(tx, now=now) > PLANNER_SILENT:
+        problems.append("recorded events have not been planned for more than 30 seconds")
+    seen = watch.last(tx)
+    if seen is not None and seen.orphans.total:
+        problems.append("there is webhook work that nobody looks after")
     return problems

@@ -2,6 +2,9 @@
 
 A use case of one transaction runs inside `once`. One that leaves the process in between says `claim` in its first
 transaction and `finish` or `release` in its last; until then, and no longer than `LOCK_S`, the key is taken.
+
+How long a key is taken and kept is measured by one clock, the database's: processes on hosts whose clocks differ
+agree. `now` is None where it is to be asked; SQLite is in this process, so its clock is the caller's (I24).
 """
 
 import hashlib
@@ -11,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
 from opentill.db import ReadTx, Row, Tx, Unavailable
-from opentill.kernel.clock import DAY, SECOND, Instant, after
+from opentill.kernel.clock import DAY, SECOND, Instant
 from opentill.kernel.errors import Conflict
 from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Keyring
@@ -28,7 +31,7 @@ IN_PROGRESS: Final = "IDEMPOTENCY_IN_PROGRESS"
 _HERE: Final = """
          where merchant_id = :merchant_id and mode = :mode and surface = :surface and scope = :scope and key = :key"""
 _ROW: Final = """:merchant_id, :mode, :surface, :scope, :key, :fingerprint, :state, :status, :sealed_body,
-                   :now, :locked_until, :expires_at"""
+                   {now}, {now} + :lock, {now} + :kept"""
 _TAKE: Final = """
             insert into idempotency (merchant_id, mode, surface, scope, key, fingerprint, state, status, sealed_body,
                                      created_at, locked_until_at, expires_at)
@@ -36,18 +39,21 @@ _TAKE: Final = """
             on conflict (merchant_id, mode, surface, scope, key) do update
                set fingerprint = excluded.fingerprint, state = excluded.state, status = excluded.status,
                    sealed_body = excluded.sealed_body,
-                   chosen = case when idempotency.expires_at > :now then idempotency.chosen end,
+                   chosen = case when idempotency.expires_at > excluded.created_at then idempotency.chosen end,
                    created_at = excluded.created_at, locked_until_at = excluded.locked_until_at,
                    expires_at = excluded.expires_at
-             where idempotency.expires_at <= :now or idempotency.state = 'free'
-                or (idempotency.state = 'running' and idempotency.locked_until_at <= :now)
-            returning chosen
+             where idempotency.expires_at <= excluded.created_at or idempotency.state = 'free'
+                or (idempotency.state = 'running' and idempotency.locked_until_at <= excluded.created_at)
+            returning chosen, locked_until_at
 """
+_GIVEN: Final = "cast(:now as bigint)"
+_DATABASE: Final = "cast(extract(epoch from clock_timestamp()) * 1000000 as bigint)"
 # PostgreSQL waits for another transaction that is about to take the key; this statement says for how long.
 _PATIENT: Final = f"""with patience as materialized (select set_config('lock_timeout', '{WAIT_MS}', true)) """
 _TAKING: Final = {
-    "sqlite": _TAKE.format(row=f"values ({_ROW})"),
-    "postgres": _PATIENT + _TAKE.format(row=f"select {_ROW} from patience where true"),
+    "sqlite": _TAKE.format(row=f"values ({_ROW.format(now=':now')})"),
+    "postgres": _PATIENT + _TAKE.format(row=f"select {_ROW.format(now=_GIVEN)} from patience where true"),
+    "postgres alone": _PATIENT + _TAKE.format(row=f"select {_ROW.format(now=_DATABASE)} from patience where true"),
 }
 
 
@@ -56,11 +62,12 @@ class Slot:
     """Where the outcome of one request is kept: a caller's key within an owner and surface."""
 
     owner: Owner
-    surface: Literal["merchant", "pix"]
+    surface: Literal["merchant", "pix", "form"]
     key: str
     fingerprint: str
     scope: str = ""  # PIX: method and path; keys of two operations do not meet
     compares: bool = True  # refuse another request under the same key, instead of answering as before
+    kept: int = KEPT  # microseconds
 
     @property
     def seal_context(self) -> str:
@@ -115,12 +122,14 @@ class Claimed:
     until: Instant  # then somebody else may take it
 
 
-def fingerprint(method: str, target: str, canonical_body: str) -> str:
+def fingerprint(method: str, target: str, canonical_body: bytes) -> str:
     """Return the SHA-256 that tells whether two requests are the same. *target* is the path with its query."""
-    return hashlib.sha256(f"{method}\0{target}\0{canonical_body}".encode()).hexdigest()
+    return hashlib.sha256(f"{method}\0{target}\0".encode() + canonical_body).hexdigest()
 
 
-def once(tx: Tx, slot: Slot, work: Callable[[], tuple[int, bytes]], *, keyring: Keyring, now: Instant) -> Finished:
+def once(
+    tx: Tx, slot: Slot, work: Callable[[], tuple[int, bytes]], *, keyring: Keyring, now: Instant | None
+) -> Finished:
     """Do *work* and keep its answer, or return the answer kept before. All of it is one transaction.
 
     Raises Conflict where the key belongs to another request, or to one that takes longer than we wait; what *work*
@@ -134,7 +143,9 @@ def once(tx: Tx, slot: Slot, work: Callable[[], tuple[int, bytes]], *, keyring: 
     return Finished(status, body, replayed=False)
 
 
-def keep(tx: Tx, slot: Slot, status: int, sealed_body: str, *, keyring: Keyring, now: Instant) -> Finished | None:
+def keep(
+    tx: Tx, slot: Slot, status: int, sealed_body: str, *, keyring: Keyring, now: Instant | None
+) -> Finished | None:
     """Keep an answer that is known before the work is done; return the one kept before, if there is one.
 
     Cheaper than `once` by a statement. The work follows in the same transaction, unless an earlier answer came back.
@@ -145,32 +156,43 @@ def keep(tx: Tx, slot: Slot, status: int, sealed_body: str, *, keyring: Keyring,
     return _kept(tx, slot, keyring=keyring, now=now)
 
 
-def claim(tx: Tx, slot: Slot, *, keyring: Keyring, now: Instant) -> Claimed | Finished:
+def mark(tx: Tx, slot: Slot, *, now: Instant | None) -> str | None:
+    """Use a key up without an answer to keep; return the fingerprint of whoever used it before, if somebody did."""
+    if _take(tx, slot, "done", now=now) is not None:
+        return None
+    row = tx.one_or_none(f"select fingerprint from idempotency {_HERE}", **slot._place)
+    if row is None:  # it was removed between the two statements
+        raise _in_progress()
+    fingerprint: str = row["fingerprint"]
+    return fingerprint
+
+
+def claim(tx: Tx, slot: Slot, *, keyring: Keyring, now: Instant | None) -> Claimed | Finished:
     """Take the key, or return the answer kept under it. Raises Conflict as `once` does."""
     taken = _take(tx, slot, "running", now=now)
     if taken is None:
         return _kept(tx, slot, keyring=keyring, now=now)
-    return Claimed(json.loads(taken["chosen"] or "{}"), after(now, LOCK_S * SECOND))
+    return Claimed(json.loads(taken["chosen"] or "{}"), taken["locked_until_at"])
 
 
-def look(tx: ReadTx, slot: Slot, *, keyring: Keyring, now: Instant) -> Finished | None:
+def look(tx: ReadTx, slot: Slot, *, keyring: Keyring, now: Instant | None) -> Finished | None:
     """Return the answer kept under a key, None if the key is free. Raises Conflict as `once` does."""
     row = tx.one_or_none(
-        """
-        select fingerprint, state, status, sealed_body, locked_until_at from idempotency
+        f"""
+        select fingerprint, state, status, sealed_body, expires_at > {_now(now)} as lives,
+               locked_until_at > {_now(now)} as locked from idempotency
          where merchant_id = :merchant_id and mode = :mode and surface = :surface and scope = :scope and key = :key
-           and expires_at > :now
         """,
-        now=now,
+        **({} if now is None else {"now": now}),
         **slot._place,
     )
-    if row is None or row["state"] == "free":
+    if row is None or not row["lives"] or row["state"] == "free":
         return None
     if slot.compares and row["fingerprint"] != slot.fingerprint:
         raise Conflict(REUSED, "This Idempotency-Key was used with a different request.")
     if row["state"] == "done":
         return Finished(row["status"], keyring.open(row["sealed_body"], slot.seal_context), replayed=True)
-    if row["locked_until_at"] > now:
+    if row["locked"]:
         raise _in_progress()
     return None
 
@@ -200,35 +222,40 @@ def release(tx: Tx, slot: Slot, claimed: Claimed, *, forget: bool = False) -> No
     )
 
 
-def purge(tx: Tx, *, now: Instant, rows_max: int) -> int:
+def purge(tx: Tx, *, now: Instant | None, rows_max: int) -> int:
     """Remove keys that count as absent already, those first that have for longest; return how many."""
     return tx.run(
-        """
+        f"""
         delete from idempotency
          where (merchant_id, mode, surface, scope, key) in (
                select merchant_id, mode, surface, scope, key from idempotency
-                where expires_at <= :now order by expires_at limit :most)
-           and expires_at <= :now  -- asked again of the row as it is once it is locked: a request may renew it
+                where expires_at <= {_now(now)} order by expires_at limit :most)
+           and expires_at <= {_now(now)}  -- asked again of the row once it is locked: a request may renew it
         """,
-        now=now,
         most=rows_max,
+        **({} if now is None else {"now": now}),
     )
 
 
+def _now(now: Instant | None) -> str:
+    """Return the SQL of the present: the time that was given, or the database's."""
+    return _DATABASE if now is None else ":now"
+
+
 def _take(
-    tx: Tx, slot: Slot, state: str, *, now: Instant, status: int | None = None, sealed_body: str | None = None
+    tx: Tx, slot: Slot, state: str, *, now: Instant | None, status: int | None = None, sealed_body: str | None = None
 ) -> Row | None:
     """Write the key's row, over one that is free, given up or expired; None if it is somebody's."""
     try:
         return tx.one_or_none(
-            _TAKING[tx.dialect],
+            _TAKING[tx.dialect if now is not None else f"{tx.dialect} alone"],
             fingerprint=slot.fingerprint,
             state=state,
             status=status,
             sealed_body=sealed_body,
-            now=now,
-            locked_until=after(now, LOCK_S * SECOND),
-            expires_at=after(now, KEPT),
+            lock=LOCK_S * SECOND,
+            kept=slot.kept,
+            **({} if now is None else {"now": now}),
             **slot._place,
         )
     except Unavailable as unavailable:
@@ -237,7 +264,7 @@ def _take(
         raise
 
 
-def _kept(tx: Tx, slot: Slot, *, keyring: Keyring, now: Instant) -> Finished:
+def _kept(tx: Tx, slot: Slot, *, keyring: Keyring, now: Instant | None) -> Finished:
     kept = look(tx, slot, keyring=keyring, now=now)
     if kept is None:  # its owner gave up between the two statements
         raise _in_progress()

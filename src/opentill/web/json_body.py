@@ -1,21 +1,19 @@
 """JSON from strangers: strict, bounded, and with every number as it was written."""
 
 import json
-import re
 from collections.abc import Iterable
 from typing import Any, Final, NoReturn
 
 from opentill.kernel.errors import Refused
+from opentill.kernel.json_text import canonical, compact
 from opentill.kernel.number import Number
+
+__all__ = ["DEPTH_MAX", "DEPTH_MAX_PIX", "MalformedJson", "canonical", "read", "write"]
 
 DEPTH_MAX: Final = 100  # levels of nesting
 DEPTH_MAX_PIX: Final = 32  # pix-api.md §1
 
-# A literal on its way through the encoder. No body holds U+0000, since `read` refuses it.
-_MARK: Final = r'"\u0000'
-_MARKED: Final = re.compile(r'"\\u0000([^"]*)"')
-
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
+write: Final = compact
 
 
 class MalformedJson(Refused):
@@ -33,13 +31,7 @@ def read(body: bytes, *, depth_max: int = DEPTH_MAX, repeated_keys: bool = True)
     """
     try:
         text = body.decode()
-        value = json.loads(
-            text,
-            parse_int=Number,
-            parse_float=Number,
-            parse_constant=_not_a_number,
-            object_pairs_hook=None if repeated_keys else _unique,
-        )
+        value = (_DECODER if repeated_keys else _DECODER_OF_UNIQUE).decode(text)
     except UnicodeDecodeError:
         raise MalformedJson("The request body is not valid UTF-8.") from None
     except (ValueError, RecursionError):
@@ -51,17 +43,6 @@ def read(body: bytes, *, depth_max: int = DEPTH_MAX, repeated_keys: bool = True)
     return value
 
 
-def canonical(value: Any) -> str:
-    """Write a read value in the one form that all spellings of it share: sorted keys, no blanks, numbers as written."""
-    text = json.dumps(_marked(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return _MARKED.sub(r"\1", text) if _MARK in text else text
-
-
-def write(value: object) -> bytes:
-    """Write an answer: compact, UTF-8, non-ASCII and slashes as they are."""
-    return _encode(value).encode()
-
-
 def _not_a_number(constant: str) -> NoReturn:
     raise ValueError(constant)
 
@@ -71,6 +52,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) != len(pairs):
         raise ValueError("repeated key")
     return made
+
+
+_DECODER: Final = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=_not_a_number)
+_DECODER_OF_UNIQUE: Final = json.JSONDecoder(
+    parse_int=Number, parse_float=Number, parse_constant=_not_a_number, object_pairs_hook=_unique
+)
 
 
 def _forbidden(text: str) -> bool:
@@ -102,13 +89,3 @@ def _depth(value: Any, limit: int) -> int:
     if limit == 0:
         return 1
     return 1 + max((_depth(item, limit - 1) for item in inside), default=0)
-
-
-def _marked(value: Any) -> Any:
-    if type(value) is Number:
-        return "\0" + value
-    if isinstance(value, dict):
-        return {key: _marked(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_marked(item) for item in value]
-    return value

@@ -1,10 +1,12 @@
 """OpenAPI documents, put together from what stands beside each operation."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from opentill.web.routes import Operation
+from opentill.webhooks import schema
+from opentill.webhooks.model import Dialect
 
 Schema = Mapping[str, Any]
 
@@ -18,8 +20,12 @@ def openapi(
     operations: Iterable[Operation[Any]],
     components: Mapping[str, Any],
     security: list[Mapping[str, list[str]]],
+    dialects: Sequence[Dialect] = (),
 ) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document of an API. Parameters in a path are described from its braces."""
+    """Return the OpenAPI 3.1 document of an API. Parameters in a path are described from its braces.
+
+    Its `webhooks` are the events of *dialects*.
+    """
     paths: dict[str, Any] = {}
     for operation in operations:
         described = dict(operation.document)
@@ -33,7 +39,11 @@ def openapi(
         "servers": [{"url": base_path}],
         "security": security,
         "paths": paths,
-        "components": components,
+        "webhooks": schema.openapi_webhooks(dialects),
+        "components": {
+            **components,
+            "schemas": {**components.get("schemas", {}), **schema.openapi_components(dialects)},
+        },
     }
 
 

@@ -19,11 +19,12 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opentill.db import Unavailable
 from opentill.kernel.errors import Busy, NotFound, Refused
 from opentill.kernel.ids import Ids
+from opentill.kernel.money import Money, currency, render
 from opentill.web import formats, languages
 from opentill.web.assets import PACKAGE, Assets
 from opentill.web.browser import BrowserHeaders
@@ -43,6 +44,18 @@ class Problem:
     kind: str  # missing, method, large, busy, refused, broken
     status: int
     request_id: str
+
+
+class StorablePaths:
+    """Puts U+FFFD for U+0000 in a path: no name has either, and PostgreSQL is asked for no text with the latter."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if "\0" in scope.get("path", ""):
+            scope = {**scope, "path": scope["path"].replace("\0", "\ufffd")}
+        await self._app(scope, receive, send)
 
 
 class Pages:
@@ -87,7 +100,7 @@ class Pages:
         packing = Middleware(GZipMiddleware, minimum_size=COMPRESS_FROM_BYTES, compresslevel=COMPRESSION)
         pages = Starlette(
             routes=list(routes),
-            middleware=[packing],
+            middleware=[packing, Middleware(StorablePaths)],
             exception_handlers={
                 HTTPException: self._http_problem,
                 Refused: self._refused,
@@ -151,6 +164,13 @@ class Pages:
         environment.policies["ext.i18n.trimmed"] = True
         environment.install_gettext_translations(language.texts, newstyle=True)  # type: ignore[attr-defined]
         environment.filters["money"] = lambda amount: formats.money(amount, language.locale)
+        environment.filters["plain"] = render
+        environment.filters["decimal"] = lambda number: formats.decimal(number, language.locale)
+        environment.filters["day"] = lambda when: formats.day(when, language.locale)
+        environment.filters["exact"] = lambda amount: formats.exact(amount, language.locale)
+        environment.filters["plain"] = render
+        environment.filters["amount"] = lambda units, code: Money(units, currency(code))
+        environment.filters["short_day"] = lambda instant: formats.short_day(instant, language.locale)
         environment.filters["time"] = lambda instant: formats.time(instant, language.locale)
         environment.globals.update(asset=self.assets.url, language=language, languages=self.languages)
         return environment

@@ -10,6 +10,8 @@ from opentill.web.exchange import Answer, Call
 C = TypeVar("C", bound=Call)
 
 PUBLIC: Final = ""  # the permission of what needs no credential
+SANDBOX: Final = "sandbox"  # the permission of what every sandbox credential of the PIX API may do, and no live one
+FEED: Final = "feed"  # the permission of reading a feed: a key with `read`, or the feed's own token
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,8 @@ class Operation(Generic[C]):
     permission: str
     document: Mapping[str, Any] = field(default_factory=dict)
     failure: str = "INTERNAL_ERROR"  # the merchant API's code where this operation breaks
+    counted: bool = True  # by the rate limit of the PIX API
+    must_sign: bool = True  # where the PIX API wants signatures; others are verified if they are sent
 
 
 class Found(NamedTuple, Generic[C]):

@@ -62,6 +62,10 @@ PIX_EXTRA_EVENTS: Final = (
 )
 
 
+# What only operational endpoints hear of.
+OPERATIONAL_EVENTS: Final = ("endpoint.failing", "endpoint.recovered", "endpoint.disabled", "delivery.dead")
+
+
 def default_set(dialect: Dialect) -> tuple[str, ...]:
     """Return what an endpoint hears of when its owner named nothing, in the order of the documents."""
     match dialect:
@@ -100,8 +104,7 @@ def in_family(event: str, family: str) -> bool:
 
 def unknown_names(names: tuple[str, ...], dialect: Dialect) -> tuple[str, ...]:
     """Return the names nobody may ask for in the dialect, in the order given."""
-    # An endpoint of the PIX API that has extra names keeps them, but none are offered.
-    offered = default_set(dialect) + (() if dialect is Dialect.PIX else extra_set(dialect))
+    offered = default_set(dialect) + extra_set(dialect)
     aliases = MERCHANT_ALIASES if dialect is Dialect.MERCHANT else {}
 
     def known(name: str) -> bool:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from opentill.db import Tx
 from opentill.kernel.clock import Instant
-from opentill.webhooks.model import Endpoint, EndpointState, Kind, Ordering, RecordedEvent
+from opentill.webhooks.model import LEASE_S, Endpoint, EndpointState, Kind, Ordering, RecordedEvent
 from opentill.webhooks.routing import Destination
-from opentill.webhooks.store import queue as store
-from opentill.webhooks.store.queue import LaneRoom
+from opentill.webhooks.store import lanes as store
+from opentill.webhooks.store.lanes import LaneRoom
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Slots:
     most: int
     room_of: Mapping[int, int] = field(default_factory=dict)
     room_default: int = 0
+    lease_s: int = LEASE_S
 
 
 class Picker:
@@ -30,6 +31,7 @@ class Picker:
 
     def __init__(self, tx: Tx, endpoints: Iterable[Endpoint], slots: Slots | None, *, now: Instant) -> None:
         self.worker = "" if slots is None else slots.worker
+        self.lease_s = LEASE_S if slots is None else slots.lease_s
         self._endpoints = {e.id: e for e in endpoints if _may_send(e)}
         self._left = 0 if slots is None else slots.most
         self._room_of = {} if slots is None else dict(slots.room_of)
@@ -63,4 +65,6 @@ class Picker:
 
 
 def _may_send(endpoint: Endpoint) -> bool:
-    return endpoint.kind is not Kind.CALLBACK and endpoint.state is EndpointState.ACTIVE
+    """Tell whether deliveries may be planned as claimed; those of a lane with a rate wait for their tokens."""
+    has_no_rate = endpoint.options.rate_per_s is None
+    return endpoint.kind is not Kind.CALLBACK and endpoint.state is EndpointState.ACTIVE and has_no_rate

@@ -10,10 +10,13 @@ from opentill.db import Database, ReadTx
 from opentill.kernel.clock import Clock, Instant
 from opentill.kernel.ids import Ids
 from opentill.kernel.secret import Keyring
+from opentill.webhooks.authorizing import Authorizing
+from opentill.webhooks.clock_steps import ClockWatch
 from opentill.webhooks.direct import Slots
-from opentill.webhooks.model import Job
+from opentill.webhooks.model import HEARTBEAT_S, LEASE_S, TIMEOUT_MAX_S, Job
 from opentill.webhooks.port import Sender
-from opentill.webhooks.store.queue import clock as shared_clock
+from opentill.webhooks.rules import PATIENCE, Patience
+from opentill.webhooks.store.lanes import clock as shared_clock
 
 IN_FLIGHT_MAX: Final = 256
 IN_FLIGHT_PER_MERCHANT_MAX: Final = 64
@@ -69,14 +72,24 @@ class Engine:
     clock: Clock
     worker: str  # who holds the leases: unique per process and start
     chance: Random = field(default_factory=Random)
+    lease_s: int = LEASE_S
+    heartbeat_s: int = HEARTBEAT_S
+    timeout_max_s: int = TIMEOUT_MAX_S
     in_flight_max: int = IN_FLIGHT_MAX
     in_flight_per_merchant_max: int = IN_FLIGHT_PER_MERCHANT_MAX
     keep_private_answers: bool = False
     trusts_database_clock: bool = True  # PostgreSQL: all workers go by its clock; off where a test tells the time
     works_alone: bool = False  # no other process delivers: what is claimed at the start was left by a crash
+    validates_bodies: bool = False  # holds every body against its schema while planning
+    patience: Patience = PATIENCE
+    watch: ClockWatch = field(default_factory=ClockWatch)
     to_plan: Wake = field(default_factory=Wake)
     to_send: Wake = field(default_factory=Wake)
+    authorizing: Authorizing = field(init=False)
     dispatching: Dispatching | None = None  # set while a dispatcher runs in this process
+
+    def __post_init__(self) -> None:
+        self.authorizing = Authorizing(self.sender)
 
     def now(self, tx: ReadTx) -> Instant:
         """Return the time all workers agree on."""

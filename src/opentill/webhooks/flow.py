@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from opentill.db import Tx
 from opentill.kernel.owner import Owner
-from opentill.webhooks import queue, sending, service
+from opentill.webhooks import completion, sending, service
 from opentill.webhooks.engine import Engine
 from opentill.webhooks.model import Dialect, Job, Result
 
@@ -47,11 +47,12 @@ async def send_test(
             ids=engine.ids,
             now=engine.now(tx),
             message=message,
+            lease_s=engine.lease_s,
         )
 
     job = await engine.db.write(claim_test)
     result = await sending.attempt(engine, job)
-    await engine.db.write(lambda tx: queue.complete(tx, [result], ids=engine.ids, chance=engine.chance))
+    await engine.db.write(lambda tx: completion.complete(tx, [result], ids=engine.ids, chance=engine.chance))
     return _tested(job, result)
 
 

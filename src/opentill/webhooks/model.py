@@ -14,6 +14,11 @@ from opentill.kernel.secret import Secret
 MAX_IN_FLIGHT_DEFAULT: Final = 4
 TIMEOUT_DEFAULT_S: Final = 10
 TIMEOUT_MAX_S: Final = 30
+LEASE_S: Final = 60
+HEARTBEAT_S: Final = 15
+RATE_MIN: Final = 0.1  # attempts a second
+RATE_MAX: Final = 1_000.0
+BURST_MAX: Final = 1_000
 
 
 class Dialect(IntEnum):
@@ -91,6 +96,21 @@ class AmountFormat(StrEnum):
     NUMBER = "number"
 
 
+class PayloadStyle(StrEnum):
+    """How much a body of the standard dialect says: everything, or only type and ids."""
+
+    FULL = "full"
+    THIN = "thin"
+
+
+class Recover(StrEnum):
+    """What becomes of the deliveries an endpoint missed when it goes back into service."""
+
+    NONE = "none"
+    ALL = "all"
+    SINCE = "since"
+
+
 class Payments(StrEnum):
     """Which payments an endpoint of the merchant dialect hears of."""
 
@@ -107,20 +127,48 @@ PLANNABLE: Final = (
 
 
 @dataclass(frozen=True, slots=True)
+class By:
+    """Who changes something, and from where, for the audit log."""
+
+    actor: str
+    origin: str
+
+
+OWNER: Final = By("merchant", "api")
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One more thing an event must meet to be sent: *op* is eq, ne, in, gte, lte, prefix or exists."""
+
+    field: str
+    op: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """What the owner chose for an endpoint (webhooks.md §4.2); stored as JSON, absent means the default."""
 
     events: tuple[str, ...] | None = None
     excepted: tuple[str, ...] = ()
+    conditions: tuple[Condition, ...] = ()
     payments: Payments = Payments.ALL
     amount_format: AmountFormat = AmountFormat.STRING
     signature_format: SignatureFormat = SignatureFormat.PREFIXED
+    payload_style: PayloadStyle = PayloadStyle.FULL
+    payload_version: str | None = None  # of the standard dialect; None until the endpoint is stored with the newest
     standard_headers: bool = True
+    asymmetric: bool = True
     ordering: Ordering | None = None
     schedule: tuple[int, ...] | None = None
     timeout_s: int = TIMEOUT_DEFAULT_S
     max_in_flight: int = MAX_IN_FLIGHT_DEFAULT
+    rate_per_s: float | None = None
+    burst: int | None = None
     allow_insecure: bool = False
+    ca_bundle: str | None = None
+    notify: tuple[str, ...] = ()
     description: str | None = None
 
     def to_json(self) -> str:
@@ -130,6 +178,8 @@ class Options:
             for name in Options.__dataclass_fields__
             if getattr(self, name) != getattr(DEFAULTS, name)
         }
+        if self.conditions:
+            chosen["conditions"] = [[one.field, one.op, one.value] for one in self.conditions]
         return json.dumps(chosen, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
@@ -137,13 +187,15 @@ class Options:
         """Read what `to_json` wrote. Unknown keys of a newer version are left alone."""
         stored = json.loads(text)
         known: dict[str, Any] = {name: stored[name] for name in cls.__dataclass_fields__ if name in stored}
-        for name in ("events", "excepted", "schedule"):
+        for name in ("events", "excepted", "schedule", "notify"):
             if known.get(name) is not None:
                 known[name] = tuple(known[name])
+        known["conditions"] = tuple(Condition(*one) for one in known.get("conditions", ()))
         for name, kind in (
             ("payments", Payments),
             ("amount_format", AmountFormat),
             ("signature_format", SignatureFormat),
+            ("payload_style", PayloadStyle),
             ("ordering", Ordering),
         ):
             if known.get(name) is not None:
@@ -170,6 +222,8 @@ class Endpoint:
     options: Options
     version: int
     created_at: Instant
+    sealed: str | None = None  # what its owner entrusted to us for the receiver
+    is_pulled: bool = False  # its owner reads a feed; nothing is sent
 
     @property
     def ordering(self) -> Ordering:
@@ -215,10 +269,25 @@ class RecordedEvent:
 
 @dataclass(frozen=True, slots=True)
 class SigningSecrets:
-    """The secrets valid now: the current one, and the previous one inside a rotation's overlap."""
+    """What signs now: the current secret, the previous one inside a rotation's overlap, and Ed25519 seeds (base64)."""
 
     current: Secret
     previous: Secret | None = None
+    seeds: tuple[Secret, ...] = ()
+    kid: str | None = None  # of the first seed
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """An Ed25519 key of one merchant and mode; published from the start, signing from *signs_from* on."""
+
+    kid: str
+    owner: Owner
+    sealed: str
+    public_key: str
+    created_at: Instant
+    signs_from: Instant
+    retires_at: Instant | None
 
 
 # One attempt: what it needs, and what became of it.
@@ -254,6 +323,8 @@ class Claimed:
     attempts_max: int | None
     claim_gen: int
     lost: int
+    schedule_from: int = 0  # attempts before the schedule in force
+    recorded_at: Instant = Instant(0)  # noqa: RUF009 - a number; when the event happened
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +337,7 @@ class Job:
     secrets: tuple[SealedSecret, ...]  # the current one first
     outbound_allow: tuple[str, ...]
     body: bytes
+    keys: tuple[SigningKey, ...] = ()  # for v1a, the newest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +357,7 @@ class Result:
     retry_after: Instant | None = None
     detail: Mapping[str, Any] | None = None
     body: bytes | None = None
+    schedule_from: int = 0
 
     @property
     def ended_at(self) -> Instant:
@@ -293,6 +366,11 @@ class Result:
     @property
     def number(self) -> int:
         return self.attempts + 1
+
+    @property
+    def finished(self) -> int:
+        """Return the attempts of the schedule in force, this one included."""
+        return self.attempts + 1 - self.schedule_from
 
     @property
     def claim(self) -> tuple[int, int]:

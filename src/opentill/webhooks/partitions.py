@@ -5,6 +5,7 @@ from typing import Final
 from opentill.db import Tx
 from opentill.kernel.clock import DAY, Instant, to_datetime
 
+TABLE: Final = "webhook_attempt"
 DAYS_AHEAD: Final = 7
 DAYS_BEHIND: Final = 1  # a clock that is set back must not stop the log
 PARTITIONS_LOCK: Final = 7_301_002
@@ -29,8 +30,13 @@ def keep_ahead(tx: Tx, *, now: Instant) -> int:
     return len(missing)
 
 
+def first_kept(now: Instant, *, days: int) -> str:
+    """Return the name of the oldest day that is kept; names sort by day."""
+    return _name(now // DAY - days)
+
+
 def _name(day: int) -> str:
-    return f"webhook_attempt_{to_datetime(Instant(day * DAY)):%Y%m%d}"
+    return f"{TABLE}_{to_datetime(Instant(day * DAY)):%Y%m%d}"
 
 
 def _exists(tx: Tx, name: str) -> bool:

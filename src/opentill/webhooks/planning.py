@@ -13,12 +13,14 @@ from typing import Any, Final
 from opentill.db import Tx
 from opentill.events import document_of
 from opentill.kernel.clock import SECOND, Instant, after
+from opentill.kernel.failpoints import reach
 from opentill.kernel.ids import Ids
 from opentill.kernel.owner import Owner
+from opentill.webhooks import schema
 from opentill.webhooks.bodies import render
 from opentill.webhooks.direct import Picker, Slots
 from opentill.webhooks.model import Claimed, DeliveryState, Endpoint, Job, Klass, Origin, RecordedEvent
-from opentill.webhooks.queue import LEASE_S, jobs_of
+from opentill.webhooks.queue import jobs_of
 from opentill.webhooks.routing import Destination, destinations
 from opentill.webhooks.store import endpoints as endpoint_store
 from opentill.webhooks.store import outbox
@@ -39,6 +41,8 @@ class Planned:
     lanes: frozenset[int] = frozenset()
     jobs: tuple[Job, ...] = ()
     faults: Mapping[str, str] = field(default_factory=dict)  # by event id
+    violations: Mapping[str, str] = field(default_factory=dict)  # of schemas, by event id; sent all the same
+    types: tuple[str, ...] = ()
 
     @property
     def was_full(self) -> bool:
@@ -54,6 +58,7 @@ class _Batch:
     planned: dict[int, list[Destination]] = field(default_factory=dict)  # by event
     bodies: dict[tuple[int, str], bytes] = field(default_factory=dict)  # by event and variant
     faults: dict[int, str] = field(default_factory=dict)  # by event
+    violations: dict[str, str] = field(default_factory=dict)  # by event id
 
     def pairs(self) -> Iterator[tuple[RecordedEvent, Destination]]:
         return ((event, to) for event in self.events for to in self.planned.get(event.seq, ()))
@@ -67,18 +72,24 @@ def plan(
     events_max: int = BATCH_EVENTS_MAX,
     slots: Slots | None = None,
     trusts_database_clock: bool = False,
+    validates: bool = False,
 ) -> Planned:
     """Plan the oldest unplanned events. One planner at a time: while another has the turn, nothing is done.
 
-    With *slots* some of the new deliveries are claimed at once and returned as jobs.
+    With *slots* some of the new deliveries are claimed at once and returned as jobs. Where it *validates*, every body
+    is held against its schema.
     """
     turn = outbox.take_turn(tx)
     events, stored = outbox.unplanned(tx, events_max) if turn.mine else ([], {})
     if not events:
         return Planned()
+    reach("plan.locked")
     if trusts_database_clock and turn.now is not None:
         now = turn.now
     batch = _prepare(tx, events, stored)
+    reach("plan.rendered")
+    if validates:
+        batch.violations = _violations(batch)
     waiting, jobs = _write(tx, batch, ids=ids, now=now, slots=slots) if batch.planned else ([], [])
     outbox.mark(tx, (e.seq for e in events if e.seq not in batch.faults), PLANNED)
     if batch.faults:
@@ -89,6 +100,8 @@ def plan(
         lanes=frozenset(delivery.endpoint_id for delivery in waiting),
         jobs=tuple(jobs),
         faults={event.id: batch.faults[event.seq] for event in events if event.seq in batch.faults},
+        violations=batch.violations,
+        types=tuple(event.type for event in events),
     )
 
 
@@ -119,7 +132,7 @@ def _prepare(tx: Tx, events: Sequence[RecordedEvent], stored: Mapping[int, bytes
 
     for event in events:
         try:
-            found = destinations(event, of_owner[event.owner])
+            found = destinations(_opened(event, of_owner[event.owner], stored), of_owner[event.owner])
         except Exception as fault:  # whatever it is, it belongs to this event and must not keep the others
             batch.faults[event.seq] = repr(fault)
         else:
@@ -130,6 +143,13 @@ def _prepare(tx: Tx, events: Sequence[RecordedEvent], stored: Mapping[int, bytes
         if event.seq in batch.planned:
             _render(batch, event, stored[event.seq])
     return batch
+
+
+def _opened(event: RecordedEvent, endpoints: Sequence[Endpoint], stored: Mapping[int, bytes]) -> RecordedEvent:
+    """Return an event with its document where a condition may look into it."""
+    if not any(endpoint.options.conditions for endpoint in endpoints):
+        return event
+    return replace(event, document=document_of(stored[event.seq]))
 
 
 def _render(batch: _Batch, event: RecordedEvent, doc: bytes) -> None:
@@ -143,6 +163,16 @@ def _render(batch: _Batch, event: RecordedEvent, doc: bytes) -> None:
         del batch.planned[event.seq]
         return
     batch.bodies.update(bodies)
+
+
+def _violations(batch: _Batch) -> dict[str, str]:
+    """Return what schemas object to in the bodies of a batch, by event id."""
+    found = {}
+    for event, to in batch.pairs():
+        faults = schema.faults_in(batch.bodies[event.seq, to.variant], to.variant, to.wire_type)
+        if faults:
+            found[event.id] = f"{to.variant} {to.wire_type}: {'; '.join(faults)}"
+    return found
 
 
 def payload_row(event_seq: int, variant: str, body: bytes) -> dict[str, Any]:
@@ -167,7 +197,7 @@ def _write(
         endpoint_id = to.endpoint_id if to.endpoint_id is not None else origins[event.owner, str(to.origin)]
         row = _delivery_row(event, to, endpoint_id, public_id=f"dlv_{ids.timed_hex()}", now=now)
         if picker.takes(event, to):
-            row |= _claimed(picker.worker, now)
+            row |= _claimed(picker, now)
         rows[event.seq, endpoint_id] = row
 
     outbox.insert_payloads(tx, [payload_row(seq, variant, body) for (seq, variant), body in batch.bodies.items()])
@@ -203,6 +233,8 @@ def _delivery_row(
         "object_key": event.object_key,
         "target_url": to.target_url,
         "target_format": None if to.target_format is None else int(to.target_format),
+        "origin": int(Origin.EVENT),
+        "klass": int(Klass.FIRST_TRY),
         "state": int(DeliveryState.HELD if to.held else DeliveryState.DUE),
         "ordering": int(to.ordering),
         "created_at": now,
@@ -212,12 +244,12 @@ def _delivery_row(
     }
 
 
-def _claimed(worker: str, now: Instant) -> dict[str, Any]:
+def _claimed(picker: Picker, now: Instant) -> dict[str, Any]:
     return {
         "state": int(DeliveryState.SENDING),
         "claim_gen": 1,
-        "lease_owner": worker,
-        "lease_until": after(now, LEASE_S * SECOND),
+        "lease_owner": picker.worker,
+        "lease_until": after(now, picker.lease_s * SECOND),
     }
 
 
@@ -255,6 +287,7 @@ def _jobs(
                 attempts_max=None,
                 claim_gen=1,
                 lost=0,
+                recorded_at=event.occurred_at,
             )
         )
     return jobs_of(tx, claimed, batch.endpoints, now=now)

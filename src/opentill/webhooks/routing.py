@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from opentill.events import Audience
-from opentill.webhooks import catalogue
+from opentill.webhooks import catalogue, conditions
 from opentill.webhooks.bodies import variant_for, variant_of
 from opentill.webhooks.model import (
     DEFAULTS,
@@ -57,7 +57,7 @@ def destinations(event: RecordedEvent, endpoints: Sequence[Endpoint]) -> list[De
 
 
 def wants(endpoint: Endpoint, event: RecordedEvent) -> bool:
-    """Tell whether an endpoint hears of an event."""
+    """Tell whether an endpoint hears of an event. Its conditions look into the event's document."""
     if endpoint.state not in PLANNABLE or endpoint.owner != event.owner:
         return False
     match endpoint.kind:
@@ -70,17 +70,21 @@ def wants(endpoint: Endpoint, event: RecordedEvent) -> bool:
     name = event.name_in(endpoint.dialect)
     if name is None or not _subscribed(endpoint, name):
         return False
-    return endpoint.options.payments is Payments.ALL or _is_own(endpoint, event)
+    if endpoint.options.payments is Payments.OWN and not _is_own(endpoint, event):
+        return False
+    return conditions.hold(endpoint.options.conditions, event)
 
 
 def _subscribed(endpoint: Endpoint, name: str) -> bool:
     options, dialect = endpoint.options, endpoint.dialect
     chosen = (catalogue.ALL,) if options.events is None else options.events
-    return _named(name, chosen, dialect) and not _named(name, options.excepted, dialect)
+    offered = catalogue.OPERATIONAL_EVENTS if endpoint.kind is Kind.OPERATIONAL else catalogue.default_set(dialect)
+    usual = name in offered
+    return _named(name, chosen, usual=usual) and not _named(name, options.excepted, usual=usual)
 
 
-def _named(name: str, chosen: Sequence[str], dialect: Dialect) -> bool:
-    usual = name in catalogue.default_set(dialect)
+def _named(name: str, chosen: Sequence[str], *, usual: bool) -> bool:
+    """Tell whether a name is among the chosen; families and `*` stand for the *usual* names only."""
     for entry in chosen:
         if entry == name or catalogue.MERCHANT_ALIASES.get(entry) == name:
             return True

@@ -11,12 +11,17 @@ from opentill.outbound.allow import AllowList
 from opentill.outbound.model import Answer, Headers, OutboundRequest
 from opentill.outbound.outcomes import Outcome
 from opentill.outbound.redaction import answer_headers, request_headers
+from opentill.outbound.tls import TlsProfile
 from opentill.webhooks import rules
 from opentill.webhooks.engine import Engine
-from opentill.webhooks.model import Dialect, Job, Origin, Result, SignatureFormat, SigningSecrets
+from opentill.webhooks.entrusted import NOTHING, AuthKind, Entrusted
+from opentill.webhooks.model import Dialect, Endpoint, Job, Origin, Result, SignatureFormat, SigningSecrets
 from opentill.webhooks.signing import Attempt, headers
+from opentill.webhooks.signing_keys import open_seed
 
 SECRET_FAILED: Final = "secret_failed"  # noqa: S105 - an outcome
+AUTH_FAILED: Final = "auth_failed"
+NO_TOKEN: Final = "The authorization server gave no token."  # noqa: S105 - a sentence
 KEPT_ON_SUCCESS: Final = frozenset(("content-type", "date"))
 ALLOW_LISTS_KEPT: Final = 256
 
@@ -33,10 +38,13 @@ async def attempt(engine: Engine, job: Job) -> Result:
     started_at = engine.clock.now()
     try:
         secrets = _open(job, engine.keyring)
+        entrusted = _opened(job, engine.keyring)
     except SealedError as fault:
         return _result(job, SECRET_FAILED, started_at, detail={"error": str(fault), "worker": engine.worker})
-    request = _request(job, secrets, started_at, engine.keep_private_answers)
-    answer = await engine.sender.send(request)
+    request = _request(job, secrets, entrusted, started_at, engine)
+    answer = await engine.authorizing.send(request, entrusted, endpoint=job.endpoint)
+    if answer is None:
+        return _result(job, AUTH_FAILED, started_at, detail=_without_token(request, engine.worker))
     return _result(
         job,
         str(answer.outcome),
@@ -44,7 +52,7 @@ async def attempt(engine: Engine, job: Job) -> Result:
         duration_us=answer.duration_us,
         status=answer.status,
         retry_after=_retry_after(answer, after(started_at, answer.duration_us)),
-        detail=_detail(job, request, answer, engine.worker),
+        detail=_detail(job, request, answer, engine.worker, entrusted),
         body=answer.body_kept or None,
     )
 
@@ -58,19 +66,58 @@ def url_of(job: Job) -> str:
     return job.claimed.target_url or job.endpoint.url
 
 
+def signed_headers(job: Job, keyring: Keyring, now: Instant) -> list[tuple[str, str]]:
+    """Return every header an attempt at this moment would carry, for who reads a feed. Raises `SealedError`."""
+    return _signed(job, _open(job, keyring), now)
+
+
+def timeout_of(job: Job, engine: Engine) -> int:
+    """Return how many seconds an attempt may take: the owner's choice, within what the operator allows."""
+    return min(job.endpoint.options.timeout_s, engine.timeout_max_s)
+
+
 def _open(job: Job, keyring: Keyring) -> SigningSecrets:
     """Unseal the secrets valid at the claim. Raises `SealedError`."""
     if not job.secrets:
         raise SealedError(f"{job.endpoint.public_id} has no secret")
     current, *rest = (keyring.open_secret(secret.sealed, secret.context) for secret in job.secrets)
-    return SigningSecrets(current, rest[0] if rest else None)
+    keys = job.keys if job.signer is None or job.signer.options.asymmetric else ()
+    return SigningSecrets(
+        current,
+        rest[0] if rest else None,
+        tuple(open_seed(key, keyring) for key in keys),
+        keys[0].kid if keys else None,
+    )
 
 
-def _request(job: Job, secrets: SigningSecrets, now: Instant, keep_private_answers: bool) -> OutboundRequest:
+def _opened(job: Job, keyring: Keyring) -> Entrusted:
+    """Unseal what the owner entrusted to us. Raises `SealedError`."""
+    sealed = job.endpoint.sealed
+    return NOTHING if sealed is None else Entrusted.opened(sealed, keyring, job.endpoint.id)
+
+
+def _request(job: Job, secrets: SigningSecrets, entrusted: Entrusted, now: Instant, engine: Engine) -> OutboundRequest:
     claimed, endpoint = job.claimed, job.endpoint
-    signed = headers(
+    opened_by_operator = claimed.owner.mode is Mode.SANDBOX and bool(job.outbound_allow)
+    return OutboundRequest(
+        method="POST",
+        url=url_of(job),
+        headers=[*_signed(job, secrets, now), *entrusted.headers],
+        body=job.body,
+        timeout_s=float(timeout_of(job, engine)),
+        plain_http=endpoint.dialect is not Dialect.PIX or endpoint.options.allow_insecure,
+        allow=_allow_list(job.outbound_allow) if job.outbound_allow else None,
+        tls=_profile(endpoint, entrusted),
+        owner=claimed.owner.merchant_id,
+        keep_private_answer=engine.keep_private_answers or opened_by_operator,
+    )
+
+
+def _signed(job: Job, secrets: SigningSecrets, now: Instant) -> list[tuple[str, str]]:
+    claimed = job.claimed
+    return headers(
         Attempt(
-            dialect=endpoint.dialect,
+            dialect=job.endpoint.dialect,
             event_id=claimed.event_id,
             event_name=claimed.wire_type,
             delivery_id=claimed.public_id,
@@ -82,18 +129,12 @@ def _request(job: Job, secrets: SigningSecrets, now: Instant, keep_private_answe
         ),
         secrets,
     )
-    opened_by_operator = claimed.owner.mode is Mode.SANDBOX and bool(job.outbound_allow)
-    return OutboundRequest(
-        method="POST",
-        url=url_of(job),
-        headers=signed,
-        body=job.body,
-        timeout_s=float(endpoint.options.timeout_s),
-        plain_http=endpoint.dialect is not Dialect.PIX or endpoint.options.allow_insecure,
-        allow=_allow_list(job.outbound_allow) if job.outbound_allow else None,
-        owner=claimed.owner.merchant_id,
-        keep_private_answer=keep_private_answers or opened_by_operator,
-    )
+
+
+def _profile(endpoint: Endpoint, entrusted: Entrusted) -> TlsProfile | None:
+    """Return our side of the handshake where it is not the usual one."""
+    bundle = endpoint.options.ca_bundle
+    return entrusted.profile(bundle) if bundle is not None or entrusted.kind is AuthKind.MTLS else None
 
 
 def _format(job: Job) -> SignatureFormat:
@@ -146,18 +187,24 @@ def _result(
         retry_after=retry_after,
         detail=detail,
         body=body,
+        schedule_from=claimed.schedule_from,
     )
 
 
-def _detail(job: Job, request: OutboundRequest, answer: Answer, worker: str) -> dict[str, Any]:
+def _without_token(request: OutboundRequest, worker: str) -> dict[str, Any]:
+    """Describe an attempt that ended before the receiver was called."""
+    return {"worker": worker, "method": request.method, "url": request.url, "error": NO_TOKEN}
+
+
+def _detail(job: Job, request: OutboundRequest, answer: Answer, worker: str, entrusted: Entrusted) -> dict[str, Any]:
     """Describe an attempt for the log; secrets of either side are left out (webhooks.md §9.1, §9.2)."""
-    claimed = job.claimed
+    claimed, hidden = job.claimed, {name.lower() for name, _ in entrusted.headers}
     found: dict[str, Any] = {
         "trigger": TRIGGERS[claimed.origin],
         "worker": worker,
         "method": request.method,
         "url": request.url,
-        "headers": [list(header) for header in request_headers(request.headers)],
+        "headers": [list(header) for header in request_headers(request.headers, hidden)],
         "payload": {
             "event": claimed.event_id,
             "variant": claimed.variant,

@@ -9,14 +9,15 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import version as version_of
 from typing import Final
 
 from opentill.kernel.secret import Secret
+from opentill.webhooks import signing_keys
 from opentill.webhooks.model import Dialect, SignatureFormat, SigningSecrets
 
 STANDARD_PREFIX: Final = "whsec_"
-MERCHANT_USER_AGENT: Final = f"OpenTill-Webhook/{version('opentill')}"
+MERCHANT_USER_AGENT: Final = f"OpenTill-Webhook/{version_of('opentill')}"
 USER_AGENT: Final = "OpenTill-Webhooks/1"
 
 
@@ -33,6 +34,12 @@ class Attempt:
     body: bytes
     signature_format: SignatureFormat = SignatureFormat.PREFIXED
     standard_headers: bool = True
+
+    def __post_init__(self) -> None:
+        """Nothing that is signed or sent beside the body holds what could move the border between two parts."""
+        for word in (self.event_id, self.delivery_id, *self.event_name.split(".")):
+            if not (word.isascii() and word.isidentifier()):
+                raise ValueError(f"{word!r} cannot stand in a header")
 
 
 def headers(attempt: Attempt, secrets: SigningSecrets) -> list[tuple[str, str]]:
@@ -90,11 +97,15 @@ def _pix_headers(attempt: Attempt, secrets: SigningSecrets) -> list[tuple[str, s
 
 def _standard_headers(attempt: Attempt, secrets: SigningSecrets) -> list[tuple[str, str]]:
     valid = (secrets.current,) if secrets.previous is None else (secrets.current, secrets.previous)
-    return [
+    signed = standard_signature(valid, attempt.event_id, attempt.timestamp, attempt.body, seeds=secrets.seeds)
+    made = [
         ("webhook-id", attempt.event_id),
         ("webhook-timestamp", str(attempt.timestamp)),
-        ("webhook-signature", standard_signature(valid, attempt.event_id, attempt.timestamp, attempt.body)),
+        ("webhook-signature", signed),
     ]
+    if secrets.kid is not None:
+        made.append(("X-OpenTill-Key-Id", secrets.kid))
+    return made
 
 
 def body_hex(secret: Secret, body: bytes) -> str:
@@ -108,11 +119,14 @@ def timed_signature(secret: Secret, timestamp: int, body: bytes) -> str:
     return "sha256=" + hmac.new(secret.reveal().encode(), signed, hashlib.sha256).hexdigest()
 
 
-def standard_signature(secrets: Sequence[Secret], event_id: str, timestamp: int, body: bytes) -> str:
-    """Sign `id.timestamp.body` with each secret: the tokens of `webhook-signature`, one space between."""
+def standard_signature(
+    secrets: Sequence[Secret], event_id: str, timestamp: int, body: bytes, *, seeds: Sequence[Secret] = ()
+) -> str:
+    """Sign `id.timestamp.body` with each secret, then each seed: the tokens of `webhook-signature`, a space between."""
     signed = f"{event_id}.{timestamp}.".encode() + body
-    made = (hmac.digest(standard_key(secret), signed, "sha256") for secret in secrets)
-    return " ".join("v1," + base64.b64encode(digest).decode() for digest in made)
+    made = [("v1", hmac.digest(standard_key(secret), signed, "sha256")) for secret in secrets]
+    made += [("v1a", signing_keys.sign(seed, signed)) for seed in seeds]
+    return " ".join(f"{version},{base64.b64encode(signature).decode()}" for version, signature in made)
 
 
 def standard_key(secret: Secret) -> bytes:

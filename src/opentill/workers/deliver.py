@@ -7,19 +7,21 @@ any moment; whatever it was sending is sent again when its lease has lapsed.
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final
 
 import structlog
 
-from opentill.db import DatabaseError, Unavailable
+from opentill.db import DatabaseError, Tx, Unavailable
 from opentill.kernel.clock import SECOND, Instant
 from opentill.kernel.errors import Busy
-from opentill.webhooks import partitions, queries, queue, rules, sending
+from opentill.kernel.failpoints import reach
+from opentill.webhooks import clock_steps, completion, metrics, partitions, queries, queue, rules, sending
+from opentill.webhooks.completion import Completed
 from opentill.webhooks.direct import Slots
 from opentill.webhooks.engine import Engine
 from opentill.webhooks.model import Job, Result
-from opentill.webhooks.queue import CLAIM_ROWS_MAX, COMPLETE_ROWS_MAX, HEARTBEAT_S, LEASE_S
+from opentill.webhooks.queue import CLAIM_ROWS_MAX, COMPLETE_ROWS_MAX
 
 log = structlog.get_logger("opentill.workers.deliver")
 
@@ -28,6 +30,7 @@ POLL_BUSY_S: Final = 0.25
 BUSY_FOR_S: Final = 10.0
 FLUSH_S: Final = 0.010
 RECLAIM_S: Final = 5.0
+WATCH_S: Final = 1.0
 RESULTS_MAX: Final = 10_000
 LEASE_SPARE_S: Final = 5.0  # a claim with less than the timeout and this much left is given back unsent
 FINISH_S: Final = 20.0
@@ -49,6 +52,7 @@ class Dispatcher:
         self._sending: dict[int, asyncio.Task[None]] = {}
         self._running: Counter[int] = Counter()  # by merchant
         self._results: deque[Result] = deque()
+        self._recording: Sequence[Result] = ()
         self._to_flush = asyncio.Event()
         self._worked_at = -BUSY_FOR_S
         self._scanned_at = -POLL_S
@@ -60,14 +64,16 @@ class Dispatcher:
 
     async def run(self, stop: asyncio.Event) -> None:
         beside = [
-            asyncio.create_task(self._every(HEARTBEAT_S, self._heartbeat), name="deliver: heartbeat"),
+            asyncio.create_task(self._every(self._engine.heartbeat_s, self._heartbeat), name="deliver: heartbeat"),
             asyncio.create_task(self._every(RECLAIM_S, self._reclaim), name="deliver: reclaim"),
+            asyncio.create_task(self._every(WATCH_S, self._watch), name="deliver: watch the clock"),
             asyncio.create_task(self._ring_on(stop), name="deliver: stop"),
         ]
         flusher = asyncio.create_task(self._flush_always(), name="deliver: record")
         try:
             await self._prepare()
             self._engine.dispatching = self
+            metrics.in_flight_limit.set(self._engine.in_flight_max)
             while not stop.is_set():
                 more = await self._round()
                 if not more:
@@ -123,7 +129,11 @@ class Dispatcher:
         )
         if not grants:
             return False
-        jobs = await engine.db.write(lambda tx: queue.claim(tx, grants, worker=engine.worker, now=engine.now(tx)))
+        asked = time.monotonic()
+        jobs = await engine.db.write(lambda tx: self._claimed(tx, grants))
+        reach("claim.committed")
+        metrics.claim_s.observe(time.monotonic() - asked)
+        metrics.claimed.observe(len(jobs))
         for job in jobs:
             self._start(job, claimed_at=began)
         if jobs:
@@ -132,6 +142,14 @@ class Dispatcher:
             full = Counter(job.claimed.endpoint_id for job in jobs)
             engine.to_send.ring(g.endpoint_id for g in grants if full[g.endpoint_id] >= g.most)
         return bool(jobs)
+
+    def _claimed(self, tx: Tx, grants: Sequence[rules.Grant]) -> list[Job]:
+        """Claim, unless the clock was set: what it says is due may not be."""
+        engine = self._engine
+        now = engine.now(tx)
+        if engine.watch.has_stepped(now):
+            return []
+        return queue.claim(tx, grants, worker=engine.worker, now=now, lease_s=engine.lease_s)
 
     def _look_ahead(self, waiting: Sequence[rules.Waiting], now: Instant, began: float, *, everywhere: bool) -> None:
         """Note when the next delivery is due, so that the loop wakes for it."""
@@ -167,7 +185,8 @@ class Dispatcher:
         if free <= 0:
             return None
         self._reserved += free
-        return Slots(self._engine.worker, free, self._room_of(), self._engine.in_flight_per_merchant_max)
+        engine = self._engine
+        return Slots(engine.worker, free, self._room_of(), engine.in_flight_per_merchant_max, engine.lease_s)
 
     def start(self, jobs: Sequence[Job], reserved: Slots, *, claimed_at: float) -> None:
         self._reserved -= reserved.most
@@ -187,22 +206,26 @@ class Dispatcher:
 
     def _start(self, job: Job, *, claimed_at: float) -> None:
         self._running[job.claimed.owner.merchant_id] += 1
+        metrics.in_flight.inc()
         self._sending[job.claimed.id] = asyncio.create_task(self._send(job, claimed_at))
 
     async def _send(self, job: Job, claimed_at: float) -> None:
         engine, claimed = self._engine, job.claimed
         try:
-            left_s = LEASE_S - (time.monotonic() - claimed_at)
-            if left_s < job.endpoint.options.timeout_s + LEASE_SPARE_S:
+            left_s = engine.lease_s - (time.monotonic() - claimed_at)
+            if left_s < sending.timeout_of(job, engine) + LEASE_SPARE_S:
                 self._keep(sending.dropped(engine, job))
                 return
-            self._keep(await sending.attempt(engine, job))
+            result = await sending.attempt(engine, job)
+            metrics.attempted(job, result)
+            self._keep(result)
         except asyncio.CancelledError:
             self._keep(sending.dropped(engine, job))
             raise
         except Exception as fault:  # a bug of ours: the lease lapses, and a third loss uses up a step
             log.exception("deliver.attempt_failed", delivery=claimed.public_id, error=repr(fault))
         finally:
+            metrics.in_flight.dec()
             self._sending.pop(claimed.id, None)
             self._running[claimed.owner.merchant_id] -= 1
             if self._running[claimed.owner.merchant_id] <= 0:
@@ -233,6 +256,7 @@ class Dispatcher:
         batch = [self._results.popleft() for _ in range(min(len(self._results), COMPLETE_ROWS_MAX))]
         if not batch:
             return True
+        self._recording = batch
         try:
             await self._record(batch)
         except (Unavailable, Busy) as trouble:
@@ -243,19 +267,28 @@ class Dispatcher:
         except Exception as fault:  # one result the schema refuses must not keep the others
             log.warning("deliver.batch_refused", error=repr(fault), results=len(batch))
             await self._record_singly(batch)
+        self._recording = ()
         self._away = False
         self._engine.to_send.ring(result.endpoint_id for result in batch)
         return True
 
     async def _record(self, batch: Sequence[Result]) -> None:
         engine = self._engine
-        done = await engine.db.write(lambda tx: queue.complete(tx, batch, ids=engine.ids, chance=engine.chance))
+        began = time.monotonic()
+        done = await engine.db.write(lambda tx: self._completed(tx, batch))
+        reach("complete.committed")
+        metrics.complete_s.observe(time.monotonic() - began)
+        metrics.completed(batch, done)
         if done.fenced:
             log.warning("deliver.stale", deliveries=len(done.fenced))
         if done.dead:
             log.warning("deliver.dead", deliveries=done.dead)
         for endpoint_id in done.disabled:
             log.warning("deliver.endpoint_disabled", endpoint=endpoint_id)
+
+    def _completed(self, tx: Tx, batch: Sequence[Result]) -> Completed:
+        engine = self._engine
+        return completion.complete(tx, batch, ids=engine.ids, chance=engine.chance, patience=engine.patience)
 
     async def _record_singly(self, batch: Sequence[Result]) -> None:
         """Record what can be recorded. What cannot is sent again when its lease has lapsed."""
@@ -274,28 +307,55 @@ class Dispatcher:
 
     async def _heartbeat(self) -> None:
         engine = self._engine
-        if not self._sending:
+        held = {*self._sending, *(result.delivery_id for result in (*self._results, *self._recording))}
+        if not held:
             return
         try:
-            await engine.db.write(lambda tx: queue.heartbeat(tx, worker=engine.worker, now=engine.now(tx)))
+            await engine.db.write(lambda tx: self._extend(tx, held))
         except (DatabaseError, Busy) as trouble:
             log.warning("deliver.heartbeat_failed", error=str(trouble))
+
+    def _extend(self, tx: Tx, held: Collection[int]) -> int:
+        engine = self._engine
+        extended = queue.heartbeat(tx, held, worker=engine.worker, now=engine.now(tx), lease_s=engine.lease_s)
+        reach("heartbeat")
+        return extended
 
     async def _reclaim(self, *, everything: bool = False) -> None:
         """Make due again what a worker did not report; *everything* if no other process can be sending."""
         engine = self._engine
+
+        def reclaim(tx: Tx) -> int:
+            now = engine.now(tx)
+            if engine.watch.has_stepped(now):
+                return 0
+            return queue.reclaim(tx, now=now, ids=engine.ids, chance=engine.chance, everything=everything)
+
         try:
-            lost = await engine.db.write(
-                lambda tx: queue.reclaim(
-                    tx, now=engine.now(tx), ids=engine.ids, chance=engine.chance, everything=everything
-                )
-            )
+            lost = await engine.db.write(reclaim)
         except (DatabaseError, Busy) as trouble:
             log.warning("deliver.reclaim_failed", error=str(trouble))
             return
         if lost:
+            metrics.reclaimed.inc(lost)
             log.warning("deliver.reclaimed", deliveries=lost)
             self._scanned_at = -POLL_S
+            engine.to_send.ring()
+
+    async def _watch(self) -> None:
+        """Look whether the clock was set, and if so shift what waits."""
+        engine = self._engine
+        try:
+            step = await engine.db.read(lambda tx: engine.watch.look(tx, engine.now(tx)))
+            if step:
+                step = await engine.db.write(lambda tx: clock_steps.repair(tx, step, engine.watch, engine.now(tx)))
+        except (DatabaseError, Busy) as trouble:
+            log.warning("deliver.watch_failed", error=str(trouble))
+            return
+        if step:
+            metrics.clock_steps.inc()
+            log.warning("deliver.clock_was_set", by_us=step)
+            self._next_due_at, self._scanned_at = None, -POLL_S
             engine.to_send.ring()
 
     async def _ring_on(self, stop: asyncio.Event) -> None:
@@ -305,5 +365,6 @@ class Dispatcher:
     async def _finish(self) -> None:
         """Give what is under way time to end."""
         self._stopping = True
+        reach("shutdown")
         if self._sending:
             await asyncio.wait(list(self._sending.values()), timeout=FINISH_S)

@@ -7,13 +7,19 @@ import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from functools import wraps
 from typing import Final
 
 import structlog
 
+from opentill.gateways.rounds import Lanes
 from opentill.kernel.clock import DAY, Instant
-from opentill.payments import flow, pix_flow
+from opentill.payments import anchors, flow
+from opentill.payments.infractions import flow as infractions
+from opentill.payments.pix import flow as pix_flow
+from opentill.payments.refunds import flow as refund_flow
 from opentill.payments.tools import Tools
+from opentill.pix.payouts import flow as payouts
 from opentill.web import idempotency
 from opentill.web.dependencies import Dependencies
 from opentill.workers import store
@@ -21,10 +27,16 @@ from opentill.workers.repeat import repeat
 
 HINTS_S: Final = 0.5
 SESSIONS_S: Final = 1.0
+REFUNDS_S: Final = 1.0
 CHARGES_S: Final = 1.0
 EXPIRY_S: Final = 1.0
+PAYOUTS_S: Final = 0.5
+CONTESTS_S: Final = 5.0
+BLOCKS_S: Final = 2.0
 SWEEP_S: Final = 15.0  # looks whose turn it is; each account is swept every three minutes
 HEARTBEAT_S: Final = 15.0
+PATIENCE_S: Final = 0.25  # with banks, before a loop goes on without those that have not answered
+ANCHOR_S: Final = 60.0
 PURGE_S: Final = 3_600.0
 PURGE_ROWS_MAX: Final = 500  # in one transaction
 CALLBACKS_KEPT: Final = 90 * DAY
@@ -38,15 +50,32 @@ async def resume_loops(dependencies: Dependencies, stop: asyncio.Event) -> None:
     tools = dependencies.tools
     async with asyncio.TaskGroup() as group:
         for name, job, every_s in (
-            ("confirm hints", _rounds(pix_flow.confirm_due_hints, tools), HINTS_S),
+            ("confirm hints", _rounds(_in_lanes(pix_flow.confirm_due_hints), tools), HINTS_S),
             ("check sessions", _rounds(flow.check_due_sessions, tools), SESSIONS_S),
-            ("look at charges", _rounds(pix_flow.look_at_due, tools), CHARGES_S),
-            ("expire", _rounds(flow.expire_due, tools), EXPIRY_S),
-            ("sweep", _rounds(pix_flow.sweep, tools, whole=True), SWEEP_S),
+            ("check refunds", _rounds(refund_flow.check_due_refunds, tools), REFUNDS_S),
+            ("look at charges", _rounds(_in_lanes(pix_flow.look_at_due), tools), CHARGES_S),
+            ("pay out", _rounds(_in_lanes(payouts.work_due), tools), PAYOUTS_S),
+            ("list contests", _rounds(_in_lanes(infractions.list_due), tools), CONTESTS_S),
+            ("look after contests", _rounds(infractions.work_due, tools), CONTESTS_S),
+            ("fill blocks", _rounds(infractions.top_up_due, tools), BLOCKS_S),
+            ("expire", _rounds(flow.expire_due, tools, whole=True), EXPIRY_S),
+            ("sweep", _rounds(_in_lanes(pix_flow.sweep), tools, whole=True), SWEEP_S),
+            ("anchor payments", lambda: _anchor(dependencies), ANCHOR_S),
             ("purge", lambda: _purge(dependencies), PURGE_S),
             ("heartbeat", lambda: _beat(dependencies), HEARTBEAT_S),
         ):
             group.create_task(repeat(name, job, every_s=every_s, stop=stop), name=name)
+
+
+def _in_lanes(job: Callable[[Tools, Lanes], Awaitable[int]]) -> Callable[[Tools], Awaitable[int]]:
+    """Return a job that waits for banks only so long: who hangs is left behind, and asked no more until it answers."""
+    lanes = Lanes(patience_s=PATIENCE_S)
+
+    @wraps(job)
+    async def run(tools: Tools) -> int:
+        return await job(tools, lanes)
+
+    return run
 
 
 def _rounds(
@@ -67,13 +96,31 @@ def _rounds(
     return run
 
 
+async def _anchor(dependencies: Dependencies) -> bool:
+    """Set anchors for lists of payments, one for each owner who is due one."""
+    made, after = 0, 0
+    while True:
+        more, last = await _anchor_after(dependencies, after)
+        made += more
+        if last is None:
+            return made > 0
+        after = last
+
+
+async def _anchor_after(dependencies: Dependencies, merchant_id: int) -> tuple[int, int | None]:
+    now = dependencies.clock.now()
+    return await dependencies.db.write(lambda tx: anchors.extend(tx, now=now, after=merchant_id))
+
+
 async def _purge(dependencies: Dependencies) -> bool:
-    """Remove idempotency keys that count as absent already, and raw callbacks nobody needs any more."""
+    """Remove idempotency keys that count as absent already, and callbacks and hints nobody needs any more."""
     db, now = dependencies.db, dependencies.clock.now()
     before = Instant(now - CALLBACKS_KEPT)
-    keys = await db.write(lambda tx: idempotency.purge(tx, now=now, rows_max=PURGE_ROWS_MAX))
+    key_now = dependencies.key_clock(now)
+    keys = await db.write(lambda tx: idempotency.purge(tx, now=key_now, rows_max=PURGE_ROWS_MAX))
     callbacks = await db.write(lambda tx: store.purge_callbacks(tx, before=before, rows_max=PURGE_ROWS_MAX))
-    return max(keys, callbacks) >= PURGE_ROWS_MAX
+    hints = await db.write(lambda tx: store.purge_hints(tx, before=before, rows_max=PURGE_ROWS_MAX))
+    return max(keys, callbacks, hints) >= PURGE_ROWS_MAX
 
 
 async def _beat(dependencies: Dependencies) -> bool:

@@ -27,3 +27,17 @@ def purge_callbacks(tx: Tx, *, before: Instant, rows_max: int) -> int:
         before=before,
         most=rows_max,
     )
+
+
+def purge_hints(tx: Tx, *, before: Instant, rows_max: int) -> int:
+    """Remove hints that were dealt with and came before an instant; return how many."""
+    return tx.run(
+        """
+        delete from pix_hint
+         where id in (select id from pix_hint where due_at is null and created_at < :before
+                       order by created_at limit :rows_max)
+           and due_at is null
+        """,
+        before=before,
+        rows_max=rows_max,
+    )

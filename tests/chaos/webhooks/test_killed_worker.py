@@ -28,6 +28,7 @@ async def start(url: str, name: str) -> asyncio.subprocess.Process:
     )
 
 
+@pytest.mark.checklist("F1", "M48")
 async def test_a_worker_killed_at_any_moment_loses_nothing(database: Database, database_url: str) -> None:
     chance = Random(7)
     bench = await Bench(database).start()

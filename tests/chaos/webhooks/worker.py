@@ -1,6 +1,6 @@
 """A worker in a process of its own: plans and delivers until it is told to stop, or killed.
 
-python -m tests.chaos.webhooks.worker <database URL> <name>
+python -m tests.chaos.webhooks.worker <database URL> <name> [<seconds of a lease>]
 """
 
 import asyncio
@@ -13,14 +13,16 @@ from opentill.kernel.ids import SystemIds
 from opentill.kernel.secret import Keyring, MasterKeys
 from opentill.outbound import AllowList, Outbound
 from opentill.webhooks.engine import Engine
+from opentill.webhooks.model import LEASE_S
 from opentill.workers.deliver import deliver_loop
 from opentill.workers.plan import plan_loop
+from opentill.workers.replay import replay_loop
 
 # The keys of tests: the same in every process.
 KEYS = MasterKeys({"k1": bytes(32)}, current="k1", pepper=bytes(32))
 
 
-async def work(url: str, name: str, *, alone: bool) -> None:
+async def work(url: str, name: str, *, alone: bool, lease_s: int = LEASE_S) -> None:
     clock, stop = SystemClock(), asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with open_database(url) as database, Outbound(allow=AllowList.parse(["127.0.0.1"])) as outbound:
@@ -32,9 +34,14 @@ async def work(url: str, name: str, *, alone: bool) -> None:
             clock=clock,
             worker=name,
             works_alone=alone,
+            lease_s=lease_s,
+            heartbeat_s=max(1, lease_s // 4),
         )
-        await asyncio.gather(plan_loop(engine, stop), deliver_loop(engine, stop))
+        await asyncio.gather(*(loop(engine, stop) for loop in (plan_loop, deliver_loop, replay_loop)))
 
 
 if __name__ == "__main__":
-    asyncio.run(work(sys.argv[1], sys.argv[2], alone=True))
+    if len(sys.argv) > 3:
+        asyncio.run(work(sys.argv[1], sys.argv[2], alone=False, lease_s=int(sys.argv[3])))
+    else:
+        asyncio.run(work(sys.argv[1], sys.argv[2], alone=True))

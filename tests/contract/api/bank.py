@@ -1,16 +1,24 @@
 """A bank in memory that issues charges, and fails on demand."""
 
+from dataclasses import replace
+from typing import cast
+
 from opentill.kernel.clock import SECOND, Clock, after
+from opentill.kernel.errors import Refused
 from opentill.pix.port import (
     ChargeRequest,
     ChargeState,
     Hint,
+    Nature,
     Page,
     ProviderCharge,
     ProviderReceipt,
+    ProviderReturn,
     RawRequest,
     ReceiverCapabilities,
+    ReturnState,
 )
+from opentill.web.sandbox_bank import SandboxDesk
 
 
 class MemoryBank:
@@ -23,6 +31,8 @@ class MemoryBank:
         self.charges: dict[str, ProviderCharge] = {}
         self.asked: list[str] = []  # the txid of each creation that arrived
         self.failures: list[Exception] = []
+        self.returned: dict[str, ProviderReturn] = {}
+        self.has_desk = False  # one at which nothing can be done
 
     async def create_charge(self, request: ChargeRequest) -> ProviderCharge:
         if self.failures:
@@ -50,6 +60,7 @@ class MemoryBank:
         return self.charges.get(txid)
 
     async def cancel_charge(self, txid: str) -> ProviderCharge:
+        self.charges[txid] = replace(self.charges[txid], state=ChargeState.CANCELLED)
         return self.charges[txid]
 
     async def get_receipt(self, e2e_id: str) -> ProviderReceipt | None:
@@ -60,11 +71,23 @@ class MemoryBank:
     ) -> Page[ProviderReceipt]:
         return Page((), None)
 
+    async def request_return(self, e2e_id: str, ref: str, amount_centavos: int, text: str) -> ProviderReturn:
+        made = ProviderReturn(ref, f"D{e2e_id[1:]}", amount_centavos, ReturnState.COMPLETED, Nature.ORDINARY, text)
+        return self.returned.setdefault(ref, made)
+
+    async def get_return(self, e2e_id: str, ref: str) -> ProviderReturn | None:
+        return self.returned.get(ref)
+
     async def ensure_webhook(self, key: str, url: str) -> None:
         return None
 
     def parse_notification(self, request: RawRequest) -> list[Hint]:
         return []
+
+    def desk(self, client_id: str) -> SandboxDesk:
+        if self.has_desk:
+            return cast(SandboxDesk, object())
+        raise Refused("NOT_SANDBOX", "This account is not at the sandbox bank")
 
     async def pay(self, txid: str, *, amount_centavos: int | None = None) -> list[str]:
         return []

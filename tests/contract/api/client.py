@@ -4,6 +4,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 App = Callable[..., Awaitable[None]]
 
@@ -42,7 +43,7 @@ async def ask(
         "http_version": "1.1",
         "method": method,
         "scheme": "http",
-        "path": root + path,
+        "path": root + unquote(path),
         "raw_path": (root + path).encode("utf-8", "surrogatepass"),
         "root_path": root,
         "query_string": query.encode(),

@@ -20,8 +20,10 @@ from opentill.pix import service as pix
 from opentill.pix.keys import Key, KeyType
 from opentill.settings import Settings
 from opentill.web.dependencies import Dependencies
+from opentill.webhooks import partitions
 from tests.contract.api.bank import MemoryBank
 from tests.contract.api.client import Response, ask
+from tests.fakes.payout_bank import PayoutBank
 from tests.make import Scene
 
 PUBLIC_URL = "https://pay.example.com"
@@ -56,6 +58,7 @@ class House:
     def __init__(self, database: Database, scene: Scene, settings: Settings) -> None:
         self.db, self.scene, self.clock = database, scene, scene.clock
         self.bank = MemoryBank(scene.clock)
+        self.payout_bank = PayoutBank(scene)
         self.dependencies = Dependencies(
             settings=settings,
             db=database,
@@ -65,6 +68,7 @@ class House:
             outbound=Outbound(),
             gateways={"sandbox": SandboxGateway()},
             receiver=lambda _account: self.bank,
+            payer=lambda _account: self.payout_bank,
             sandbox_bank=self.bank,
         )
         self.merchant_api = MerchantApi(self.dependencies)
@@ -123,6 +127,15 @@ class House:
     async def run(self, sql: str, **params: Any) -> None:
         await self.db.write(lambda tx: tx.run(sql, **params))
 
+    async def credential(self, shop: Shop, *permissions: str) -> Shop:
+        """Return the shop as another credential of it, with these permissions."""
+        made = await self.db.write(lambda tx: self.scene.credential(tx, shop.merchant, permissions))
+        return replace(shop, client_id=made[0], client_secret=made[1].reveal())
+
+    async def keeps_attempts(self) -> None:
+        """Have a place for attempts of this house's day: on PostgreSQL each day has a table of its own."""
+        await self.db.write(lambda tx: partitions.keep_ahead(tx, now=self.clock.now()))
+
     async def close(self) -> None:
         """Wait for what goes on in the background, and close what was opened."""
         await self.merchant_api.settled()
@@ -168,6 +181,7 @@ async def open_shop(house: House, name: str, pix_key: str) -> Shop:
             profile="sandbox",
             bank_name="Banco Exemplo",
             bank_ispb="99999001",
+            bank_document="11222333000181",
             credentials={},
             keys=[Key(KeyType.EVP, pix_key)],
             ids=scene.ids,

@@ -12,7 +12,7 @@ from opentill.webhooks.catalogue import PIX_EVENTS
 from tests.contract.api.client import ask
 from tests.contract.api.house import CASH_IN, HOOK, House, signature
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.bar("C16")]
 
 NO_CREDENTIALS = "Missing API key credentials. Use Authorization: ApiKey <client_id>:<client_secret>"
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -21,6 +21,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 # the seed page
 
 
+@pytest.mark.checklist("X1", "X2")
 async def test_an_endpoint_is_registered_as_the_seed_page_says(house: House) -> None:
     made = await house.pix("POST", "/webhooks", HOOK)
 
@@ -36,6 +37,7 @@ async def test_an_endpoint_is_registered_as_the_seed_page_says(house: House) -> 
     assert answer["description"] is None
 
 
+@pytest.mark.checklist("X3")
 @pytest.mark.parametrize("events", [{}, {"events": None}])
 async def test_without_events_an_endpoint_hears_of_the_eleven(house: House, events: dict[str, Any]) -> None:
     made = await house.pix("POST", "/webhooks", {"url": HOOK["url"], **events})
@@ -44,6 +46,7 @@ async def test_without_events_an_endpoint_hears_of_the_eleven(house: House, even
     assert len(PIX_EVENTS) == 11
 
 
+@pytest.mark.checklist("X4")
 async def test_http_needs_permission(house: House) -> None:
     plain = {"url": "http://yoursite.com/webhook"}
 
@@ -54,6 +57,7 @@ async def test_http_needs_permission(house: House) -> None:
     assert allowed.status == 201
 
 
+@pytest.mark.checklist("X5", "X7")
 async def test_a_secret_is_shown_once(house: House) -> None:
     made = await house.pix("POST", "/webhooks", {**HOOK, "secret": "my own secret, 123", "description": "Loja ção"})
     listed = await house.pix("GET", "/webhooks")
@@ -75,6 +79,7 @@ async def test_a_secret_is_shown_once(house: House) -> None:
     }
 
 
+@pytest.mark.checklist("X7", "X8")
 async def test_an_endpoint_is_removed_once(house: House) -> None:
     made = (await house.pix("POST", "/webhooks", HOOK)).json()
     gone = {"worked": False, "detail": "Webhook not found"}
@@ -89,6 +94,7 @@ async def test_an_endpoint_is_removed_once(house: House) -> None:
     assert (await house.pix("GET", "/webhooks")).json() == {"worked": True, "webhooks": []}
 
 
+@pytest.mark.checklist("X51")
 async def test_a_sixth_endpoint_waits_for_one_to_be_removed(house: House) -> None:
     made = [await house.pix("POST", "/webhooks", HOOK) for _ in range(5)]
     sixth = await house.pix("POST", "/webhooks", HOOK)
@@ -167,6 +173,7 @@ async def test_a_repeat_under_one_key_is_the_same_charge(house: House) -> None:
     assert (await house.rows())["pix_charge"] == 1
 
 
+@pytest.mark.checklist("X22")
 async def test_a_repeat_after_an_outage_goes_on_with_the_same_charge(house: House) -> None:
     house.bank.failures = [NotSent("refused")] * 3
     headers: dict[str, str | None] = {"idempotency-key": "k-1"}
@@ -220,6 +227,7 @@ async def test_a_key_that_is_taken_answers_409_until_its_owner_is_given_up(house
     assert (await house.rows())["pix_charge"] == 1
 
 
+@pytest.mark.checklist("X5")
 async def test_a_replayed_registration_shows_its_secret_again(house: House) -> None:
     headers: dict[str, str | None] = {"idempotency-key": "k-1"}
     first = await house.pix("POST", "/webhooks", HOOK, headers=headers)
@@ -271,6 +279,7 @@ VECTORS = {
 H8 = "02b4745212011d4123591b9fc2d8794066b4eaef4e80aa6e28d2cb4eeb534cf6"
 
 
+@pytest.mark.checklist("X13")
 @pytest.mark.parametrize("name", VECTORS)
 @pytest.mark.parametrize("upper", [False, True])
 async def test_the_vectors_of_the_hmac_pass(house: House, name: str, upper: bool) -> None:
@@ -289,6 +298,27 @@ async def test_the_vectors_of_the_hmac_pass(house: House, name: str, upper: bool
     assert "error" not in answer.json()
 
 
+@pytest.mark.checklist("X6")
+async def test_what_the_seed_page_sends_is_accepted(house: House) -> None:
+    body, digest = VECTORS["H3"]
+    await vector_secret(house)
+    headers = {"authorization": f"ApiKey {house.shop.client_id}:{VECTOR_KEY}", "hmac": digest}
+
+    answer = await house.pix("POST", "/webhooks", body=body.encode(), headers=headers)
+
+    assert (answer.status, answer.json()["events"]) == (201, ["pix.charge.paid", "pix.payout.confirmed"])
+
+
+@pytest.mark.checklist("X14")
+async def test_a_change_is_signed_too(house: House) -> None:
+    made = (await house.pix("POST", "/webhooks", HOOK)).json()
+
+    answer = await house.pix("PATCH", f"/webhooks/{made['id']}", {"description": "x"}, headers={"hmac": None})
+
+    assert (answer.status, answer.json()) == (401, pipeline(401, "Missing HMAC header"))
+
+
+@pytest.mark.checklist("X13")
 @pytest.mark.parametrize(
     ("body", "digest"),
     [
@@ -317,6 +347,7 @@ async def test_every_other_digest_is_refused(house: House, body: str, digest: st
     assert (answer.status, answer.json()) == (401, {"error": {"status": 401, "message": "Invalid HMAC signature"}})
 
 
+@pytest.mark.checklist("X12")
 async def test_apikey_and_basic_both_sign_in(house: House) -> None:
     pair = f"{house.shop.client_id}:{house.shop.client_secret}"
     encoded = base64.b64encode(pair.encode()).decode()
@@ -325,6 +356,7 @@ async def test_apikey_and_basic_both_sign_in(house: House) -> None:
         assert (await house.pix("GET", "/webhooks", headers={"authorization": header})).status == 200
 
 
+@pytest.mark.checklist("X12")
 @pytest.mark.parametrize(
     "header",
     [
@@ -387,6 +419,7 @@ async def test_the_sixth_failed_sign_in_of_a_minute_is_429_while_a_good_one_pass
     assert (await house.pix("GET", "/webhooks", headers=bad)).status == 401
 
 
+@pytest.mark.checklist("X15")
 async def test_an_allow_list_admits_whom_it_names(house: House) -> None:
     async def listed(entries: str, peer: str = "203.0.113.9") -> tuple[int, object]:
         await house.run("update pix_credential set check_ips = 1, allowed_ips = :entries", entries=entries)
@@ -433,6 +466,7 @@ async def test_a_replay_needs_the_permission_still(house: House) -> None:
     assert b"secret" not in answer.body
 
 
+@pytest.mark.checklist("X18")
 async def test_camel_case_goes_in_and_out(house: House) -> None:
     headers: dict[str, str | None] = {"x-key-case": "camelCase"}
 
@@ -473,6 +507,7 @@ ORDER = {
 }
 
 
+@pytest.mark.checklist("X10")
 @pytest.mark.parametrize("first", ORDER)
 async def test_the_first_failing_check_answers(house: House, first: int) -> None:
     """Fail the named check and every later one: the named one answers."""
@@ -490,6 +525,7 @@ async def test_the_first_failing_check_answers(house: House, first: int) -> None
     assert answer.json()["error"]["status"] == first
 
 
+@pytest.mark.checklist("X16")
 @pytest.mark.parametrize(
     ("proxies", "forwarded", "seen"),
     [

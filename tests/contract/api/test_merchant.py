@@ -7,12 +7,13 @@ import pytest
 
 from tests.contract.api.house import INTENT, PAYMENT, PUBLIC_URL, House
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.bar("C16")]
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
+@pytest.mark.checklist("M1")
 async def test_an_intent_is_created_as_the_seed_page_says(house: House) -> None:
     made = await house.merchant("POST", "/payment-intents", INTENT)
 
@@ -224,6 +225,7 @@ async def test_a_refused_request_leaves_its_key_free(house: House) -> None:
     assert "idempotent-replayed" not in good.headers
 
 
+@pytest.mark.checklist("M9")
 async def test_limits_are_counted_per_key_and_full_again_after_the_minute(house: House) -> None:
     await house.run("update api_key set rate_limit = 3 where merchant_id = :id", id=house.shop.merchant.id)
 
@@ -320,7 +322,7 @@ async def test_head_and_options_have_no_body(house: House) -> None:
 
     assert (head.status, head.body) == (200, b"")
     assert (options.status, options.body) == (204, b"")
-    assert options.headers["allow"] == "OPTIONS, POST"
+    assert options.headers["allow"] == "GET, HEAD, OPTIONS, POST"
 
 
 async def test_the_callback_of_the_node_client_is_signed_bare(house: House) -> None:

@@ -32,6 +32,20 @@ def test_every_schema_is_valid_and_every_example_passes_its_own(document: dict[s
             Draft202012Validator.check_schema(schema_of(operation, status))
 
 
+def test_every_answer_of_the_pix_api_has_an_example_that_it_describes() -> None:
+    shown = set()
+    for operation in operations(EXTERNAL):
+        for status, response in operation["responses"].items():
+            content = response["content"]["application/json"]
+            assert content["examples"], (operation["operationId"], status)
+            for name, example in content["examples"].items():
+                _, _, reference = example.get("$ref", "").rpartition("/")
+                value = EXTERNAL["components"]["examples"][reference]["value"] if reference else example["value"]
+                validator(EXTERNAL, content["schema"]).validate(value)
+                shown.add(name)
+    assert {"Internal error", "Too many requests", "Insufficient balance", "MED is already closed"} <= shown
+
+
 def test_every_operation_has_a_name_of_its_own() -> None:
     for document in (MERCHANT, EXTERNAL):
         names = [operation["operationId"] for operation in operations(document)]
@@ -74,12 +88,62 @@ async def test_answers_of_the_merchant_api_are_as_described(house: House) -> Non
     await check("GET", "/transactions?from=x", expect=422)
     await check("GET", f"/transactions/{payment['data']['trx_id']}", expect=200)
     await check("GET", "/transactions/x", expect=404)
+    customer = await check("POST", "/customers", {"name": "Jane", "email": "j@example.com"}, expect=201)
+    await check("POST", "/customers", {"name": "Jane", "email": "J@example.com"}, expect=409)
+    await check("POST", "/customers", {}, expect=422)
+    await check("GET", "/customers", expect=200)
+    await check("GET", "/customers?from=x", expect=422)
+    await check("GET", f"/customers/{customer['data']['uuid']}", expect=200)
+    await check("GET", "/customers/x@y.z", expect=404)
+    await check("GET", "/customers/ ", expect=422)
+    await check_links(check)
+    await check_invoices(check)
     await check("GET", "/health", expect=200)
     await house.run("update api_key set rate_limit = 1")
     house.next_second()
     await check("GET", "/health", expect=429)
     document = await house.merchant("GET", "/openapi.json", key=None)
     assert document.json() == MERCHANT
+
+
+async def check_links(check: Any) -> None:
+    question = {"key": "size", "label": "Size", "type": "select", "options": ["S", "M"]}
+    tea = {"title": "Tea", "amount": 5, "currency": "BRL", "slug": "tea", "fields": [question]}
+    await check("POST", "/payment-links", tea, expect=201)
+    await check("POST", "/payment-links", tea, expect=409)
+    await check("POST", "/payment-links", {}, expect=400)
+    await check("POST", "/payment-links", {**tea, "gateway": "none"}, expect=404)
+    await check("GET", "/payment-links?status=active", expect=200)
+    await check("GET", "/payment-links?to=x", expect=400)
+    await check("GET", "/payment-links/tea", expect=200)
+    await check("GET", "/payment-links/none", expect=404)
+    await check("PATCH", "/payment-links/tea", {"max_uses": 3, "is_amount_fixed": False}, expect=200)
+    await check("PATCH", "/payment-links/tea", {"max_uses": "x"}, expect=400)
+    await check("PATCH", "/payment-links/none", {}, expect=404)
+
+
+async def check_invoices(check: Any) -> None:
+    fields = {
+        "customer": {"name": "Jane"},
+        "currency": "BRL",
+        "items": [{"description": "x", "quantity": 2, "unit_price": "1.50"}],
+        "due_date": "2026-03-31",
+    }
+    path = f"/invoices/{(await check('POST', '/invoices', fields, expect=201))['data']['uuid']}"
+    await check("POST", "/invoices", {}, expect=422)
+    await check("POST", "/invoices", {**fields, "number": "INV-000001"}, expect=409)
+    await check("GET", "/invoices?status=draft", expect=200)
+    await check("GET", "/invoices?from=x", expect=422)
+    await check("GET", path, expect=200)
+    await check("GET", "/invoices/none", expect=404)
+    await check("PATCH", path, {"notes": "x"}, expect=200)
+    await check("PATCH", path, {"tax": "x"}, expect=422)
+    await check("POST", f"{path}/send", expect=200)
+    await check("POST", f"{path}/send", expect=409)
+    await check("PATCH", path, {"notes": "y"}, expect=409)
+    await check("POST", f"{path}/cancel", expect=200)
+    await check("POST", f"{path}/cancel", expect=409)
+    await check("POST", "/invoices/none/cancel", expect=404)
 
 
 @pytest.mark.anyio
@@ -117,7 +181,8 @@ def operations(document: dict[str, Any]) -> list[dict[str, Any]]:
 def assert_described(document: dict[str, Any], method: str, target: str, answer: Response) -> None:
     """Find the operation of an address and check the answer, its body and its headers."""
     address = target.partition("?")[0]
-    path = next(path for path in document["paths"] if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), address))
+    matching = (path for path in document["paths"] if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), address))
+    path = address if address in document["paths"] else next(matching)
     operation = document["paths"][path][method.lower()]
     validator(document, schema_of(operation, str(answer.status))).validate(json.loads(answer.body))
     for name in operation["responses"][str(answer.status)].get("headers", {}):

@@ -185,6 +185,23 @@ def money_that_cannot_be() -> Iterator[Misdeed]:
     yield Misdeed("a negative fee", update.format("fee_units = -1"))
     yield Misdeed("refunds above what was captured", update.format("refunded_units = units + 1"))
     yield Misdeed("negative refunds", update.format("refunded_units = -1"))
+    yield Misdeed("refunds under way above what was captured", update.format("refunding_units = units + 1"))
+    yield Misdeed("more refunded than was asked for", update.format("refunding_units = refunded_units - 1"))
+    yield Misdeed("negative losses", update.format("lost_units = -1"))
+    more = "update receipt set refunding_units = units + 1 where payment_id = :paid"
+    yield Misdeed("more going back than came", more)
+    yield Misdeed("a refund of more", "update refund set units = units + 100 where id = :refund")
+    yield Misdeed(
+        "a refund of more at the gateway", "update refund set charge_units = charge_units + 1 where id = :refund"
+    )
+    yield Misdeed("a refund of other money", "update refund set receipt_id = receipt_id + 1 where id = :refund")
+    undone = "update refund set status = 'pending', step = 'unknown', processed_at = null where id = :refund"
+    yield Misdeed("a completed refund that is pending again", undone)
+    failed = "update refund set status = 'failed' where id = :refund"
+    yield Misdeed("a completed refund that has failed", failed)
+    yield Misdeed("a refund deleted", "delete from refund where id = :refund")
+    yield Misdeed("a refund that is over and asked about", "update refund set next_check_at = 1 where id = :refund")
+    yield Misdeed("refunds emptied", "truncate refund cascade", on=POSTGRES)
     yield Misdeed("an amount below what was refunded", update.format("units = 0"))
     yield Misdeed("a payment completed at no time", update.format("completed_at = null"))
     yield Misdeed("a completed payment that is pending again", update.format("status = 'pending'"))

@@ -11,10 +11,22 @@ import pytest
 from opentill.db import Database, DatabaseError, IntegrityViolation, ReadTx, Tx
 from opentill.operators import audit
 from opentill.operators.model import Change
+from opentill.payments.refunds.flow import give_back
+from opentill.payments.refunds.service import Wish
 from tests.contract.database.misdeeds import JOURNAL, Misdeed, misdeeds
 from tests.usecases.payments.shop import Shop, open_shop
 
-BOOKS = ("journal", "posting", "ledger_account", "payment", "gateway_session", "receipt", "audit_entry", "fee_rule")
+BOOKS = (
+    "journal",
+    "posting",
+    "ledger_account",
+    "payment",
+    "gateway_session",
+    "receipt",
+    "refund",
+    "audit_entry",
+    "fee_rule",
+)
 
 
 class AcceptedError(Exception):
@@ -47,8 +59,8 @@ async def test_good_books_are_still_taken_after_all_those_attempts(database: Dat
 
     balances = {(row["kind"], row["gateway"]): row["balance_units"] for row in await accounts(database)}
     assert balances == {
-        ("clearing", "sandbox"): -1_099_400,  # 999,000 paid, 99,900 held, and 500
-        ("available", ""): 999_480,
+        ("clearing", "sandbox"): -1_089_400,  # 999,000 paid, 99,900 held, 10,000 given back, and 500
+        ("available", ""): 989_480,
         ("held", ""): 99_900,
         ("fees", ""): 20,
     }
@@ -82,6 +94,8 @@ async def books_with_everything(database: Database) -> dict[str, Any]:
     paid = await shop.pays(await shop.orders("99.90"))
     await shop.pays(await shop.orders("10.00"), "short")
     waiting = await shop.pays(await shop.orders("5.00"), "pending")
+    wish = Wish(shop.tools.ids.uuid7(), 10_000)
+    refund = await give_back(shop.tools, paid.id, wish, owner=paid.owner)
     await database.write(lambda tx: leave_traces(tx, shop))
     other = await database.write(lambda tx: shop.scene.merchant(tx, "Loja Verde"))
     ids = {row["kind"]: row["id"] for row in await accounts(database)}
@@ -94,6 +108,7 @@ async def books_with_everything(database: Database) -> dict[str, Any]:
         "paid_reference": paid.reference,
         "paid_money": paid.gateway_ref,
         "open": waiting.id,
+        "refund": refund.id,
         "journal": journals[0]["id"],
         "available": ids["available"],
         "held": ids["held"],

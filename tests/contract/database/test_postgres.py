@@ -145,7 +145,8 @@ def terminate_others(url: str) -> int:
 async def test_idle_connections_that_were_ended_are_opened_again(bank: Database, postgres_url: str) -> None:
     await bank.write(opening("before"))
     for round_ in range(2):
-        assert await asyncio.to_thread(terminate_others, postgres_url) >= 4
+        ended = await asyncio.to_thread(terminate_others, postgres_url)
+        assert ended >= (4 if round_ == 0 else 1)  # later, only threads that had work have connected again
         await asyncio.gather(*(bank.write(opening(f"{round_}-{n}")) for n in range(6)))
         assert len(await bank.read(names)) == 1 + 6 * (round_ + 1)
         await asyncio.gather(*(bank.read(lambda tx: (names(tx), names(tx))) for _ in range(6)))

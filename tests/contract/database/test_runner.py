@@ -392,6 +392,27 @@ async def test_a_cancelled_caller_disturbs_nobody_and_what_nobody_waits_for_is_n
         assert queued.cancelled()
 
 
+async def test_a_unit_that_takes_long_does_not_stop_the_event_loop(bank: Database) -> None:
+    gate = Gate()
+    slow = asyncio.create_task(bank.write(lambda _: gate.wait()))
+    await asyncio.sleep(0)
+    others = []
+    for number in range(5):  # each hands something over, to a thread that has not executed the first yet
+        others.append(asyncio.create_task(bank.write(opening(str(number)))))
+        await asyncio.sleep(0.001)
+    gate.open()
+    await asyncio.gather(slow, *others)
+    assert await bank.read(names) == ["0", "1", "2", "3", "4"]
+
+
+async def test_a_text_with_a_zero_character_is_refused_and_not_cut(bank: Database) -> None:
+    if await bank.read(lambda tx: tx.dialect) == "sqlite":
+        return  # SQLite holds it; the edges refuse it (json_body.read)
+    with pytest.raises(DatabaseError):
+        await bank.write(opening("before\0after"))
+    assert await bank.read(names) == []
+
+
 # Hints
 
 

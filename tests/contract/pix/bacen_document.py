@@ -12,6 +12,7 @@ import yaml
 
 FILE = Path(__file__).parents[4] / "shared" / "reference" / "bacen-api-pix-2.9.0.openapi.yaml"
 URI = "urn:bacen"
+_IDS = {"cob": "{txid}", "cobv": "{txid}", "pix": "{e2eid}", "devolucao": "{id}", "webhook": "{chave}", "loc": "{id}"}
 
 
 @cache
@@ -80,10 +81,9 @@ def resolved(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def template(path: str) -> str:
-    """Return the document's path for a real one."""
-    head, *rest = path.partition("?")[0].removeprefix("/api/v2/").split("/")
-    names = {"cob": "{txid}", "pix": "{e2eid}", "webhook": "{chave}"}
-    return f"/{head}/{names[head]}" if rest else f"/{head}"
+    """Return the document's path for a real one: every second part is somebody's id."""
+    parts = path.partition("?")[0].removeprefix("/api/v2/").split("/")
+    return "/" + "/".join(part if number % 2 == 0 else _IDS[parts[number - 1]] for number, part in enumerate(parts))
 
 
 def is_instant(value: object) -> bool:

@@ -16,10 +16,13 @@ from opentill.kernel.mode import Mode
 from opentill.kernel.secret import Secret
 from opentill.outbound import AllowList, Outbound
 from opentill.pix import identifiers
-from opentill.pix.port import ChargeRequest, ProviderCall
+from opentill.pix.keys import KeyType
+from opentill.pix.port import ChargeRequest, PayoutRequest, ProviderCall, ToKey
 from opentill.pix.providers.bacen import BacenReceiver, Credentials, Profile, load_profile
 from opentill.pix.providers.http import OverHttp
 from opentill.pix.providers.in_process import InProcess
+from opentill.pix.providers.payloads import Payloads
+from opentill.pix.providers.sandbox import SandboxPayer
 from opentill.pix.providers.transport import RawAnswer, Transport
 from opentill.sandbox_psp import SandboxBank
 
@@ -29,7 +32,8 @@ DOCUMENT = "11222333000181"
 CREDENTIALS = Credentials("shop", Secret("shop-secret"))
 SIM_TOKEN = Secret("sim-token")
 HOOK = "https://pay.example.com/hooks/pix/1/token"
-IN_PROCESS_URL = "https://pix.sandbox.opentill.test"
+BANK_HOST = "pix.sandbox.opentill.test"
+IN_PROCESS_URL = f"https://{BANK_HOST}"
 
 
 @dataclass
@@ -48,7 +52,12 @@ class Scene:
     @property
     def profile(self) -> Profile:
         plain = load_profile("sandbox", Mode.SANDBOX)
-        return replace(plain, base_url=f"{self.url}/api/v2", token_url=f"{self.url}/oauth/token")
+        return replace(
+            plain,
+            base_url=f"{self.url}/api/v2",
+            token_url=f"{self.url}/oauth/token",
+            payout_base_url=f"{self.url}/envio/v1",
+        )
 
     def receiver(self, credentials: Credentials = CREDENTIALS, **changed: Any) -> BacenReceiver:
         """Return a new adapter, without a token yet."""
@@ -56,6 +65,37 @@ class Scene:
         return BacenReceiver(
             profile, credentials, self.transport, clock=self.clock, ids=self.ids, observe=self.calls.append
         )
+
+    def payer(self, credentials: Credentials = CREDENTIALS) -> SandboxPayer:
+        """Return a new driver for paying out, without a token yet."""
+        payloads = Payloads(self.transport, frozenset({BANK_HOST}), self.clock)
+        return SandboxPayer(
+            self.profile,
+            credentials,
+            self.transport,
+            payloads,
+            clock=self.clock,
+            ids=self.ids,
+            observe=self.calls.append,
+        )
+
+    def payout(self, amount_centavos: int = 2000, **more: Any) -> PayoutRequest:
+        """Return a request for a new payout."""
+        ref = identifiers.payout_id(self.ids, self.clock.now())
+        target = ToKey("beatriz@example.com", KeyType.EMAIL)
+        return PayoutRequest(**({"ref": ref, "amount_centavos": amount_centavos, "target": target} | more))
+
+    def credentials(self, client_id: str) -> Credentials:
+        """Return what the owner of another account authenticates with."""
+        return Credentials(client_id, Secret(f"{client_id}-secret"))
+
+    async def bank_call(self, method: str, path: str, document: object = None) -> RawAnswer:
+        """Make a call the adapter has no use for."""
+        form = b"grant_type=client_credentials&client_id=shop&client_secret=shop-secret"
+        token = await self.transport.request("POST", f"{self.url}/oauth/token", {}, form, 5)
+        headers = {"Authorization": f"Bearer {json.loads(token.body)['access_token']}"}
+        body = b"" if document is None else json.dumps(document).encode()
+        return await self.transport.request(method, f"{self.url}{path}", headers, body, 5)
 
     def request(self, amount_centavos: int = 3000, **more: Any) -> ChargeRequest:
         """Return a request for a new charge."""

@@ -37,6 +37,7 @@ async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield scene
 
 
+@pytest.mark.checklist("L8")
 async def test_a_charge_is_made_as_asked(scene: Scene) -> None:
     asked = scene.request(
         message="Pedido 1001", payer=Payer("12345678909", "Ana Teste"), info=(("Pedido", "1001"), ("Loja", "Café"))
@@ -51,6 +52,7 @@ async def test_a_charge_is_made_as_asked(scene: Scene) -> None:
     assert (code.url, code.name, code.city) == (charge.location, "Loja Exemplo", "Sao Paulo")
 
 
+@pytest.mark.checklist("L8")
 async def test_a_charge_reads_back_as_it_was_made(scene: Scene) -> None:
     receiver = scene.receiver()
     made = await receiver.create_charge(scene.request())
@@ -61,6 +63,7 @@ async def test_a_charge_nobody_made_is_not_there(scene: Scene) -> None:
     assert await scene.receiver().get_charge(scene.request().txid) is None
 
 
+@pytest.mark.checklist("L8")
 async def test_a_removed_charge_is_cancelled(scene: Scene) -> None:
     receiver = scene.receiver()
     made = await receiver.create_charge(scene.request())
@@ -85,6 +88,7 @@ async def test_cancelling_what_the_bank_does_not_know_is_refused(scene: Scene) -
     assert refused.value.code == "not_found"
 
 
+@pytest.mark.checklist("L8")
 async def test_a_receipt_says_what_arrived_and_from_whom(scene: Scene) -> None:
     receiver = scene.receiver()
     made = await receiver.create_charge(scene.request())
@@ -101,6 +105,7 @@ async def test_a_receipt_says_what_arrived_and_from_whom(scene: Scene) -> None:
     assert found.receipts == (receipt,)
 
 
+@pytest.mark.checklist("L6")
 async def test_an_end_to_end_id_in_another_case_is_another_receipt(scene: Scene) -> None:
     receiver = scene.receiver()
     made = await receiver.create_charge(scene.request())
@@ -114,6 +119,7 @@ async def test_an_end_to_end_id_in_another_case_is_another_receipt(scene: Scene)
     assert (other.amount_centavos, other.txid) == (100, None)
 
 
+@pytest.mark.checklist("L8")
 async def test_a_list_of_three_pages_holds_every_receipt_once(scene: Scene) -> None:
     receiver, start = scene.receiver(), scene.clock.now()
     for _ in range(3):
@@ -149,6 +155,7 @@ async def test_a_list_can_be_limited_to_receipts_with_a_txid(scene: Scene) -> No
     assert await listed(False) == {without}
 
 
+@pytest.mark.checklist("L8")
 async def test_a_webhook_is_registered_once_and_put_back_when_it_differs(scene: Scene) -> None:
     receiver = scene.receiver()
     await receiver.ensure_webhook(OTHER_KEY, HOOK)
@@ -186,6 +193,7 @@ WRITES = {
 
 
 @pytest.mark.parametrize("fault", WRITES)
+@pytest.mark.checklist("L16", "L8")
 async def test_a_creation_that_goes_wrong_ends_in_its_class(scene: Scene, fault: str) -> None:
     asked = scene.request()
     await scene.fault("charge.create", fault)
@@ -207,6 +215,7 @@ READS = {
 
 
 @pytest.mark.parametrize("fault", READS)
+@pytest.mark.checklist("L8")
 async def test_a_read_that_goes_wrong_ends_in_its_class(scene: Scene, fault: str) -> None:
     receiver = scene.receiver()
     made = await receiver.create_charge(scene.request())
@@ -223,6 +232,7 @@ async def test_a_bank_that_asks_for_a_pause_says_how_long(scene: Scene) -> None:
     assert not_sent.value.retry_after_s == 1
 
 
+@pytest.mark.checklist("L16")
 async def test_a_creation_refused_as_existing_is_read_and_succeeds(scene: Scene) -> None:
     await scene.fault("charge.create", "duplicate")
     charge = await scene.receiver().create_charge(scene.request())
@@ -230,6 +240,7 @@ async def test_a_creation_refused_as_existing_is_read_and_succeeds(scene: Scene)
     assert [call.outcome for call in scene.calls] == ["refused", "ok"]
 
 
+@pytest.mark.checklist("L16")
 async def test_a_creation_under_a_txid_of_another_charge_is_refused(scene: Scene) -> None:
     receiver, first = scene.receiver(), scene.request()
     await receiver.create_charge(first)
@@ -257,6 +268,7 @@ async def test_an_answer_about_another_amount_is_removed_and_refused(scene: Scen
     assert held["status"] == "REMOVIDA_PELO_USUARIO_RECEBEDOR"
 
 
+@pytest.mark.checklist("L9", "L8")
 async def test_one_refused_token_is_replaced_and_two_deny(scene: Scene) -> None:
     receiver = scene.receiver()
     await scene.fault("charge.create", "http_401")
@@ -279,12 +291,15 @@ async def test_credentials_go_in_a_form_where_the_profile_says_so(scene: Scene) 
     assert (await receiver.create_charge(scene.request())).state is ChargeState.ACTIVE
 
 
+@pytest.mark.checklist("L9")
+@pytest.mark.checklist("L9")
 async def test_fifty_calls_at_once_ask_for_one_token(scene: Scene) -> None:
     receiver = scene.receiver()
     await asyncio.gather(*(receiver.get_charge(scene.request().txid) for _ in range(50)))
     assert await token_calls(scene) == 1
 
 
+@pytest.mark.checklist("L9")
 async def test_a_token_call_that_fails_is_not_sent_and_waits(scene: Scene) -> None:
     receiver = scene.receiver()
     await scene.fault("token", "html_200")
@@ -296,6 +311,7 @@ async def test_a_token_call_that_fails_is_not_sent_and_waits(scene: Scene) -> No
     assert await token_calls(scene) == 1
 
 
+@pytest.mark.checklist("L9", "L16")
 async def test_fewer_scopes_than_asked_switch_the_feature_off(scene: Scene) -> None:
     account = {
         "client_id": "narrow",
@@ -321,6 +337,7 @@ async def test_a_scope_the_bank_finds_missing_is_denied(scene: Scene) -> None:
         await receiver.get_charge(scene.request().txid)
 
 
+@pytest.mark.checklist("L8")
 async def test_a_bank_that_is_not_there_was_not_asked(tmp_path: Path) -> None:
     async with over_loopback(tmp_path) as scene:
         with pytest.raises(NotSent):
@@ -411,6 +428,7 @@ class scratch:  # noqa: N801 - reads as a function
         ("INVENTADA", False, "unknown"),
     ],
 )
+@pytest.mark.checklist("L18", "L16")
 async def test_a_status_word_means_a_state(status: str, past: bool, state: str) -> None:
     now = after(CREATED_AT, 60 * SECOND) if past else CREATED_AT
     charge = await read_as({"status": status}, now=now)
@@ -418,6 +436,7 @@ async def test_a_status_word_means_a_state(status: str, past: bool, state: str) 
 
 
 @pytest.mark.parametrize("amount", ["30.00", "30.0", "30", 30, 30.0])
+@pytest.mark.checklist("L16")
 async def test_an_amount_is_read_in_whatever_form_a_bank_writes_it(amount: object) -> None:
     assert (await read_as({"valor": {"original": amount}})).amount_centavos == 3000
 
@@ -440,7 +459,7 @@ async def test_a_bank_may_send_no_code_or_under_another_name() -> None:
     charge = await read_as({})
     assert (charge.code, charge.location) == (None, "pix.example.com/qr/v2/abc")
     code = brcode.build_dynamic(url="pix.example.com/qr/v2/abc", name="Loja", city="Natal")
-    named = await read_as({"brcode": code}, code_members=("pixCopiaECola", "brcode"))
+    named = await read_as({"brcode": code}, response_aliases={"pixCopiaECola": ("brcode",)})
     assert named.code == code
 
 
@@ -458,6 +477,7 @@ async def test_a_body_that_is_no_document_is_a_failed_read(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 307])
+@pytest.mark.checklist("L9")
 async def test_a_redirect_is_not_followed(status: int) -> None:
     said = Said(RawAnswer(status, {"location": "https://evil.example/"}, b""))
     async with scratch(said) as receiver:
@@ -523,6 +543,7 @@ async def test_a_list_without_its_frame_is_a_failed_read(document: dict[str, Any
         ({}, []),
     ],
 )
+@pytest.mark.checklist("L12")
 async def test_a_notification_says_what_to_read(body: dict[str, Any], hints: list[tuple[str, str]]) -> None:
     async with scratch(Said()) as receiver:
         found = receiver.parse_notification(RawRequest(json.dumps(body).encode(), {}))
@@ -530,6 +551,7 @@ async def test_a_notification_says_what_to_read(body: dict[str, Any], hints: lis
 
 
 @pytest.mark.parametrize("body", [b"", b"ok", b"[]", b'{"pix": 1}', b"\xff\xfe"])
+@pytest.mark.checklist("L12")
 async def test_a_notification_that_is_no_document_is_told_apart(body: bytes) -> None:
     async with scratch(Said()) as receiver:
         with pytest.raises(UnreadableNotification):

@@ -24,15 +24,16 @@ pytestmark = [
 class Witness:
     """A transport that holds requests and answers against the document on their way."""
 
-    def __init__(self, inner: Transport) -> None:
+    def __init__(self, inner: Transport, url: str = IN_PROCESS_URL) -> None:
         self.inner = inner
+        self.url = url
         self.seen: set[tuple[str, str, int]] = set()
 
     async def request(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float
     ) -> RawAnswer:
         answer = await self.inner.request(method, url, headers, body, timeout_s)
-        path = url.removeprefix(IN_PROCESS_URL)
+        path = url.removeprefix(self.url)
         if path.startswith("/api/v2/") and answer.status != 401:
             self.check(method, path, body, answer)
         return answer
@@ -75,6 +76,7 @@ def around(scene: Scene) -> str:
     return f"inicio=2020-01-01T00:00:00Z&fim={1970 + now // 31_556_952 + 1}-01-01T00:00:00Z"
 
 
+@pytest.mark.checklist("L22")
 async def test_the_life_of_a_charge_follows_the_document(scene: Scene) -> None:
     receiver = scene.receiver()
     payer = Payer("12ABC34501DE35", "Empresa Alfa Ltda")
@@ -104,6 +106,7 @@ async def test_a_change_of_a_charge_follows_the_document(scene: Scene) -> None:
     assert (before["revisao"], before["valor"]) == (0, {"original": "30.00"})
 
 
+@pytest.mark.checklist("L22")
 async def test_webhooks_and_notifications_follow_the_document(scene: Scene) -> None:
     receiver = scene.receiver()
     await receiver.ensure_webhook(KEY, HOOK)
@@ -119,6 +122,7 @@ async def test_webhooks_and_notifications_follow_the_document(scene: Scene) -> N
     assert (await bank_call(scene, "DELETE", f"/webhook/{KEY}")).status == 204
 
 
+@pytest.mark.checklist("L22")
 async def test_the_payload_of_a_location_follows_the_document(scene: Scene) -> None:
     charge = await scene.receiver().create_charge(scene.request(message="Pedido"))
     answer = await scene.transport.request("GET", f"https://{charge.location}", {}, b"", 5)

@@ -562,6 +562,7 @@ async def test_the_bank_alone_announces_over_the_network(tmp_path: Path) -> None
     bank.close()
 
 
+@pytest.mark.checklist("L23")
 async def test_two_runs_with_one_seed_are_the_same(tmp_path: Path) -> None:
     async def run(folder: Path) -> list[Any]:
         clock = ManualClock(START)

@@ -18,6 +18,8 @@ from opentill.webhooks import endpoint_secrets
 from opentill.webhooks.model import Dialect, SignatureFormat, SigningSecrets
 from opentill.webhooks.signing import Attempt, headers, standard_form
 
+pytestmark = pytest.mark.bar("S2")
+
 IDS = SeededIds(7, SystemClock())  # the same names of tests in every process
 SECRETS = [
     endpoint_secrets.generate(Dialect.MERCHANT, IDS).reveal(),
@@ -52,6 +54,7 @@ def test_the_published_library_verifies_what_we_send(secret: str) -> None:
     library(secret).verify(BODY, sent(secret))
 
 
+@pytest.mark.checklist("M11")
 @pytest.mark.parametrize("secret", SECRETS)
 def test_a_receiver_that_follows_the_seed_verifies_what_we_send(secret: str) -> None:
     received = sent(secret)
@@ -79,6 +82,7 @@ def test_the_time_is_bound_by_the_signature(age_s: int, accepted: bool) -> None:
 
 
 @given(position=st.integers(min_value=0), bit=st.integers(0, 7), where=st.sampled_from(["body", "id", "time", "mac"]))
+@pytest.mark.checklist("SG17")
 def test_a_flipped_bit_anywhere_is_refused(position: int, bit: int, where: str) -> None:
     received, body = sent(SECRETS[0]), BODY
     match where:
@@ -95,6 +99,7 @@ def test_a_flipped_bit_anywhere_is_refused(position: int, bit: int, where: str) 
         library(SECRETS[0]).verify(body, received)
 
 
+@pytest.mark.checklist("SG1")
 @pytest.mark.parametrize("kept", range(44))
 def test_a_shortened_signature_is_refused_at_every_length(kept: int) -> None:
     received = sent(SECRETS[0])
@@ -104,6 +109,7 @@ def test_a_shortened_signature_is_refused_at_every_length(kept: int) -> None:
         library(SECRETS[0]).verify(BODY, received)
 
 
+@pytest.mark.checklist("SG17")
 def test_the_signature_of_one_delivery_does_not_fit_another() -> None:
     one, other = sent(SECRETS[0]), sent(SECRETS[0], b'{"other":1}')
     with pytest.raises(WebhookVerificationError):

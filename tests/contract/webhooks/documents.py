@@ -1,6 +1,8 @@
 """Events of every kind with complete documents (docs/events.md), as plain data for tests."""
 
+import re
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 from opentill.events import Audience
 from opentill.kernel.clock import Instant, from_datetime
@@ -16,6 +18,7 @@ def instant(text: str) -> Instant:
     return from_datetime(datetime.fromisoformat(text))
 
 
+UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 EVENT_ID = "evt_00112233445566778899aabb"
 MERCHANT = {"uuid": "0b6f6d0e-3c55-4f0e-9a57-8f5a1f4c2d11", "account_id": 10011}
 
@@ -45,6 +48,15 @@ def payment(**changes: Any) -> dict[str, Any]:
         "created_at": instant("2026-07-20T14:00:00Z"),
         **changes,
     }
+
+
+def payment_at(event: str, name: str) -> dict[str, Any]:
+    """Return the payment of an event of its own, `payment.failed`; *name* is its id or stands for one."""
+    number = name if UUID.fullmatch(name) else str(uuid5(NAMESPACE_URL, name))
+    status = event.removeprefix("payment.")
+    if not event.startswith("payment.") or status == "completed":
+        return payment(uuid=number)
+    return payment(uuid=number, status=status, fee_units=0, net_units=None, paid_at=None)
 
 
 def charge(**changes: Any) -> dict[str, Any]:

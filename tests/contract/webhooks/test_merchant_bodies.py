@@ -12,6 +12,8 @@ from opentill.webhooks.model import RecordedEvent
 from tests.contract.webhooks import documents as doc
 from tests.contract.webhooks.schema import errors_in
 
+pytestmark = pytest.mark.bar("C16")
+
 GOLDEN = Path(__file__).parent / "golden"
 
 OPEN = {"fee_units": 0, "net_units": None, "paid_at": None}
@@ -60,6 +62,7 @@ BODIES = {
 }
 
 
+@pytest.mark.checklist("M12")
 @pytest.mark.parametrize("form", ["string", "number"])
 @pytest.mark.parametrize("name", BODIES)
 def test_a_body_is_the_same_for_ever(name: str, form: str) -> None:
@@ -89,6 +92,7 @@ def test_the_documented_sample_is_what_a_completed_payment_gives() -> None:
     assert list(body["data"])[:3] == ["id", "payment_id", "transaction_id"]
 
 
+@pytest.mark.checklist("M12")
 def test_numbers_are_written_with_the_decimals_of_the_currency() -> None:
     body = render(of_payment("payment.completed", status="completed", payment=doc.payment(
         amount_units=999_000, fee_units=0, net_units=999_000)), "merchant/1.0/number")  # fmt: skip

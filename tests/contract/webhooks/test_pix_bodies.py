@@ -10,6 +10,8 @@ from opentill.webhooks.model import RecordedEvent
 from tests.contract.webhooks import documents as doc
 from tests.contract.webhooks.schema import errors_in
 
+pytestmark = pytest.mark.bar("C16")
+
 GOLDEN = Path(__file__).parent / "golden" / "pix-1"
 
 ENDED = {"completed_at": doc.instant("2026-03-07T16:00:04Z"), "returned_units": 100_000}

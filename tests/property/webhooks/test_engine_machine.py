@@ -8,22 +8,42 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from hypothesis import settings
+import pytest
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from opentill.db.database import Options as DatabaseOptions
 from opentill.db.migrations import migrate
 from opentill.db.sqlite import Transaction, connect
 from opentill.events import Event, record
 from opentill.kernel.clock import MINUTE, SECOND, Instant, ManualClock
+from opentill.kernel.errors import Refused
 from opentill.kernel.ids import SeededIds
 from opentill.kernel.mode import Mode
 from opentill.kernel.secret import Keyring, MasterKeys
 from opentill.merchants import service as merchants
-from opentill.webhooks import planning, queries, queue, rules, service
+from opentill.webhooks import completion, planning, queries, queue, replaying, rules, service
 from opentill.webhooks.direct import Slots
-from opentill.webhooks.model import DeliveryState, Dialect, Endpoint, EndpointState, Job, Options, Ordering, Result
+from opentill.webhooks.model import (
+    DeliveryState,
+    Dialect,
+    Endpoint,
+    EndpointState,
+    Job,
+    Options,
+    Ordering,
+    Recover,
+    Result,
+)
 from opentill.webhooks.queries import orphans
 from opentill.webhooks.schedules import schedule_of
 from tests.contract.webhooks import documents as doc
@@ -64,6 +84,7 @@ class DeliveryEngine(RuleBasedStateMachine):
         self.owner = merchant.owner
         self.endpoints: list[Endpoint] = [self._register(n, options) for n, options in enumerate(KINDS)]
         self.planned_for: dict[int, set[int]] = {}
+        self.resends: Counter[int] = Counter()
 
     def _register(self, n: int, options: Options) -> Endpoint:
         endpoint, _ = service.create_endpoint(
@@ -104,7 +125,7 @@ class DeliveryEngine(RuleBasedStateMachine):
     @rule(target=claims, room=st.integers(0, 4))
     def plan(self, room: int) -> Any:
         wanted = {e.id for e in self._endpoints() if e.state is not EndpointState.DELETED}
-        for row in self._rows("select seq from event where plan_state = 0"):
+        for row in self._rows("select seq from event where plan_state = 0 and audience = 0"):  # notices go elsewhere
             self.planned_for[row["seq"]] = wanted
         slots = Slots("worker-1", room, {}, room) if room else None
         planned = planning.plan(self.tx, ids=self.ids, now=self.clock.now(), slots=slots)
@@ -128,18 +149,19 @@ class DeliveryEngine(RuleBasedStateMachine):
         """Check that no claim jumps the queue of its object."""
         for job in jobs:
             assert job.endpoint.state is EndpointState.ACTIVE
+            (own,) = self._rows("select ordering from webhook_delivery where id = :id", id=job.claimed.id)
             earlier = self._rows(
                 """
                 select attempts from webhook_delivery
-                 where endpoint_id = :endpoint_id and id < :id and state in (0, 1)
+                 where endpoint_id = :endpoint_id and id < :id and state in (0, 1) and ordering > 0
                    and object_key = (select object_key from webhook_delivery where id = :id)
                 """,
                 endpoint_id=job.endpoint.id,
                 id=job.claimed.id,
             )
-            if job.endpoint.ordering is Ordering.STRICT:
+            if own["ordering"] == Ordering.STRICT:
                 assert earlier == []
-            elif job.endpoint.ordering is Ordering.FIRST_TRY and job.claimed.attempts == 0:
+            elif own["ordering"] == Ordering.FIRST_TRY and job.claimed.attempts == 0:
                 assert all(row["attempts"] > 0 for row in earlier)
 
     @rule(jobs=claims, outcome=st.sampled_from(OUTCOMES))
@@ -150,7 +172,7 @@ class DeliveryEngine(RuleBasedStateMachine):
         now = self.clock.now()
         held = {(row["id"], row["claim_gen"]) for row in self._rows("select * from webhook_delivery where state = 1")}
         results = [self._result(job, outcome, now) for job in jobs]
-        done = queue.complete(self.tx, results, ids=self.ids, chance=self.chance)
+        done = completion.complete(self.tx, results, ids=self.ids, chance=self.chance)
         assert done.fenced == {result.delivery_id for result in results if result.claim not in held}
 
     def _result(self, job: Job, outcome: str, now: Instant) -> Result:
@@ -162,6 +184,7 @@ class DeliveryEngine(RuleBasedStateMachine):
             attempts=claimed.attempts,
             attempts_max=claimed.attempts_max,
             lost=claimed.lost,
+            schedule_from=claimed.schedule_from,
             outcome=outcome,
             started_at=now,
             duration_us=1000,
@@ -179,14 +202,17 @@ class DeliveryEngine(RuleBasedStateMachine):
     def restart(self) -> None:
         queue.reclaim(self.tx, now=self.clock.now(), ids=self.ids, chance=self.chance, everything=True)
 
-    @rule(n=st.integers(0, 2), active=st.booleans())
-    def switch(self, n: int, active: bool) -> None:
+    @rule(n=st.integers(0, 2), active=st.booleans(), recover=st.sampled_from(Recover))
+    def switch(self, n: int, active: bool, recover: Recover) -> None:
         if self._endpoints()[n].state is not EndpointState.DELETED:
             service.set_active(
                 self.tx,
+                recover=recover,
+                since=Instant(self.clock.now() - MINUTE),
+                ids=self.ids,
                 owner=self.owner,
                 dialect=Dialect.MERCHANT,
-                public_id=self.endpoints[n].public_id,
+                endpoint_id=self.endpoints[n].public_id,
                 active=active,
                 now=self.clock.now(),
             )
@@ -197,13 +223,85 @@ class DeliveryEngine(RuleBasedStateMachine):
         if self._endpoints()[n].state is not EndpointState.DELETED:
             service.delete_endpoint(
                 self.tx,
+                ids=self.ids,
                 owner=self.owner,
                 dialect=Dialect.MERCHANT,
-                public_id=self.endpoints[n].public_id,
+                endpoint_id=self.endpoints[n].public_id,
                 now=self.clock.now(),
             )
 
+    @rule(pick=st.integers(0, 40), new=st.booleans())
+    def send_again(self, pick: int, new: bool) -> None:
+        """An owner resends or redelivers one; what is refused changes nothing."""
+        deliveries = self._deliveries()
+        if not deliveries:
+            return
+        chosen, now = deliveries[pick % len(deliveries)]["id"], self.clock.now()
+        try:
+            if new:
+                service.redeliver(self.tx, owner=self.owner, delivery_id=chosen, ids=self.ids, now=now)
+            else:
+                service.resend(self.tx, owner=self.owner, delivery_id=chosen, now=now)
+                self.final.pop(chosen, None)
+                self.resends[chosen] += 1
+        except Refused:
+            assert self._deliveries() == deliveries
+
+    @rule(n=st.integers(0, 2), kind=st.sampled_from(["recover", "missing", "all", "matching"]))
+    def replay(self, n: int, kind: str) -> None:
+        if self._endpoints()[n].state is EndpointState.DELETED:
+            return
+        place: dict[str, Any] = {
+            "owner": self.owner,
+            "dialect": Dialect.MERCHANT,
+            "endpoint_id": self.endpoints[n].public_id,
+            "ids": self.ids,
+            "now": self.clock.now(),
+        }
+        since = Instant(self.clock.now() - MINUTE)
+        match kind:
+            case "recover":
+                service.recover(self.tx, since=since, **place)
+            case "missing":
+                service.replay_missing(self.tx, **place)
+            case "all":
+                service.replay_all(self.tx, since=since, **place)
+            case _:
+                service.resend_matching(self.tx, **place)
+
+    @rule()
+    def step(self) -> None:
+        """A worker takes the next step of a job."""
+        before = {row["id"]: row for row in self._deliveries()}
+        replaying.step(self.tx, now=self.clock.now(), ids=self.ids)
+        for row in self._deliveries():
+            old = before.get(row["id"], row)
+            if row["state"] == DeliveryState.DUE and old["state"] != DeliveryState.DUE:
+                self.final.pop(row["id"], None)
+                self.resends[row["id"]] += row["attempts_max"] is not None
+
+    @rule(n=st.integers(0, 2), overlap_s=st.sampled_from([0, 60, 86_400]))
+    def rotate(self, n: int, overlap_s: int) -> None:
+        if self._endpoints()[n].state is not EndpointState.DELETED:
+            service.rotate_secret(
+                self.tx,
+                owner=self.owner,
+                dialect=Dialect.MERCHANT,
+                endpoint_id=self.endpoints[n].public_id,
+                ids=self.ids,
+                keyring=KEYRING,
+                now=self.clock.now(),
+                overlap_s=overlap_s,
+            )
+
     # What always holds.
+
+    @invariant()
+    def at_most_one_delivery_of_an_event_to_an_endpoint_is_unfinished(self) -> None:
+        if not hasattr(self, "tx"):
+            return
+        open_ = Counter((d["event_seq"], d["endpoint_id"]) for d in self._deliveries() if d["state"] in UNFINISHED)
+        assert set(open_.values()) <= {1}
 
     @invariant()
     def every_planned_event_has_one_delivery_for_each_endpoint_that_was_there(self) -> None:
@@ -228,7 +326,8 @@ class DeliveryEngine(RuleBasedStateMachine):
             return
         tries = {e.id: schedule_of(e.dialect, e.options.schedule).tries for e in self.endpoints}
         for delivery in self._deliveries():
-            assert delivery["attempts"] <= tries[delivery["endpoint_id"]]
+            allowed = tries[delivery["endpoint_id"]] + self.resends[delivery["id"]]
+            assert delivery["attempts"] - delivery["schedule_from"] <= allowed
             if delivery["state"] in (DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.CANCELLED):
                 now = tuple(delivery.values())
                 assert self.final.setdefault(delivery["id"], now) == now
@@ -264,5 +363,11 @@ class DeliveryEngine(RuleBasedStateMachine):
         return [dict(row) for row in rows]
 
 
-TestDeliveryEngine = DeliveryEngine.TestCase
-TestDeliveryEngine.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)
+@pytest.mark.bar("R15", gate=200, target=20_000, quick=15)
+def test_whatever_happens_the_invariants_of_the_delivery_engine_hold(bar_size: int) -> None:
+    run_state_machine_as_test(
+        DeliveryEngine,
+        settings=settings(
+            max_examples=bar_size, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )

@@ -25,11 +25,13 @@ def test_ours_is_joined_behind_the_merchants_own_query_and_before_a_fragment(url
 
 
 @pytest.mark.parametrize("query", ["q=%7E%2f+x", "a=ä", "list[]=1&list[]=2", "empty&=x", "a;b=1"])
+@pytest.mark.checklist("M42")
 def test_the_merchants_own_query_stays_byte_for_byte(query: str) -> None:
     assert with_parameters(f"https://shop.example/?{query}", OURS).startswith(f"https://shop.example/?{query}&")
 
 
 @pytest.mark.parametrize("own", ["status=mine", "status", "status=", "%73tatus=mine", "x=1&status=mine"])
+@pytest.mark.checklist("M42")
 def test_a_parameter_the_merchant_has_set_is_not_set_again(own: str) -> None:
     assert with_parameters(f"https://shop.example/?{own}", OURS) == f"https://shop.example/?{own}&payment_id=0197-uuid"
 
@@ -39,6 +41,7 @@ def test_nothing_is_added_where_everything_is_there() -> None:
     assert with_parameters(url, OURS) == url
 
 
+@pytest.mark.checklist("M42")
 @pytest.mark.parametrize("escaped", ["&amp;", "&#038;", "&#38;", "&AMP;"])
 def test_an_address_that_was_sent_as_html_is_read_as_it_was_meant(escaped: str) -> None:
     url = f"https://shop.example/?cancel_order=true{escaped}order_id=7{escaped}_wpnonce=abc"

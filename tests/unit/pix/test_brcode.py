@@ -98,21 +98,29 @@ def build_refusal(**given: object) -> str:
     return refused.value.code
 
 
+@pytest.mark.checklist("L1")
+@pytest.mark.checklist("L1")
 def test_the_checksum_gives_the_check_value_of_its_standard() -> None:
     assert crc("123456789") == "29B1"
 
 
+@pytest.mark.checklist("L1")
 @pytest.mark.parametrize("name", BUILT)
+@pytest.mark.checklist("L1")
 def test_a_vector_builds_byte_for_byte(name: str) -> None:
     assert BUILT[name]() == CODES[name]
 
 
+@pytest.mark.checklist("L1")
 @pytest.mark.parametrize("name", CODES)
+@pytest.mark.checklist("L1")
 def test_a_vector_reads_as_its_description_says(name: str) -> None:
     assert matches(parse(CODES[name]), READ[name])
 
 
+@pytest.mark.checklist("L1")
 @pytest.mark.parametrize("name", TOLERATED)
+@pytest.mark.checklist("L1")
 def test_a_badly_written_but_clear_code_reads(name: str) -> None:
     assert matches(parse(TOLERATED[name]), TOLERATED_READ[name])
 
@@ -124,7 +132,9 @@ def test_vector_a_reads_however_it_was_pasted(text: str) -> None:
     assert parse(text) == parse(CODES["A"])
 
 
+@pytest.mark.checklist("L1")
 @pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.checklist("L1")
 def test_a_wrong_code_is_refused_by_its_name(name: str) -> None:
     error, text = REFUSED[name]
     assert refusal(text) == error
@@ -158,6 +168,7 @@ def test_a_pix_template_that_names_its_key_twice_is_refused() -> None:
     assert refusal(body + crc(body)) == "bad_tlv"
 
 
+@pytest.mark.checklist("L1")
 @pytest.mark.parametrize(
     ("given", "error"),
     [
@@ -173,6 +184,7 @@ def test_a_pix_template_that_names_its_key_twice_is_refused() -> None:
         ({"key": "12345678901"}, "bad_key"),
     ],
 )
+@pytest.mark.checklist("L1")
 def test_the_builder_refuses_what_no_bank_could_read(given: dict[str, object], error: str) -> None:
     assert build_refusal(**given) == error
 
@@ -212,6 +224,8 @@ amounts = st.none() | st.integers(1, 999_999_999_999)
 
 
 @given(key=keys, name=printable, city=printable, amount=amounts, label=labels)
+@pytest.mark.checklist("L2")
+@pytest.mark.checklist("L2")
 def test_what_was_built_reads_back_the_same(
     key: str, name: str, city: str, amount: int | None, label: str | None
 ) -> None:
@@ -222,6 +236,8 @@ def test_what_was_built_reads_back_the_same(
 
 
 @given(name=st.sampled_from(sorted(CODES)), at=st.integers(0), other=st.sampled_from(string.printable))
+@pytest.mark.checklist("L2")
+@pytest.mark.checklist("L2")
 def test_one_changed_character_never_reads_as_another_payment(name: str, at: int, other: str) -> None:
     text = CODES[name]
     at %= len(text)

@@ -46,6 +46,7 @@ def test_dated_ids_carry_the_day_in_utc(ids: SeededIds) -> None:
     assert re.fullmatch(r"PIXRET20260307[a-z0-9]{12}", identifiers.refund_id(ids, AT))
 
 
+@pytest.mark.checklist("L6")
 def test_ids_of_the_rail_have_the_strict_form(ids: SeededIds) -> None:
     made = identifiers.end_to_end_id(ids, "99999002", AT)
     assert re.fullmatch(r"E99999002202603071530[a-zA-Z0-9]{11}", made)
@@ -54,6 +55,7 @@ def test_ids_of_the_rail_have_the_strict_form(ids: SeededIds) -> None:
     assert identifiers.payer_ispb(made) == "99999002"
 
 
+@pytest.mark.checklist("L6")
 def test_a_loose_id_is_known_as_one_and_names_no_bank() -> None:
     loose = "e99999002202603071530abcdef12345"
     assert identifiers.is_rail_id(loose)

@@ -68,13 +68,16 @@ EXAMPLES = {
 }
 
 
+@pytest.mark.checklist("L4")
 @pytest.mark.parametrize("text", VALID)
+@pytest.mark.checklist("L4")
 def test_a_written_key_is_recognised_and_made_canonical(text: str) -> None:
     key_type, value = VALID[text]
     assert detect(text) == Key(KeyType(key_type), value)
 
 
 @pytest.mark.parametrize("text", INVALID)
+@pytest.mark.checklist("L4")
 def test_what_is_no_key_is_refused(text: str) -> None:
     with pytest.raises(Refused, match="invalid") as refused:
         detect(text)
@@ -87,8 +90,10 @@ def test_a_canonical_key_stays_as_it_is(text: str) -> None:
     assert canonical(key.value, key.type) == key
 
 
+@pytest.mark.checklist("L4")
 @pytest.mark.parametrize("asked", KeyType)
 @pytest.mark.parametrize("given", KeyType)
+@pytest.mark.checklist("L4")
 def test_an_explicit_type_takes_only_its_own_form(asked: KeyType, given: KeyType) -> None:
     if asked is given:
         assert canonical(EXAMPLES[given], asked).value == EXAMPLES[given]
@@ -101,6 +106,7 @@ def test_eleven_digits_valid_as_both_are_a_phone_when_the_form_said_so() -> None
     assert canonical("51998259765", KeyType.PHONE).value == "+5551998259765"
 
 
+@pytest.mark.checklist("L5")
 @pytest.mark.parametrize(
     ("head", "digits"),
     [
@@ -111,16 +117,20 @@ def test_eleven_digits_valid_as_both_are_a_phone_when_the_form_said_so() -> None
         ("112223330002", "62"),
     ],
 )
+@pytest.mark.checklist("L5")
 def test_a_cnpj_takes_exactly_its_check_digits(head: str, digits: str) -> None:
     fitting = [f"{number:02}" for number in range(100) if is_cnpj(f"{head}{number:02}")]
     assert fitting == [digits]
 
 
+@pytest.mark.checklist("L5")
 def test_a_cpf_takes_exactly_its_check_digits() -> None:
     assert [n for n in range(100) if is_cpf(f"123456789{n:02}")] == [9]
     assert not any(is_cpf(str(digit) * 11) for digit in range(10))
 
 
+@pytest.mark.checklist("L5")
+@pytest.mark.checklist("L5")
 def test_two_independent_libraries_agree_about_random_cpfs() -> None:
     judge, draw = validate_docbr.CPF(), random.Random(7)
     for _ in range(10_000):
@@ -130,6 +140,8 @@ def test_two_independent_libraries_agree_about_random_cpfs() -> None:
         assert is_cpf(number) == judge.validate(number) == stdnum.br.cpf.is_valid(number)
 
 
+@pytest.mark.checklist("L5")
+@pytest.mark.checklist("L5")
 def test_two_independent_libraries_agree_about_random_cnpjs() -> None:
     judge, draw = validate_docbr.CNPJ(), random.Random(7)
     for _ in range(10_000):

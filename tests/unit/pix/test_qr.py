@@ -48,6 +48,7 @@ def drawn(svg: str) -> memoryview:
     return memoryview(grey).cast("B", (side * 4, side * 4))
 
 
+@pytest.mark.checklist("L3")
 @pytest.mark.parametrize("name", CODES)
 def test_a_png_reads_back_as_the_code_and_is_large_enough(name: str) -> None:
     pixels = pixels_of(qr.png(CODES[name]))
@@ -56,6 +57,7 @@ def test_a_png_reads_back_as_the_code_and_is_large_enough(name: str) -> None:
     assert pixels.shape[0] == pixels.shape[1] >= 300
 
 
+@pytest.mark.checklist("L3")
 @pytest.mark.parametrize("name", ["A", "F2", "G2"])
 def test_an_svg_reads_back_as_the_code(name: str) -> None:
     [found] = zxingcpp.read_barcodes(drawn(qr.svg(CODES[name])))

@@ -19,7 +19,11 @@ def texts() -> set[str]:
     """Return every text of the templates and every sentence of a fault that a page shows."""
     found = extract_from_dir(
         str(SOURCE),
-        method_map=[("**/templates/**.html", "jinja2.ext:babel_extract"), ("operators/**.py", "python")],
+        method_map=[
+            ("**/templates/**.html", "jinja2.ext:babel_extract"),
+            ("operators/**.py", "python"),
+            ("admin/**.py", "python"),
+        ],
         options_map={"**/templates/**.html": {"trimmed": "true", "silent": "false"}},
         keywords={"_": None, "gettext": None, "Fault": (3,)},
     )

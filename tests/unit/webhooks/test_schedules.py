@@ -26,6 +26,7 @@ CUMULATIVE = {
 }
 
 
+@pytest.mark.checklist("X48")
 @pytest.mark.parametrize("dialect", Dialect)
 def test_the_instants_of_a_schedule_add_up_to_the_documented_ones(dialect: Dialect) -> None:
     schedule = SCHEDULES[dialect]

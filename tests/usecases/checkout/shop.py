@@ -13,19 +13,28 @@ from starlette.routing import Mount
 
 from opentill.admin.handlers import create_admin_app
 from opentill.checkout.handlers import create_checkout_app
+from opentill.checkout.invoice_page import create_invoice_app
+from opentill.checkout.link_page import create_pay_app
 from opentill.db import Database, Tx
 from opentill.gateways.sandbox import SandboxGateway
 from opentill.kernel.errors import Refused
 from opentill.kernel.mode import Mode
 from opentill.kernel.money import currency, parse
-from opentill.merchants import gateways
+from opentill.merchants import brands, gateways
 from opentill.merchants.model import Merchant
 from opentill.outbound import Outbound
-from opentill.payments import flow, pix_flow, queries, service
-from opentill.payments.model import Order, Payment, Session
+from opentill.payments import flow, queries, service
+from opentill.payments.invoices import service as invoices
+from opentill.payments.invoices.model import Invoice, Item
+from opentill.payments.invoices.model import Terms as Bill
+from opentill.payments.links import service as links
+from opentill.payments.links.model import Link, Terms
+from opentill.payments.model import Contact, Order, Payment, Session
+from opentill.payments.pix import flow as pix_flow
 from opentill.pix import service as pix
 from opentill.pix.keys import Key, KeyType
 from opentill.pix.port import ChargeState, ProviderCharge, ProviderReceipt, ReceiptPayer
+from opentill.pix.providers.no_payouts import NoPayouts
 from opentill.settings import Settings
 from opentill.web.dependencies import Dependencies
 from tests.contract.api.bank import MemoryBank
@@ -35,7 +44,10 @@ PUBLIC_URL = "https://pay.example.com"
 
 
 class PayingBank(MemoryBank):
-    """A bank whose charges can be paid and removed."""
+    """A bank whose charges can be paid and removed, and where accounts are opened."""
+
+    def open_account(self, *, client_id: str, client_secret: str, document: str, name: str, **_: Any) -> None:
+        """Open an account; this bank serves everybody."""
 
     async def pay(self, txid: str, *, amount_centavos: int | None = None, count: int = 1) -> list[str]:
         """Pay a charge as a payer would at their own bank, with another amount if asked."""
@@ -76,10 +88,16 @@ class Shop:
             outbound=Outbound(),
             gateways={"sandbox": SandboxGateway()},
             receiver=lambda _account: self.bank,
+            payer=lambda _account: NoPayouts(),
             sandbox_bank=self.bank,
         )
         self.app = Starlette(
-            routes=[Mount("/checkout", create_checkout_app(self.deps)), Mount("/", create_admin_app(self.deps))]
+            routes=[
+                Mount("/checkout", create_checkout_app(self.deps)),
+                Mount("/pay", create_pay_app(self.deps)),
+                Mount("/invoice", create_invoice_app(self.deps)),
+                Mount("/", create_admin_app(self.deps)),
+            ]
         )
 
     async def orders(self, amount: str = "99.90", code: str = "BRL", **more: Any) -> Payment:
@@ -95,6 +113,41 @@ class Shop:
             )
         )
         return await self.reads(created)
+
+    async def links(self, **terms: Any) -> Link:
+        """Make a payment link over R$24.90, or what *terms* say."""
+        brl = currency("BRL")
+        said = Terms(**{"title": "Earl Grey", "currency": brl, "amount": parse("24.90", brl), "slug": "tea"} | terms)
+        return await self.db.write(
+            lambda tx: links.create(tx, said, owner=self.merchant.owner, ids=self.scene.ids, now=self.clock.now())
+        )
+
+    async def bills(
+        self, *, send: bool = True, billed: str = "Ana Lima", email: str = "ana@example.com", **terms: Any
+    ) -> Invoice:
+        """Make an invoice over R$280.00, or what *terms* say, and send it."""
+        brl = currency("BRL")
+        item = Item("Consulting, hours", 150, parse("180.00", brl))
+        nothing, tax = parse("0", brl), parse("10", brl)
+        said = Bill(**{"currency": brl, "items": (item,), "tax": tax, "discount": nothing} | terms)
+        ids, keyring, now = self.scene.ids, self.scene.keyring, self.clock.now()
+
+        def make(tx: Tx) -> Invoice:
+            who = Contact(billed, email)
+            made = invoices.create(tx, said, who, merchant=self.merchant, ids=ids, keyring=keyring, now=now)
+            return invoices.send(tx, made, now=now) if send else made
+
+        return await self.db.write(make)
+
+    async def brands_itself(self, *, logo: bytes | None = None, **brand: Any) -> None:
+        owner = self.merchant.owner
+
+        def save(tx: Tx) -> None:
+            brands.set_brand(tx, replace(brands.brand_of(tx, owner), **brand), owner=owner)
+            if logo is not None:
+                brands.set_logo(tx, logo, owner=owner, now=self.clock.now())
+
+        await self.db.write(save)
 
     async def reads(self, payment: Payment) -> Payment:
         found = await self.db.read(lambda tx: queries.by_token(tx, payment.token, keyring=self.scene.keyring))
@@ -180,7 +233,7 @@ class Browser:
     async def sends(self, action: str, fields: dict[str, str], *, follow: bool = True) -> httpx.Response:
         answer = await self.client.post(action, data=fields)
         if follow and answer.is_redirect and answer.headers["location"].startswith("/"):
-            answer = await self.client.get(answer.headers["location"])
+            answer = await self.client.get(answer.headers["location"], follow_redirects=True)
         self.page = answer
         return answer
 
@@ -218,6 +271,9 @@ class FormReader(HTMLParser):
         if tag == "form":
             self.forms.append(Form(given["action"], {}, []))
         elif tag == "input" and self.forms:
+            if given.get("type") not in ("checkbox", "radio") or "checked" in given:
+                self.forms[-1].fields[given["name"]] = given.get("value", "")
+        elif tag in ("textarea", "select") and self.forms:
             self.forms[-1].fields[given["name"]] = given.get("value", "")
         elif tag == "button":
             self._button, self._label = (given.get("name", ""), given.get("value", "")), ""

@@ -125,6 +125,7 @@ async def test_a_pending_payment_is_shown_as_such_until_the_provider_has_decided
     assert page.heading == "Payment received"
 
 
+@pytest.mark.checklist("M58")
 async def test_coming_back_from_the_provider_asks_it_before_anything_is_shown(shop: Shop) -> None:
     payment = await shop.orders()
     page = await pays(shop, payment.token, "sandbox", "answer_lost")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from opentill.db import Database
-from opentill.kernel.clock import MINUTE, SECOND
+from opentill.db import Database, ReadTx
+from opentill.kernel.clock import HOUR, MINUTE, SECOND
 from opentill.kernel.errors import Conflict, NotFound
 from opentill.kernel.money import currency, parse
 from opentill.payments import flow, service
@@ -53,6 +53,7 @@ async def test_what_the_plain_button_does_follows_the_amount(database: Database)
     assert (await shop.pays(await shop.orders("10.06"))).detail is Detail.PENDING_REVIEW
 
 
+@pytest.mark.checklist("M58")
 async def test_a_lost_answer_is_unknown_until_the_gateway_is_asked(database: Database) -> None:
     shop = await open_shop(database)
     payment = await shop.orders("10.00")
@@ -165,3 +166,31 @@ async def test_one_address_is_one_customer_whatever_its_case(database: Database)
     assert len(rows) == 1
     assert "Ana" not in rows[0]["sealed"]
     assert await shop.events() == ["customer.created", "payment.pending", "payment.pending"]
+
+
+async def test_payments_that_cannot_be_ended_keep_none_behind_them_waiting(database: Database) -> None:
+    shop = await open_shop(database)
+    stuck = [await shop.orders("1.00", contact=Contact(email=f"{n}@example.com")) for n in range(flow.BATCH)]
+    shop.scene.clock.advance(SECOND)
+    fine = await shop.orders("1.00")
+    await database.write(lambda tx: tx.run("update customer set sealed = 'of a key that is lost'"))
+    shop.scene.clock.advance(2 * HOUR)
+
+    with pytest.raises(ExceptionGroup, match=f"{len(stuck)} of {len(stuck) + 1}"):
+        await flow.expire_due(shop.tools)
+
+    assert (await shop.reads(fine)).status is PaymentStatus.EXPIRED
+
+
+async def test_a_payment_is_found_by_the_providers_reference_through_an_index(database: Database) -> None:
+    def plan(tx: ReadTx) -> str:
+        verb = "explain" if tx.dialect == "postgres" else "explain query plan"
+        if tx.dialect == "postgres":  # so few rows would be read whole whatever the indexes
+            tx.all("select set_config('enable_seqscan', 'off', true)")
+        condition = (
+            "p.gateway_ref = :ref and p.merchant_id = :merchant_id and p.mode = :mode order by p.id desc limit 1"
+        )
+        rows = tx.all(f"{verb} select p.id from payment p where {condition}", ref="x", merchant_id=1, mode=1)
+        return "\n".join(str(list(dict(row).values())[-1]) for row in rows)
+
+    assert "payment_provider_ref" in await database.read(plan)

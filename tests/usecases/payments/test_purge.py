@@ -7,7 +7,11 @@ import psycopg
 
 from opentill.db import Database, open_database
 from opentill.kernel.clock import DAY, HOUR
+from opentill.merchants import gateways
+from opentill.payments import flow
+from opentill.payments.review import proofs, submissions
 from opentill.workers.resume import resume_loops
+from opentill.workers.retain import retain
 from tests.conftest import OPTIONS
 from tests.contract.api.house import PAYMENT, House, open_house
 
@@ -40,6 +44,42 @@ async def test_a_key_that_is_used_again_while_it_is_purged_stays(postgres_url: s
 
         assert await keys(house) == ["old"]
         await house.close()
+
+
+async def test_proofs_go_half_a_year_after_their_payment_is_over(database: Database, tmp_path: Path) -> None:
+    house = await open_house(database, tmp_path)
+    over, open_still = await proven(house), await proven(house)
+    ended = "update payment set status = 'cancelled', detail = 'cancelled' where id = :id"
+    await database.write(lambda tx: tx.run(ended, id=over))
+
+    house.clock.advance(180 * DAY)
+    assert (await retain(house.dependencies))["proofs"] == 0
+    house.clock.advance(HOUR)
+    assert (await retain(house.dependencies))["proofs"] == 1
+
+    [left] = await database.read(
+        lambda tx: tx.all("select s.payment_id from proof p join submission s on s.id = p.submission_id")
+    )
+    assert left["payment_id"] == open_still
+    await house.close()
+
+
+async def proven(house: House) -> int:
+    """Return the id of a payment by hand with a proof of it."""
+    tools, owner = house.dependencies.tools, house.shop.merchant.owner
+    now, picture = tools.clock.now(), proofs.accept("proof.pdf", b"%PDF-1.7")
+    await house.db.write(
+        lambda tx: gateways.save_manual(tx, "wallet", name="Wallet", settings={}, owner=owner, now=now)
+    )
+    made = (await house.merchant("POST", "/payments", PAYMENT)).json()["data"]
+    payment, _, _ = await flow.choose_gateway(tools, made["token"], "wallet")
+    form = {"provider_trx_id": f"REF-{payment.id}"}
+    await house.db.write(
+        lambda tx: submissions.submit(
+            tx, payment.id, form, [picture], owner=owner, ids=tools.ids, keyring=tools.keyring, now=now
+        )
+    )
+    return payment.id
 
 
 async def pays(house: House, key: str) -> None:

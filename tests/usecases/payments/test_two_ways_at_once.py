@@ -8,8 +8,10 @@ from opentill.db import Database
 from opentill.gateways.port import UnpaidVerdict, VerdictState
 from opentill.kernel.clock import DAY, MINUTE
 from opentill.kernel.errors import Conflict
-from opentill.payments import flow, pix, pix_flow, service
+from opentill.payments import flow, service
 from opentill.payments.model import Contact, Detail, Payment, PaymentStatus, SessionState
+from opentill.payments.pix import flow as pix_flow
+from opentill.payments.pix import service as pix
 from opentill.pix.identifiers import provider_txid
 from opentill.pix.model import State
 from opentill.pix.port import ChargeState

@@ -8,8 +8,9 @@ from opentill.db import Database
 from opentill.kernel.clock import MINUTE
 from opentill.kernel.errors import Busy
 from opentill.kernel.money import currency, parse
-from opentill.payments import flow, pix_flow
+from opentill.payments import flow
 from opentill.payments.model import Order
+from opentill.payments.pix import flow as pix_flow
 from opentill.pix.port import Denied
 from tests.usecases.checkout.shop import Shop, open_shop
 

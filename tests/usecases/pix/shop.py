@@ -10,7 +10,7 @@ assert await shop.state(charge) is State.COMPLETED
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,20 +25,31 @@ from opentill.kernel.secret import Secret
 from opentill.ledger import AVAILABLE, FEES, HELD, SUSPENSE, clearing
 from opentill.ledger import queries as ledger
 from opentill.ledger import verification as books
-from opentill.main import Banks
 from opentill.merchants import gateways
 from opentill.merchants.model import Merchant
 from opentill.outbound import Outbound
-from opentill.payments import flow, pix_flow, queries, service, verification
-from opentill.payments import store as payment_rows
-from opentill.payments.model import Order, Payment
+from opentill.payments import flow, queries, service, verification
+from opentill.payments.infractions import verification as infraction_books
+from opentill.payments.model import Order, Payment, Refund
+from opentill.payments.pix import flow as pix_flow
+from opentill.payments.pix import refunds as pix_refunds
+from opentill.payments.pix import service as money
+from opentill.payments.refunds import flow as refund_flow
+from opentill.payments.store import sessions
 from opentill.payments.tools import Tools
 from opentill.pix import service as pix
 from opentill.pix import store as rows
+from opentill.pix.banks import Banks
 from opentill.pix.documents import cnpj_of
-from opentill.pix.identifiers import provider_txid
+from opentill.pix.identifiers import end_to_end_id, provider_txid
 from opentill.pix.keys import detect
 from opentill.pix.model import Account, Charge, State
+from opentill.pix.payouts import flow as payout_flow
+from opentill.pix.payouts import service as payouts
+from opentill.pix.payouts import verification as payout_books
+from opentill.pix.payouts.model import Order as PayoutOrder
+from opentill.pix.payouts.model import Payout
+from opentill.pix.policy import Policy, set_policy
 from opentill.pix.port import (
     ChargeRequest,
     Hint,
@@ -46,14 +57,19 @@ from opentill.pix.port import (
     PixReceiver,
     ProviderCharge,
     ProviderReceipt,
+    ProviderReturn,
     RawRequest,
+    ReceiptPayer,
     ReceiverCapabilities,
+    ToKey,
 )
+from opentill.pix.providers.bacen import Profiles
 from opentill.pix.providers.in_process import InProcess
 from opentill.sandbox_psp import SandboxBank
 from opentill.settings import Settings
 from opentill.web.dependencies import Dependencies
 from tests.contract.api.client import ask
+from tests.fakes.payout_bank import PayoutBank
 from tests.fakes.terminal import Terminal
 from tests.make import Scene
 
@@ -79,6 +95,7 @@ class Line:
 
     def __init__(self, bank: PixReceiver, shop: "Shop") -> None:
         self._bank, self._before, self._after, self._changed = bank, shop.before, shop.after, shop.changed
+        self._knows = shop.knows
 
     @property
     def capabilities(self) -> ReceiverCapabilities:
@@ -94,12 +111,21 @@ class Line:
         return await self._call("cancel_charge", self._bank.cancel_charge(txid))
 
     async def get_receipt(self, e2e_id: str) -> ProviderReceipt | None:
+        if e2e_id in self._knows:
+            return self._knows[e2e_id]
         return await self._call("get_receipt", self._bank.get_receipt(e2e_id))
 
     async def list_receipts(
         self, start: Any, end: Any, cursor: str | None = None, txid_present: bool | None = None
     ) -> Page[ProviderReceipt]:
         return await self._call("list_receipts", self._bank.list_receipts(start, end, cursor, txid_present))
+
+    async def request_return(self, e2e_id: str, ref: str, amount_centavos: int, text: str) -> ProviderReturn:
+        asked = self._bank.request_return(e2e_id, ref, amount_centavos, text)
+        return await self._call("request_return", asked)
+
+    async def get_return(self, e2e_id: str, ref: str) -> ProviderReturn | None:
+        return await self._call("get_return", self._bank.get_return(e2e_id, ref))
 
     async def ensure_webhook(self, key: str, url: str) -> None:
         await self._bank.ensure_webhook(key, url)
@@ -146,8 +172,12 @@ class Shop:
         self.before: dict[str, Interruption] = {}
         self.after: dict[str, Interruption] = {}
         self.changed: dict[str, Callable[[Any], Any]] = {}  # what becomes of an answer on its way
+        self.knows: dict[str, ProviderReceipt] = {}  # receipts the bank has beside its own books
         self.told: list[tuple[str, bytes]] = []
         self.terminal = Terminal()
+        self.payout_bank = PayoutBank(self.scene)
+        self.at_sandbox = False  # pay out through the real driver instead
+        self.settings: dict[str, Any] = {}  # of the next process
         self.deps = self._process()
         self.merchant: Merchant
         self.account_id: int
@@ -188,6 +218,83 @@ class Shop:
         await flow.choose_gateway(self.tools, payment.token, "sandbox")
         return await flow.submit(self.tools, payment.token, {"outcome": outcome})
 
+    async def funds(self, reais: str = "100.00") -> None:
+        """Have money arrive that no charge asked for."""
+        amount = parse(reais, currency("BRL"))
+        ids, now = self.scene.ids, self.clock.now()
+        arrived = ProviderReceipt(
+            e2e_id=end_to_end_id(ids, "99999002", now),
+            txid=None,
+            amount_centavos=amount.minor,
+            key=KEY,
+            settled_at=now,
+            payer=ReceiptPayer(name="João Teste"),
+            message=None,
+        )
+
+        self.last_receipt = arrived
+
+        def book(tx: Tx) -> None:
+            account = rows.account(tx, self.account_id)
+            assert account is not None
+            money.receive(tx, account, arrived, ids=ids, keyring=self.scene.keyring, now=now)
+
+        await self.db.write(book)
+
+    async def sends(self, reais: str = "30.00", *, by: str = "cli_000000000001", **order: Any) -> Payout:
+        """Ask for a payout as POST /pix/cash-out does."""
+        amount, key = parse(reais, currency("BRL")), detect("fulano@example.com")
+        wanted = PayoutOrder(amount=amount, target=ToKey(key.value, key.type), recipient_key=key.value)
+        return await self.db.write(
+            lambda tx: payouts.accept(
+                tx,
+                replace(wanted, **order),
+                owner=self.merchant.owner,
+                by=by,
+                own_e2e=True,
+                ids=self.scene.ids,
+                now=self.clock.now(),
+            )
+        )
+
+    async def pays_out(self, *, after_us: int = 0) -> None:
+        """Let time pass, and do what payouts wait for."""
+        self.passes(after_us)
+        await payout_flow.work_due(self.tools)
+
+    async def payout(self, sent: Payout) -> Payout:
+        found = await self.db.read(lambda tx: payouts.find(tx, sent.id, owner=sent.owner))
+        assert found is not None
+        return found
+
+    async def gives_back(self, ref: str, reais: str | None = None, **more: Any) -> Refund:
+        """Ask for a refund as POST /pix/refund does, by any name of what was received."""
+        units = parse(reais, currency("BRL")).units if reais else None
+        wanted: dict[str, Any] = {"reason": "MD06", "text": "Devolução PIX"} | more
+        refund, _ = await self.db.write(
+            lambda tx: pix_refunds.request(
+                tx,
+                ref,
+                units,
+                owner=self.merchant.owner,
+                ids=self.scene.ids,
+                keyring=self.scene.keyring,
+                now=self.clock.now(),
+                **wanted,
+            )
+        )
+        return refund
+
+    async def asks_about_refunds(self, *, after_us: int = 0) -> None:
+        """Let time pass, and ask the bank about what goes back."""
+        self.passes(after_us)
+        await self.rings()
+        await refund_flow.check_due_refunds(self.tools)
+
+    async def allows(self, **limits: Any) -> None:
+        """Have the operator set the merchant's limits."""
+        await self.db.write(lambda tx: set_policy(tx, Policy(**limits), owner=self.merchant.owner))
+
     # The world.
 
     async def payer_pays(self, charge: Charge, **order: Any) -> list[str]:
@@ -210,18 +317,37 @@ class Shop:
         found = json.loads(answer.body) if answer.body else {}
         return found.get("e2e_ids", found)
 
+    async def sim_delete(self, hook: str) -> None:
+        headers = {"X-Sim-Token": SIM_TOKEN.reveal()}
+        answer = await self._to_bank.request("DELETE", f"{BANK_URL}/_sim/{hook}", headers, b"", 5)
+        assert answer.status < 300, answer
+
+    async def bank_call(self, method: str, path: str, document: object = None) -> Any:
+        """Make a call to the bank as the shop's own people might; return the answer's document, None for none."""
+        form = b"grant_type=client_credentials&client_id=shop&client_secret=shop-secret"
+        token = await self._to_bank.request("POST", f"{BANK_URL}/oauth/token", {}, form, 5)
+        headers = {"Authorization": f"Bearer {json.loads(token.body)['access_token']}"}
+        body = b"" if document is None else json.dumps(document).encode()
+        answer = await self._to_bank.request(method, BANK_URL + path, headers, body, 5)
+        return json.loads(answer.body) if answer.status < 300 and answer.body else None
+
     async def bank_state(self, charge: Charge) -> str | None:
         """Return the bank's word for a charge, None if it has none."""
+        known = {found["txid"]: found["status"] for found in (await self.bank_books())["charges"]}
+        return known.get(provider_txid(charge.id))
+
+    async def bank_books(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the charges, receipts, payouts and returns the bank holds."""
         headers = {"X-Sim-Token": SIM_TOKEN.reveal()}
         answer = await self._to_bank.request("GET", f"{BANK_URL}/_sim/state", headers, b"", 5)
-        known = {found["txid"]: found["status"] for found in json.loads(answer.body)["charges"]}
-        return known.get(provider_txid(charge.id))
+        found: dict[str, list[dict[str, Any]]] = json.loads(answer.body)
+        return found
 
     async def hears_of_card(self, session_id: int, verdict: Verdict) -> None:
         """Have the card's provider say by itself what became of a try."""
 
         def conclude(tx: Tx) -> None:
-            session = payment_rows.as_session(tx.all(f"{payment_rows.SESSION} where id = :id", id=session_id)[0])
+            session = sessions.as_session(tx.all(f"{sessions.SESSION} where id = :id", id=session_id)[0])
             tools, now = self.tools, self.clock.now()
             service.conclude(tx, session, verdict, ids=tools.ids, keyring=tools.keyring, now=now)
 
@@ -234,7 +360,7 @@ class Shop:
 
     async def rings(self) -> int:
         """Have the bank do what is due and tell us."""
-        return await self.bank.tick(self._tell)
+        return await self.bank.tick(self.tell)
 
     async def is_told(self) -> None:
         """Take the bank's notifications and confirm them."""
@@ -244,12 +370,12 @@ class Shop:
     async def hears_again(self) -> None:
         """Get every notification of the past once more."""
         for url, body in list(self.told):
-            await self._tell(url, body)
+            await self.tell(url, body)
 
     async def hears(self, *items: dict[str, Any], body: bytes | None = None) -> int:
         """Get a notification that somebody who knows the address made up; return the answer's status."""
-        url, _ = await self._hook()
-        return await self._tell(url, json.dumps({"pix": items}).encode() if body is None else body)
+        url, _ = await self.hook()
+        return await self.tell(url, json.dumps({"pix": items}).encode() if body is None else body)
 
     async def looks(self) -> None:
         await pix_flow.look_at_due(self.tools)
@@ -261,6 +387,10 @@ class Shop:
 
     async def expires(self) -> None:
         await flow.expire_due(self.tools)
+
+    def another_worker(self) -> Tools:
+        """Return the tools of a process beside this one, with a token of its own."""
+        return self._process().tools
 
     async def starts_again(self) -> None:
         """Go on in a new process: nothing is left but the database."""
@@ -318,6 +448,9 @@ class Shop:
     async def reviews(self) -> list[str]:
         return [row["reason"] for row in await self.rows("select reason from review_item order by id")]
 
+    async def run(self, sql: str, **params: Any) -> None:
+        await self.db.write(lambda tx: tx.run(sql, **params))
+
     async def rows(self, sql: str, **params: Any) -> list[Row]:
         return list(await self.db.read(lambda tx: tx.all(sql, **params)))
 
@@ -333,7 +466,8 @@ class Shop:
         }
 
         def audit(tx: Any) -> Books:
-            faults = [*books.find_faults(tx), *verification.find_faults(tx)]
+            auditors = (books, verification, payout_books, infraction_books)
+            faults = [fault for auditor in auditors for fault in auditor.find_faults(tx)]
             owner = self.merchant.owner
             found = {name: ledger.balance(tx, pot, "BRL", owner=owner).units for name, pot in names.items()}
             return Books({name: units // 100 for name, units in found.items() if units}, faults)
@@ -345,9 +479,16 @@ class Shop:
     # Putting it together.
 
     def _process(self) -> Dependencies:
-        banks = Banks(self.bank, keyring=self.scene.keyring, clock=self.clock, ids=self.scene.ids)
+        settings = Settings(data=self.folder, public_url=PUBLIC_URL, **self.settings).completed()
+        banks = self.banks = Banks(
+            self.bank,
+            keyring=self.scene.keyring,
+            clock=self.clock,
+            ids=self.scene.ids,
+            profiles=Profiles(settings.bank_profiles),
+        )
         return Dependencies(
-            settings=Settings(data=self.folder, public_url=PUBLIC_URL).completed(),
+            settings=settings,
             db=self.db,
             clock=self.clock,
             ids=self.scene.ids,
@@ -355,6 +496,7 @@ class Shop:
             outbound=Outbound(),
             gateways={"sandbox": self.terminal},
             receiver=lambda account: Line(banks.receiver(account), self),
+            payer=lambda account: banks.payer(account) if self.at_sandbox else self.payout_bank,
             sandbox_bank=self.bank,
         )
 
@@ -374,13 +516,13 @@ class Shop:
         )
         return account_id
 
-    async def _tell(self, url: str, body: bytes) -> int:
+    async def tell(self, url: str, body: bytes, **request: Any) -> int:
         if (url, body) not in self.told:
             self.told.append((url, body))
-        answer = await ask(PixCallbacks(self.deps), "POST", url.removeprefix(PUBLIC_URL), body=body)
+        answer = await ask(PixCallbacks(self.deps), "POST", url.removeprefix(PUBLIC_URL), body=body, **request)
         return answer.status
 
-    async def _hook(self) -> tuple[str, Account]:
+    async def hook(self) -> tuple[str, Account]:
         def load(tx: Any) -> tuple[Account, str]:
             account = rows.account(tx, self.account_id)
             assert account is not None
@@ -406,7 +548,7 @@ class Shop:
             return merchant, self._attach(tx, merchant, bank_client, KEY)
 
         self.merchant, self.account_id = await self.db.write(build)
-        url, account = await self._hook()
+        url, account = await self.hook()
         for key in (KEY, STRAY_KEY):
             await self.tools.receiver(account).ensure_webhook(key, url)
 

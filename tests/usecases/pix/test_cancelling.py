@@ -26,6 +26,7 @@ async def test_c10_a_payer_who_cancels_has_the_code_removed_at_the_bank(shop: Sh
     assert await shop.tries(payment) == [("pix", "abandoned")]
 
 
+@pytest.mark.checklist("L16")
 async def test_money_that_was_faster_than_the_cancel_wins(shop: Shop) -> None:
     payment = await shop.orders("30.00")
     charge = await shop.chooses_pix(payment)

@@ -1,6 +1,9 @@
 """The arrows of a charge, one test each, with state, ledger and event (pix-api.md §16.2)."""
 
+import pytest
+
 from opentill.kernel.clock import HOUR, MINUTE, SECOND
+from opentill.kernel.errors import Refused
 from opentill.payments.model import Detail, PaymentStatus
 from opentill.pix.model import State
 from tests.usecases.pix.shop import KEY, STRAY_KEY, Shop
@@ -40,6 +43,7 @@ async def test_c5_the_exact_amount_completes_charge_and_payment(shop: Shop) -> N
     assert await shop.books() == {"bank": -3_000, "available": 3_000}
 
 
+@pytest.mark.checklist("L16")
 async def test_c6_another_amount_is_held_and_waits_for_a_person(shop: Shop) -> None:
     charge = await shop.charges("30.00")
     await shop.payer_pays(charge, amount=2_999, any_amount=True)
@@ -105,6 +109,7 @@ async def test_c10_a_charge_the_bank_removes_is_cancelled_with_its_payment(shop:
     assert await shop.events() == [CREATED, "payment.cancelled pix.charge.cancelled"]
 
 
+@pytest.mark.checklist("L16")
 async def test_c11_late_money_after_expiry_completes_the_payment_after_all(shop: Shop) -> None:
     charge = await shop.charges(expires_in_s=60)
     shop.passes(2 * MINUTE)
@@ -189,3 +194,28 @@ async def test_an_hour_of_looks_changes_nothing_on_a_charge_nobody_pays(shop: Sh
 
     assert await shop.state(charge) is State.ACTIVE
     assert await shop.events() == [CREATED]
+
+
+async def test_a_payment_gets_another_code_once_its_own_has_expired_and_late_money_still_counts(shop: Shop) -> None:
+    payment = await shop.orders("30.00")
+    first = await shop.chooses_pix(payment)
+    assert (await shop.chooses_pix(payment)).id == first.id
+    await shop.run("update pix_charge set state = 'cancelled', next_check_at = null")
+    second = await shop.chooses_pix(payment)
+    assert second.id != first.id
+    assert (await shop.chooses_pix(payment)).id == second.id
+
+    await shop.payer_pays(first)
+    await shop.is_told()
+    await shop.payer_pays(second)
+    await shop.is_told()
+    assert await shop.receipts() == [("charge", "booked", 3_000), ("repeat", "booked", 3_000)]
+    assert await shop.books() == {"bank": -6_000, "available": 6_000}
+
+
+async def test_a_refused_code_is_followed_by_another(shop: Shop) -> None:
+    payment = await shop.orders("30.00")
+    await shop.fault("charge.create", "http_400")
+    with pytest.raises(Refused):
+        await shop.chooses_pix(payment)
+    assert (await shop.chooses_pix(payment)).state is State.ACTIVE

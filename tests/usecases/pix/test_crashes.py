@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from opentill.kernel.clock import DAY, MINUTE
-from opentill.payments import flow, pix_flow
+from opentill.payments import flow
+from opentill.payments.pix import flow as pix_flow
 from opentill.payments.tools import Tools
 from opentill.pix.model import State
 from tests.usecases.pix.shop import KEY, Died, Shop, die

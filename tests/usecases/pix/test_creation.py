@@ -8,8 +8,9 @@ import pytest
 
 from opentill.kernel.clock import MINUTE, SECOND
 from opentill.kernel.errors import Busy, Refused
-from opentill.payments import flow, pix_flow
+from opentill.payments import flow
 from opentill.payments.model import PaymentStatus
+from opentill.payments.pix import flow as pix_flow
 from opentill.pix.model import Charge, State
 from tests.usecases.pix.shop import Died, Shop, die
 
@@ -85,6 +86,7 @@ async def test_c3_a_refused_charge_ends_as_quietly_as_it_began(shop: Shop) -> No
     assert await shop.events() == []
 
 
+@pytest.mark.checklist("L16")
 async def test_money_before_the_answer_waits_for_the_charge_to_be_made(shop: Shop) -> None:
     async def is_told_first() -> None:
         [charge] = await kept(shop)
@@ -325,3 +327,17 @@ def first_of(chosen: list[str]) -> Any:
         return chosen[0]
 
     return claim
+
+
+async def test_a_charge_keeps_to_the_limits_the_operator_set(shop: Shop) -> None:
+    await shop.allows(charge_min_units=100_000, charge_max_units=500_000)
+
+    for amount in ("9.99", "50.01"):
+        with pytest.raises(Refused, match="Transaction limit exceeded"):
+            await shop.charges(amount)
+    payment = await shop.orders("50.01")
+    with pytest.raises(Refused, match="Transaction limit exceeded"):
+        await shop.chooses_pix(payment)
+
+    assert await kept(shop) == []
+    assert [(await shop.charges(amount)).amount.units for amount in ("10.00", "50.00")] == [100_000, 500_000]

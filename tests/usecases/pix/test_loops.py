@@ -3,8 +3,8 @@
 import pytest
 
 from opentill.kernel.clock import DAY, HOUR, MINUTE, SECOND
-from opentill.payments import pix_flow
 from opentill.payments.model import PaymentStatus
+from opentill.payments.pix import flow as pix_flow
 from opentill.pix.identifiers import provider_txid
 from opentill.pix.model import Charge, State
 from tests.usecases.pix.shop import KEY, Shop

@@ -1,12 +1,16 @@
 """A notification is a hint: it may be forged, repeated, late, early or lost, and money is booked once all the same."""
 
 import json
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
+
 from opentill.callbacks.pix import PixCallbacks
 from opentill.kernel.clock import MINUTE, SECOND
-from opentill.payments import pix_flow
+from opentill.kernel.errors import Refused
+from opentill.payments.pix import flow as pix_flow
 from opentill.pix.identifiers import provider_txid
 from opentill.pix.model import State
 from tests.usecases.pix.shop import Shop
@@ -15,6 +19,7 @@ CREATED = "payment.pending pix.charge.created"
 PAID = "payment.completed pix.charge.paid"
 
 
+@pytest.mark.checklist("L11")
 async def test_a_notification_alone_books_nothing(shop: Shop) -> None:
     charge = await shop.charges()
     invented = {"endToEndId": "E99999002202603071530abcdef12345", "txid": provider_txid(charge.id), "valor": "30.00"}
@@ -22,10 +27,36 @@ async def test_a_notification_alone_books_nothing(shop: Shop) -> None:
     assert await shop.hears(invented) == 200
     await pix_flow.confirm_due_hints(shop.tools)
 
-    assert await shop.state(charge) is State.ACTIVE
+    assert await shop.state(charge) is State.PAYING
     assert await shop.books() == {}
+    for _ in range(5):
+        shop.passes(11 * MINUTE)
+        await pix_flow.confirm_due_hints(shop.tools)
+    assert await shop.state(charge) is State.ACTIVE
 
 
+@pytest.mark.checklist("L11")
+async def test_a_notification_to_a_wrong_address_is_refused_and_not_kept(shop: Shop) -> None:
+    url, _ = await shop.hook()
+    token = url.rpartition("/")[2]
+
+    for wrong in (url.replace(token, "0" * 64), url.replace(f"/{shop.account_id}/", f"/{shop.account_id + 1}/")):
+        assert await shop.tell(wrong, b'{"pix": []}') == 401
+    assert await shop.rows("select id from provider_callback") == []
+
+
+async def test_what_was_announced_and_booked_for_another_charge_leaves_this_one_as_it_was(shop: Shop) -> None:
+    paid, other = await shop.charges(), await shop.charges()
+    (arrived,) = await shop.payer_pays(paid)
+    await shop.is_told()
+    await shop.hears({"endToEndId": arrived, "txid": provider_txid(other.id)})
+    assert await shop.state(other) is State.ACTIVE
+    shop.passes(MINUTE)
+    await pix_flow.confirm_due_hints(shop.tools)
+    assert (await shop.state(paid), await shop.state(other)) == (State.COMPLETED, State.ACTIVE)
+
+
+@pytest.mark.checklist("L11")
 async def test_what_is_booked_is_what_the_bank_says_when_read(shop: Shop) -> None:
     charge = await shop.charges("30.00")
     await shop.fault("receipt.notify", "wrong_amount")
@@ -102,13 +133,14 @@ async def test_a_hint_the_bank_knows_nothing_of_yet_is_read_again_until_it_does(
     await shop.payer_pays(charge)
 
     await shop.is_told()
-    assert await shop.state(charge) is State.ACTIVE
+    assert await shop.state(charge) is State.PAYING
 
     shop.passes(2 * SECOND)
     await pix_flow.confirm_due_hints(shop.tools)
     assert await shop.state(charge) is State.COMPLETED
 
 
+@pytest.mark.checklist("L14")
 async def test_a_lost_notification_is_made_up_for_by_the_sweep(shop: Shop) -> None:
     charge = await shop.charges("100.04", expires_in_s=86_400)  # paid, and the bank never tells
     shop.passes(2 * SECOND)
@@ -120,6 +152,7 @@ async def test_a_lost_notification_is_made_up_for_by_the_sweep(shop: Shop) -> No
     assert await shop.events() == [CREATED, PAID]
 
 
+@pytest.mark.checklist("L14")
 async def test_what_came_in_while_nobody_looked_is_found_by_the_first_sweep(shop: Shop) -> None:
     charges = [await shop.charges(expires_in_s=86_400) for _ in range(3)]
     for charge in charges:
@@ -167,6 +200,7 @@ async def test_a_return_that_is_told_before_its_payment_harms_nothing(shop: Shop
     assert await shop.state(charge) is State.COMPLETED
 
 
+@pytest.mark.checklist("L16")
 async def test_items_nobody_understands_keep_the_others_of_a_notification_not_waiting(shop: Shop) -> None:
     charge = await shop.charges()
     [e2e_id] = await shop.payer_pays(charge, notify="never")
@@ -210,3 +244,13 @@ async def test_a_body_nobody_understands_is_kept_and_answered(shop: Shop) -> Non
         b"<html>",
         b'{"pix": 5}',
     ]
+
+
+async def test_a_notification_is_kept_also_while_the_bank_cannot_be_reached_from_here(shop: Shop) -> None:
+    def unreachable(_account: object) -> Any:
+        raise Refused("NO_CERTIFICATE", "This bank asks for a client certificate, and the account has none.")
+
+    shop.deps = replace(shop.deps, receiver=unreachable, payer=unreachable)
+
+    assert await shop.hears(body=b'{"pix":[]}') == 200
+    assert len(await shop.rows("select id from provider_callback")) == 1

@@ -15,10 +15,11 @@ from opentill.merchants import service as merchants
 from opentill.merchants.model import Merchant
 from opentill.outbound.model import Answer, OutboundRequest
 from opentill.outbound.outcomes import Outcome, outcome_of
-from opentill.webhooks import partitions, planning, queries, queue, rules, sending, service
+from opentill.webhooks import completion, partitions, planning, queries, queue, rules, sending, service
+from opentill.webhooks.completion import Completed
 from opentill.webhooks.engine import Engine
+from opentill.webhooks.entrusted import Entrusted
 from opentill.webhooks.model import DEFAULTS, Dialect, Endpoint, Job, Options, Result
-from opentill.webhooks.queue import Completed
 from tests.contract.webhooks import documents as doc
 
 
@@ -107,6 +108,7 @@ class Bench:
         options: Options = DEFAULTS,
         secret: str | None = None,
         owner: Owner | None = None,
+        entrusted: Entrusted | None = None,
     ) -> tuple[Endpoint, Secret]:
         engine = self.engine
         return await self.db.write(
@@ -120,6 +122,7 @@ class Bench:
                 keyring=engine.keyring,
                 now=engine.clock.now(),
                 secret=secret,
+                entrusted=entrusted,
             )
         )
 
@@ -153,7 +156,7 @@ class Bench:
             object_type="payment",
             object_id=object_id,
             at=self.clock.now(),
-            document={"merchant": doc.MERCHANT, **(parts or {"payment": doc.payment(uuid=object_id)})},
+            document={"merchant": doc.MERCHANT, **(parts or {"payment": doc.payment_at(type_, object_id)})},
             merchant_type=type_ if merchant_type == "" else merchant_type,
             pix_type=pix,
             audience=audience,
@@ -177,11 +180,17 @@ class Bench:
 
     async def complete(self, *results: Result) -> Completed:
         engine = self.engine
-        return await self.db.write(lambda tx: queue.complete(tx, results, ids=engine.ids, chance=engine.chance))
+        return await self.db.write(lambda tx: completion.complete(tx, results, ids=engine.ids, chance=engine.chance))
 
     async def deliver(self) -> Completed:
         """Claim, send and record once."""
         return await self.complete(*[await self.send(job) for job in await self.claim()])
+
+    async def claim_and_complete(self) -> int:
+        """Claim, send and record once; return how many."""
+        jobs = await self.claim()
+        await self.complete(*[await self.send(job) for job in jobs])
+        return len(jobs)
 
     async def rows(self, sql: str, **params: object) -> list[dict[str, Any]]:
         return await self.db.read(lambda tx: [dict(row) for row in tx.all(sql, **params)])

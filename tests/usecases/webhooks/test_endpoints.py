@@ -44,7 +44,6 @@ async def test_an_owner_may_bring_a_secret(bench: Bench) -> None:
         (Dialect.MERCHANT, "https://shop.example/" + "x" * 2048, Options(), None, "INVALID_URL"),
         (Dialect.PIX, "http://shop.example/", Options(), None, "INVALID_URL"),
         (Dialect.MERCHANT, "https://shop.example/", Options(events=("payment.made",)), None, "INVALID_EVENTS"),
-        (Dialect.PIX, "https://shop.example/", Options(events=("pix.payout.queued",)), None, "INVALID_EVENTS"),
         (Dialect.PIX, "https://shop.example/", Options(events=("pix.payout.created",)), None, "INVALID_EVENTS"),
         (Dialect.MERCHANT, "https://shop.example/", Options(), "short", "INVALID_SECRET"),
         (Dialect.PIX, "https://shop.example/", Options(), "fifteen-letters", "INVALID_SECRET"),
@@ -109,7 +108,12 @@ async def test_another_merchants_endpoint_is_not_found(bench: Bench) -> None:
         with pytest.raises(EndpointNotFound):
             await bench.db.write(
                 lambda tx, owner=owner, dialect=dialect: service.delete_endpoint(
-                    tx, owner=owner, dialect=dialect, public_id=endpoint.public_id, now=bench.clock.now()
+                    tx,
+                    ids=bench.engine.ids,
+                    owner=owner,
+                    dialect=dialect,
+                    endpoint_id=endpoint.public_id,
+                    now=bench.clock.now(),
                 )
             )
 

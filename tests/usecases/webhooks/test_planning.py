@@ -88,6 +88,7 @@ async def test_an_operational_event_does_not_reach_registered_endpoints(bench: B
     assert await bench.deliveries() == []
 
 
+@pytest.mark.checklist("M45")
 async def test_two_shops_of_one_merchant_hear_only_of_their_own_payments(bench: Bench) -> None:
     own = Options(payments=Payments.OWN)
     one, _ = await bench.endpoint("https://one.example/index.php/wc-api/ownpay/", options=own)
@@ -115,7 +116,12 @@ async def test_a_deleted_endpoint_gets_nothing_and_loses_what_waited(bench: Benc
     await happen_all(bench, "payment.completed")
     await bench.db.write(
         lambda tx: service.delete_endpoint(
-            tx, owner=bench.owner, dialect=Dialect.MERCHANT, public_id=endpoint.public_id, now=bench.clock.now()
+            tx,
+            ids=bench.engine.ids,
+            owner=bench.owner,
+            dialect=Dialect.MERCHANT,
+            endpoint_id=endpoint.public_id,
+            now=bench.clock.now(),
         )
     )
     await happen_all(bench, "payment.completed")
@@ -127,6 +133,7 @@ async def test_a_deleted_endpoint_gets_nothing_and_loses_what_waited(bench: Benc
 # Callback addresses (merchant-api.md §14.5).
 
 
+@pytest.mark.checklist("M44")
 async def test_a_payment_callback_is_signed_with_the_default_secret(bench: Bench) -> None:
     await bench.happens(bench.event(routing=ROUTED))
     await bench.plan()
@@ -137,6 +144,7 @@ async def test_a_payment_callback_is_signed_with_the_default_secret(bench: Bench
     assert dict(request.headers)["X-OwnPay-Signature"] == "sha256=" + body_hex(secret, request.body or b"")
 
 
+@pytest.mark.checklist("M24")
 async def test_a_payment_of_the_node_client_gets_a_bare_signature(bench: Bench) -> None:
     await bench.happens(bench.event(routing={**ROUTED, "signature_format": "bare"}))
     await bench.plan()
@@ -152,6 +160,7 @@ async def test_only_some_events_go_to_a_callback_address(bench: Bench, quiet: st
     assert await bench.deliveries() == []
 
 
+@pytest.mark.checklist("M43")
 async def test_a_callback_that_is_a_registered_endpoint_is_sent_once(bench: Bench) -> None:
     endpoint, secret = await bench.endpoint("https://shop.example/wc-api/ownpay/")
     await bench.happens(bench.event(routing={"callback_url": "https://SHOP.example:443/?wc-api=ownpay"}))
@@ -162,6 +171,7 @@ async def test_a_callback_that_is_a_registered_endpoint_is_sent_once(bench: Benc
     assert dict(request.headers)["X-OP-Signature"] == body_hex(secret, request.body or b"")
 
 
+@pytest.mark.checklist("M46")
 async def test_a_callback_that_is_an_endpoint_switched_off_is_recorded_and_not_sent(bench: Bench) -> None:
     endpoint, _ = await bench.endpoint(CALLBACK, options=Options(events=("payment.failed",)))
     await pause(bench, endpoint.public_id)
@@ -216,6 +226,7 @@ async def test_planning_again_plans_nothing_twice(bench: Bench) -> None:
     assert len(await bench.deliveries()) == 1
 
 
+@pytest.mark.checklist("F12")
 async def test_an_event_that_cannot_be_planned_does_not_keep_the_others(bench: Bench) -> None:
     await bench.endpoint()
     bad = bench.event(object_id="bad", payment={"uuid": "no more than this"})
@@ -278,9 +289,10 @@ async def pause(bench: Bench, public_id: str) -> None:
     await bench.db.write(
         lambda tx: service.set_active(
             tx,
+            ids=bench.engine.ids,
             owner=bench.owner,
             dialect=Dialect.MERCHANT,
-            public_id=public_id,
+            endpoint_id=public_id,
             active=False,
             now=bench.clock.now(),
         )

@@ -6,6 +6,7 @@ import pytest
 
 from opentill.db import ReadTx
 from opentill.webhooks import queries
+from opentill.webhooks.model import DeliveryState
 from opentill.webhooks.store import outbox
 from tests.usecases.webhooks.engine import Bench, Counted
 
@@ -72,3 +73,26 @@ async def test_events_to_plan_are_found_without_reading_planned_ones(bench: Benc
     plan = await plans_of(bench, lambda tx: outbox.unplanned(tx, 200))
     assert "event_to_plan" in plan
     assert "Seq Scan" not in plan
+
+
+@pytest.mark.parametrize("filters", [{}, {"before": 4000}, {"states": [DeliveryState.DEAD]}])
+async def test_a_list_of_deliveries_is_read_from_the_end_of_each_endpoints_index(
+    bench: Bench, filters: dict[str, Any]
+) -> None:
+    await filled(bench)
+    plan = await plans_of(bench, lambda tx: queries.deliveries(tx, owner=bench.owner, limit=25, **filters))
+    # PostgreSQL chooses by its statistics, and here all rows are one endpoint's.
+    assert "wd_list" in plan or bench.db.dialect == "postgres"
+    assert "Seq Scan on webhook_delivery" not in plan
+    assert "SCAN i" not in plan
+    assert "SCAN d" not in plan
+    assert "SCAN p" not in plan
+
+
+async def test_deliveries_about_an_object_are_found_by_its_events(bench: Bench) -> None:
+    await filled(bench)
+    plan = await plans_of(bench, lambda tx: queries.deliveries(tx, owner=bench.owner, limit=25, object_id="p-3"))
+    assert "event_object" in plan
+    assert "Seq Scan on event" not in plan
+    found = await bench.db.read(lambda tx: queries.deliveries(tx, owner=bench.owner, limit=25, object_id="p-3"))
+    assert [row.object_id for row in found] == ["p-3"]

@@ -10,10 +10,12 @@ from opentill.outbound.outcomes import Outcome
 from opentill.webhooks import queue, service
 from opentill.webhooks.model import (
     DEFAULTS,
+    LEASE_S,
     Breaker,
     DeliveryState,
     Dialect,
     EndpointState,
+    Job,
     Klass,
     Options,
     Ordering,
@@ -64,13 +66,14 @@ async def test_two_workers_are_granted_different_deliveries(bench: Bench) -> Non
     assert {job.claimed.id for job in one} & {job.claimed.id for job in two} == set()
 
 
+@pytest.mark.checklist("M48")
 async def test_a_worker_that_does_not_report_loses_its_claim_and_its_late_result_changes_nothing(
     bench: Bench,
 ) -> None:
     await waiting(bench, 1)
     (job,) = await bench.claim()
     late = await bench.send(job)
-    bench.clock.advance(queue.LEASE_S * SECOND + 1)
+    bench.clock.advance(LEASE_S * SECOND + 1)
     assert await reclaim(bench) == 1
 
     (again,) = await bench.claim(worker="worker-2")
@@ -90,12 +93,44 @@ async def test_a_worker_that_does_not_report_loses_its_claim_and_its_late_result
 
 async def test_a_heartbeat_keeps_a_claim_alive(bench: Bench) -> None:
     await waiting(bench, 1)
-    await bench.claim()
+    (job,) = await bench.claim()
     bench.clock.advance(50 * SECOND)
-    worker = bench.engine.worker
-    assert await bench.db.write(lambda tx: queue.heartbeat(tx, worker=worker, now=bench.clock.now())) == 1
+    assert await beats(bench, job) == 1
     bench.clock.advance(50 * SECOND)
     assert await reclaim(bench) == 0
+
+
+async def test_what_a_living_worker_lost_on_the_way_is_taken_back(bench: Bench) -> None:
+    await waiting(bench, 2)
+    lost, sending = await bench.claim()
+    bench.clock.advance(50 * SECOND)
+    assert await beats(bench, sending) == 1
+    bench.clock.advance(11 * SECOND)
+    assert await reclaim(bench) == 1
+    (again,) = await bench.claim(worker="worker-2")
+    assert again.claimed.id == lost.claimed.id
+
+
+async def test_a_delivery_whose_bytes_cannot_be_made_keeps_no_other_waiting(bench: Bench) -> None:
+    await waiting(bench, 3)
+    broken = (await bench.deliveries())[0]["event_seq"]
+    await bench.db.write(lambda tx: tx.run("delete from webhook_payload"))
+    await bench.db.write(lambda tx: tx.run("update event set doc = :doc where seq = :seq", doc=b"{", seq=broken))
+
+    for _ in range(4):
+        await bench.claim_and_complete()
+        bench.clock.advance(LEASE_S * SECOND + 1)
+        await reclaim(bench)
+
+    states = {row["event_seq"]: (row["state"], row["lost"]) for row in await bench.deliveries()}
+    assert states.pop(broken) == (DeliveryState.DUE, 3)
+    assert set(states.values()) == {(DeliveryState.DELIVERED, 0)}
+
+
+async def beats(bench: Bench, *jobs: Job) -> int:
+    """Tell that the worker still has some deliveries."""
+    held, worker = [job.claimed.id for job in jobs], bench.engine.worker
+    return await bench.db.write(lambda tx: queue.heartbeat(tx, held, worker=worker, now=bench.clock.now()))
 
 
 async def test_the_start_of_the_only_process_takes_back_what_its_predecessor_was_sending(bench: Bench) -> None:
@@ -111,7 +146,7 @@ async def test_a_delivery_that_kills_its_worker_every_time_comes_to_an_end(bench
     states = []
     for _ in range(6):
         if await bench.claim():
-            bench.clock.advance(queue.LEASE_S * SECOND + 1)
+            bench.clock.advance(LEASE_S * SECOND + 1)
             await reclaim(bench)
         bench.clock.advance(10 * SECOND)
         (delivery,) = await bench.deliveries()
@@ -149,7 +184,12 @@ async def test_an_endpoint_deleted_during_an_attempt_stays_deleted(bench: Bench)
     (job,) = await bench.claim()
     await bench.db.write(
         lambda tx: service.delete_endpoint(
-            tx, owner=bench.owner, dialect=Dialect.MERCHANT, public_id=endpoint.public_id, now=bench.clock.now()
+            tx,
+            ids=bench.engine.ids,
+            owner=bench.owner,
+            dialect=Dialect.MERCHANT,
+            endpoint_id=endpoint.public_id,
+            now=bench.clock.now(),
         )
     )
     done = await bench.complete(await bench.send(job))
@@ -198,6 +238,7 @@ async def test_without_order_deliveries_of_one_object_go_out_together(bench: Ben
 # Schedules.
 
 
+@pytest.mark.checklist("M49", "X48")
 @pytest.mark.parametrize("dialect", [Dialect.MERCHANT, Dialect.PIX])
 async def test_a_schedule_runs_whole_within_its_jitter_and_then_the_delivery_is_dead(
     bench: Bench, dialect: Dialect
@@ -225,6 +266,7 @@ async def test_a_schedule_runs_whole_within_its_jitter_and_then_the_delivery_is_
         assert planned * (1 - schedule.jitter_below) <= wait <= planned * (1 + schedule.jitter_above)
 
 
+@pytest.mark.checklist("X48")
 async def test_an_owners_schedule_takes_the_place_of_the_dialects(bench: Bench) -> None:
     await waiting(bench, 1, options=Options(schedule=()))
     bench.receiver.answers[URL] = lambda _: says(500)
@@ -233,6 +275,7 @@ async def test_an_owners_schedule_takes_the_place_of_the_dialects(bench: Bench) 
     assert delivery["state"] == DeliveryState.DEAD
 
 
+@pytest.mark.checklist("X48")
 async def test_retry_after_moves_the_next_try_and_closes_the_lane(bench: Bench) -> None:
     await waiting(bench, 2)
     bench.receiver.answers[URL] = lambda _: says(429, retry_after="600")
@@ -429,9 +472,10 @@ async def set_active(bench: Bench, public_id: str, *, active: bool) -> None:
     await bench.db.write(
         lambda tx: service.set_active(
             tx,
+            ids=bench.engine.ids,
             owner=bench.owner,
             dialect=Dialect.MERCHANT,
-            public_id=public_id,
+            endpoint_id=public_id,
             active=active,
             now=bench.clock.now(),
         )

@@ -14,8 +14,10 @@ from opentill.api.external.operations import OPERATIONS
 from opentill.api.external.signature import verifies
 from opentill.kernel.asgi import Receive, Scope
 from opentill.kernel.errors import Refused
+from opentill.kernel.mode import Mode
 from opentill.merchants import service as merchants
 from opentill.merchants.model import PixCredential
+from opentill.merchants.request_log import Caller
 from opentill.web import idempotency, json_body
 from opentill.web.addresses import admitted
 from opentill.web.callers import Callers
@@ -23,12 +25,9 @@ from opentill.web.dependencies import Dependencies
 from opentill.web.edge import Edge, read_body
 from opentill.web.exchange import Answer, Header, printable
 from opentill.web.idempotency import Slot
-from opentill.web.rate_limit import Windows
-from opentill.web.routes import PUBLIC, Found, Operation, Routes, allowed
+from opentill.web.routes import PUBLIC, SANDBOX, Found, Operation, Routes, allowed
 
 BODY_BYTES_MAX: Final = 256 * 1024
-PER_MINUTE: Final = 60_000  # authenticated requests of an address
-FAILURES_PER_MINUTE: Final = 5  # failed authentications of an address
 SIGNED: Final = frozenset({"POST", "PATCH"})
 CONTENT_TYPE: Final = re.compile(r'application/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?', re.IGNORECASE)
 PRESENTED_MAX: Final = 128  # characters of a client id or secret worth looking up
@@ -44,8 +43,12 @@ class ExternalApi(Edge[ExternalCall]):
     def __init__(self, dependencies: Dependencies) -> None:
         super().__init__(dependencies, Routes(OPERATIONS))
         self._callers: Callers[PixCredential] = Callers()
-        self._requests = Windows()
-        self._failures = Windows()
+        settings = dependencies.settings
+        self._per_minute = settings.pix_rate_authenticated_per_minute
+        self._failures_per_minute = settings.pix_rate_failed_per_minute
+        self._compares = settings.pix_idempotency_body_check
+        self._requests = dependencies.limits.counters("pix", open_at_failure=False)
+        self._failures = dependencies.limits.counters("pix sign-in", open_at_failure=False)
 
     def called(self, scope: Scope) -> ExternalCall:
         call = ExternalCall(scope, self.dependencies, arrived_at=self.dependencies.clock.now())
@@ -67,12 +70,17 @@ class ExternalApi(Edge[ExternalCall]):
         _check_content_type(call, body)
         _read_key_case(call)
         secret = await self._authenticate(call)
+        _check_mode(call, operation.permission)
+        self._check_host(call)
         _check_address(call)
         if call.method in SIGNED:
-            call.fields = _signed_fields(call, body, secret)
-        self._count(call)
+            call.fields = _signed_fields(call, body, secret, must_sign=operation.must_sign)
+        if operation.counted:
+            await self._count(call)
+        else:
+            call.standing = None
         if call.method == "POST":
-            call.slot = _slot(call)
+            call.slot = _slot(call, compares=self._compares)
         await self._authorise(call, operation.permission)
 
         call.operating = True
@@ -97,7 +105,7 @@ class ExternalApi(Edge[ExternalCall]):
         """Recognise the credential and return the secret that was presented with it."""
         header = call.header(b"authorization")
         if header is None:
-            raise self._unknown(call, NO_CREDENTIALS)
+            raise await self._unknown(call, NO_CREDENTIALS)
         client_id, secret = _presented(header)
         now = call.arrived_at
         credential = None
@@ -105,11 +113,13 @@ class ExternalApi(Edge[ExternalCall]):
             credential = await self._callers.recognise(
                 f"{client_id}:{secret}", now, lambda: self._look_up(client_id, secret, call)
             )
+        if credential is not None:
+            call.caller = Caller(credential.owner, credential.id)
         if credential is None or not credential.usable(now):
-            raise self._unknown(call, BAD_CREDENTIALS)
+            raise await self._unknown(call, BAD_CREDENTIALS)
         call.credential = credential
         call.caller_name = credential.client_id
-        call.standing = self._requests.look(call.address, PER_MINUTE, now)
+        call.standing = await self._requests.look(call.address, self._per_minute, now)
         return secret
 
     async def _look_up(self, client_id: str, secret: str, call: ExternalCall) -> PixCredential | None:
@@ -118,24 +128,32 @@ class ExternalApi(Edge[ExternalCall]):
             lambda tx: merchants.find_credential(tx, client_id, secret, keyring=keyring, now=now)
         )
 
-    def _unknown(self, call: ExternalCall, message: str) -> Stopped:
+    async def _unknown(self, call: ExternalCall, message: str) -> Stopped:
         """Return the 401, or the 429 of an address that failed too often in this minute."""
-        standing = self._failures.take(call.address, FAILURES_PER_MINUTE, call.arrived_at)
+        standing = await self._failures.take(call.address, self._failures_per_minute, call.arrived_at)
         if standing.refused:
             return _too_many(standing.retry_after_s)
         return Stopped(401, message)
 
-    def _count(self, call: ExternalCall) -> None:
-        call.standing = self._requests.take(call.address, PER_MINUTE, call.arrived_at)
+    def _check_host(self, call: ExternalCall) -> None:
+        """An operator may give each mode a host name of its own."""
+        settings, mode = self.dependencies.settings, call.by.owner.mode
+        kept_for = {settings.pix_live_host: Mode.LIVE, settings.pix_sandbox_host: Mode.SANDBOX}
+        named = (call.header(b"host") or "").partition(":")[0].lower()
+        if named and kept_for.get(named, mode) is not mode:
+            raise Stopped(403, "mode not allowed on this host")
+
+    async def _count(self, call: ExternalCall) -> None:
+        call.standing = await self._requests.take(call.address, self._per_minute, call.arrived_at)
         if call.standing.refused:
             raise _too_many(call.standing.retry_after_s)
 
     async def _authorise(self, call: ExternalCall, permission: str) -> None:
-        if permission in call.by.permissions:
+        if permission == SANDBOX or permission in call.by.permissions:
             return
         if call.slot is not None:  # a request that still runs under this key is answered first
             slot, keyring = call.slot, self.dependencies.keyring
-            await self.dependencies.db.read(lambda tx: idempotency.look(tx, slot, keyring=keyring, now=call.arrived_at))
+            await self.dependencies.db.read(lambda tx: idempotency.look(tx, slot, keyring=keyring, now=call.key_now))
         raise Stopped(403, f"API key lacks permission: {permission}")
 
 
@@ -180,6 +198,12 @@ def _presented(header: str) -> tuple[str, str]:
             return "", ""
 
 
+def _check_mode(call: ExternalCall, permission: str) -> None:
+    """For live credentials there is no sandbox."""
+    if permission == SANDBOX and call.by.owner.mode is Mode.LIVE:
+        raise Stopped(404, "Not found")
+
+
 def _check_address(call: ExternalCall) -> None:
     credential = call.by
     if credential.check_ips:
@@ -195,15 +219,15 @@ def _check_listed(address: str, entries: Sequence[str]) -> None:
         raise Stopped(403, "ip not allowed")
 
 
-def _signed_fields(call: ExternalCall, body: bytes, secret: str) -> dict[str, object]:
+def _signed_fields(call: ExternalCall, body: bytes, secret: str, *, must_sign: bool) -> dict[str, object]:
     """Return the fields of a body whose digest is right. A missing header answers before bad JSON, a wrong after."""
     header = call.header(b"hmac")
-    if header is None:
+    if header is None and must_sign:
         raise Stopped(401, "Missing HMAC header")
     fields = json_body.read(body, depth_max=json_body.DEPTH_MAX_PIX, repeated_keys=False) if body else {}
     if not isinstance(fields, dict):
         raise json_body.MalformedJson("The request body must be one JSON object.")
-    if not verifies(header, body, fields, secret):
+    if header is not None and not verifies(header, body, fields, secret):
         raise Stopped(401, "Invalid HMAC signature")
     if not call.camel:
         return fields
@@ -214,7 +238,7 @@ def _signed_fields(call: ExternalCall, body: bytes, secret: str) -> dict[str, ob
     return renamed
 
 
-def _slot(call: ExternalCall) -> Slot | None:
+def _slot(call: ExternalCall, *, compares: bool) -> Slot | None:
     raw = call.headers.get(b"idempotency-key")
     if raw is None:
         return None
@@ -225,7 +249,7 @@ def _slot(call: ExternalCall) -> Slot | None:
         raise Stopped(400, "Idempotency-Key is invalid")
     scope = f"{call.method} {call.path}"
     same = idempotency.fingerprint(call.method, call.path, json_body.canonical(call.fields))
-    return Slot(call.by.owner, "pix", key, same, scope=scope, compares=False)
+    return Slot(call.by.owner, "pix", key, same, scope=scope, compares=compares)
 
 
 def _too_many(retry_after_s: int) -> Stopped:

@@ -33,6 +33,11 @@ class ExternalCall(Call):
             self.idempotency_key = text if printable(text, characters_max=KEY_MAX) else None
 
     @property
+    def key_now(self) -> Instant | None:
+        """Return the time by which idempotency keys are measured."""
+        return self.dependencies.key_clock(self.arrived_at)
+
+    @property
     def by(self) -> PixCredential:
         """Return the credential, for operations, which are reached with a good one only."""
         if self.credential is None:

@@ -8,15 +8,17 @@ from opentill.api.external import documents
 from opentill.api.external.call import ExternalCall
 from opentill.api.external.errors import wrong
 from opentill.api.external.fields import amount, external_id, text, whole
-from opentill.api.external.once import REPLAYED
+from opentill.api.external.once import REPLAYED, answered_before, once
 from opentill.db import Tx
 from opentill.kernel.clock import iso_seconds
-from opentill.kernel.errors import Refused
+from opentill.kernel.errors import Invalid, Refused
 from opentill.kernel.secret import Keyring
 from opentill.payments.model import Order
-from opentill.payments.pix_flow import cash_in
-from opentill.pix.model import DESCRIPTION_DEFAULT, GATEWAY, LIVE, TTL_S, Charge
+from opentill.payments.pix.flow import cancel_by_id, cash_in
+from opentill.pix.brcode import BadCode, shown_text
+from opentill.pix.model import DESCRIPTION_DEFAULT, GATEWAY, LIVE, Charge
 from opentill.pix.qr import png_data_url
+from opentill.pix.service import check_key
 from opentill.web import idempotency
 from opentill.web.exchange import Answer
 from opentill.web.idempotency import Claimed, Finished, Slot
@@ -40,7 +42,11 @@ PROVIDER_REFUSED: Final = "PROVIDER_REFUSED"  # certain: there is no charge, so 
 
 async def create(call: ExternalCall) -> Answer:
     """Make a charge. Under an idempotency key, a repeat after a failure goes on with the same charge."""
-    order, description, key, expires_in_s = _read(call.fields)
+    try:
+        order, description, key, expires_in_s, city = _read(call)
+    except Invalid as wrong_field:
+        await _check_key_first(call, wrong_field)
+        raise
 
     attempt = _Attempt(call)
     try:
@@ -51,6 +57,7 @@ async def create(call: ExternalCall) -> Answer:
             description=description,
             expires_in_s=expires_in_s,
             key=key,
+            city=city,
             claim=attempt.claim,
             finish=attempt.finish,
         )
@@ -62,6 +69,19 @@ async def create(call: ExternalCall) -> Answer:
         raise
 
     return Answer(200, _drawn(call, _shown(charge)))
+
+
+async def cancel(call: ExternalCall) -> Answer:
+    """Remove a charge that was not paid; the bank is told first."""
+    before = await answered_before(call)
+    if before is not None:
+        return before
+    charge = await cancel_by_id(call.dependencies.tools, call.values["id"], owner=call.by.owner)
+
+    def work(_tx: Tx) -> bytes:
+        return call.written({"worked": True, "transaction_id": charge.id, "status": charge.state.value})
+
+    return await once(call, 200, work)
 
 
 class _Answered(Exception):  # noqa: N818 - the request was answered before
@@ -81,7 +101,7 @@ class _Attempt:
         """Take the key, and return the charge id an earlier attempt chose, or else the proposed one."""
         if self._slot is None:
             return proposed
-        claimed = idempotency.claim(tx, self._slot, keyring=self._keyring, now=self._call.arrived_at)
+        claimed = idempotency.claim(tx, self._slot, keyring=self._keyring, now=self._call.key_now)
         if isinstance(claimed, Finished):
             raise _Answered(claimed)
         self._claimed = claimed
@@ -105,14 +125,15 @@ class _Attempt:
         return self._call.dependencies.keyring
 
 
-def _read(fields: Mapping[str, Any]) -> tuple[Order, str, str | None, int]:
+def _read(call: ExternalCall) -> tuple[Order, str, str | None, int, str | None]:
     """Read the fields in the order of their table. Raises Invalid with the first fault."""
+    fields = call.fields
     asked = amount(fields)
     description = text(fields, "description", characters_max=DESCRIPTION_MAX) or DESCRIPTION_DEFAULT
-    reference = external_id(fields)
+    reference = external_id(call)
     key = text(fields, "pix_key")
-    text(fields, "city")
-    expires_in_s = _expires_in(fields)
+    city = _city(fields)
+    expires_in_s = _expires_in(call)
     order = Order(
         amount=asked,
         order_id=reference,
@@ -121,13 +142,32 @@ def _read(fields: Mapping[str, Any]) -> tuple[Order, str, str | None, int]:
         gateway_fixed=True,
         expires_in_s=expires_in_s,
     )
-    return order, description, key.strip() if key else None, expires_in_s
+    return order, description, key.strip() if key else None, expires_in_s, city
 
 
-def _expires_in(fields: Mapping[str, Any]) -> int:
-    value = fields.get("expires_in")
+async def _check_key_first(call: ExternalCall, found: Invalid) -> None:
+    """The key stands before these fields in the table, so a wrong one answers first. Raises Invalid."""
+    key = call.fields.get("pix_key")
+    if found.faults[0].field in ("city", "expires_in") and isinstance(key, str):
+        owner = call.by.owner
+        await call.dependencies.db.read(lambda tx: check_key(tx, key.strip(), owner=owner))
+
+
+def _city(fields: Mapping[str, Any]) -> str | None:
+    """Return the city as a code carries it; it is cut there."""
+    value = text(fields, "city")
+    if not value:
+        return None
+    try:
+        return shown_text(value)
+    except BadCode:
+        raise wrong("city", "city is invalid") from None
+
+
+def _expires_in(call: ExternalCall) -> int:
+    value = call.fields.get("expires_in")
     if value is None:
-        return TTL_S
+        return call.dependencies.settings.pix_charge_ttl_seconds
     seconds = whole(value)
     if seconds is None or seconds not in EXPIRES_IN_S:
         raise wrong("expires_in", f"expires_in must be between {EXPIRES_IN_S[0]} and {EXPIRES_IN_S[-1]}")
@@ -152,4 +192,7 @@ def _drawn(call: ExternalCall, shown: Mapping[str, Any]) -> bytes:
     return call.written({name: image if name == "qr_code_image" else shown[name] for name in ANSWERED})
 
 
-OPERATIONS: Final = (Operation("POST", "/pix/cash-in", create, "payment:write", documents.CASH_IN),)
+OPERATIONS: Final = (
+    Operation("POST", "/pix/cash-in", create, "payment:write", documents.CASH_IN),
+    Operation("POST", "/pix/cash-in/{id}/cancel", cancel, "payment:write", documents.CANCEL),
+)

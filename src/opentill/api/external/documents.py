@@ -3,15 +3,23 @@
 from typing import Any, Final
 
 from opentill.web.openapi import answer, body, exactly, ref, some
-from opentill.webhooks.catalogue import PIX_EVENTS
+from opentill.webhooks.catalogue import PIX_EVENTS, PIX_EXTRA_EVENTS
 
 TEXT: Final = {"type": "string"}
 TEXT_OR_NULL: Final = {"type": ["string", "null"]}
 TIME: Final = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", "examples": ["2026-03-07T15:30:00Z"]}
 ENDPOINT_ID: Final = {"type": "string", "pattern": "^wh_[0-9a-f]{12}$"}
 CHARGE_ID: Final = {"type": "string", "pattern": "^[a-z][a-z0-9]{24}$"}
-EVENTS: Final = {"type": "array", "items": {"type": "string", "enum": list(PIX_EVENTS)}, "minItems": 1}
+EVENTS: Final = {
+    "type": "array",
+    "items": {"type": "string", "enum": [*PIX_EVENTS, *PIX_EXTRA_EVENTS]},
+    "minItems": 1,
+    "description": "Those after webhook.test are names only where the operator offers extra events.",
+}
 WORKED: Final = {"const": True}
+TIME_OR_NULL: Final = {**TIME, "type": ["string", "null"]}
+UNITS: Final = {"type": "integer", "description": "Units of R$ 0.0001."}
+AMOUNT_IN: Final = {"type": "integer", "minimum": 1, "maximum": 999999999999, "description": "Centavos."}
 
 COMPONENTS: Final[dict[str, Any]] = {
     "schemas": {
@@ -76,23 +84,26 @@ _PIPELINE: Final = {
     "409": "A request with this Idempotency-Key is still being processed.",
     "413": "The body has more than 256 KiB.",
     "415": "The body is not application/json.",
+    "422": "The Idempotency-Key was used with another body, where the operator has that refused.",
     "429": "Too many requests, or too many failed authentications.",
     "500": "A fault on our side; quote the request id.",
     "503": "The service cannot do this now; see Retry-After.",
 }
 
 
-def _answers(good: dict[str, Any], *, refusals: dict[str, str], posted: bool) -> dict[str, Any]:
+def answers(good: dict[str, Any], *, refusals: dict[str, str], posted: bool, sandbox: bool = False) -> dict[str, Any]:
     """Return the responses of an operation: the good ones, what the operation refuses, what the pipeline does."""
     either = {"anyOf": [ref("schemas", "OperationError"), ref("schemas", "PipelineError")]}
     pipeline = {
         status: answer(text, ref("schemas", "PipelineError"), HEADERS)
         for status, text in _PIPELINE.items()
-        if posted or status not in ("409", "415")
+        if posted or status not in ("409", "415", "422")
     }
+    if sandbox:
+        pipeline["404"] = answer("The credential is a live one.", ref("schemas", "PipelineError"), HEADERS)
     own = {
         status: answer(
-            text if status not in pipeline else f"{text} {_PIPELINE[status]}",
+            text if status not in _PIPELINE or status not in pipeline else f"{text} {_PIPELINE[status]}",
             either if status in pipeline else ref("schemas", "OperationError"),
             HEADERS,
         )
@@ -101,7 +112,7 @@ def _answers(good: dict[str, Any], *, refusals: dict[str, str], posted: bool) ->
     return dict(sorted({**pipeline, **own, **good}.items()))
 
 
-def _good(status: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+def good(status: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {status: answer(description, schema, COUNTED)}
 
 
@@ -120,8 +131,8 @@ CREATE_WEBHOOK: Final = {
         ),
         {"url": "https://yoursite.com/webhook", "events": ["pix.charge.paid", "pix.payout.confirmed"]},
     ),
-    "responses": _answers(
-        _good(
+    "responses": answers(
+        good(
             "201",
             "The endpoint, with its secret, which is not shown again.",
             exactly(
@@ -143,8 +154,8 @@ LIST_WEBHOOKS: Final = {
     "operationId": "listWebhooks",
     "summary": "List the endpoints, oldest first",
     "parameters": [KEY_CASE],
-    "responses": _answers(
-        _good(
+    "responses": answers(
+        good(
             "200",
             "The endpoints.",
             exactly(worked=WORKED, webhooks={"type": "array", "items": ref("schemas", "Endpoint")}),
@@ -157,8 +168,8 @@ DELETE_WEBHOOK: Final = {
     "operationId": "deleteWebhook",
     "summary": "Remove an endpoint",
     "parameters": [KEY_CASE],
-    "responses": _answers(
-        _good("200", "It is removed; what waits for it is dropped.", exactly(worked=WORKED)),
+    "responses": answers(
+        good("200", "It is removed; what waits for it is dropped.", exactly(worked=WORKED)),
         refusals={"404": "Webhook not found."},
         posted=False,
     ),
@@ -170,7 +181,7 @@ CASH_IN: Final = {
     "requestBody": body(
         some(
             ("amount",),
-            amount={"type": "integer", "minimum": 1, "maximum": 999999999999, "description": "Centavos."},
+            amount=AMOUNT_IN,
             description={"type": ["string", "null"], "maxLength": 140},
             external_id={"type": ["string", "null"], "pattern": r"^\s*[a-zA-Z0-9._:-]{1,128}\s*$"},
             pix_key=TEXT_OR_NULL,
@@ -179,8 +190,8 @@ CASH_IN: Final = {
         ),
         {"amount": 3000, "external_id": "order-9876"},
     ),
-    "responses": _answers(
-        _good(
+    "responses": answers(
+        good(
             "200",
             "The charge.",
             exactly(
@@ -189,7 +200,7 @@ CASH_IN: Final = {
                 qr_code=TEXT,
                 qr_code_image={"type": "string", "pattern": "^data:image/png;base64,"},
                 external_id=TEXT_OR_NULL,
-                amount={"type": "integer", "description": "Units of R$ 0.0001."},
+                amount=UNITS,
                 status={"enum": ["active", "completed", "expired", "cancelled", "conflicted"]},
                 expires_at=TIME,
             ),
@@ -197,6 +208,24 @@ CASH_IN: Final = {
         refusals={
             "400": "The amount is missing.",
             "422": "A field is wrong, or the provider refused the charge.",
+            "503": "The provider cannot be reached.",
+        },
+        posted=True,
+    ),
+}
+CANCEL: Final = {
+    "operationId": "cancelCharge",
+    "summary": "Remove a charge that was not paid",
+    "parameters": POSTED,
+    "responses": answers(
+        good(
+            "200",
+            "It is removed.",
+            exactly(worked=WORKED, transaction_id=CHARGE_ID, status={"const": "cancelled"}),
+        ),
+        refusals={
+            "404": "Transaction not found.",
+            "422": "It is over, or was paid meanwhile.",
             "503": "The provider cannot be reached.",
         },
         posted=True,

@@ -31,6 +31,11 @@ def missing(field: str) -> Invalid:
     return Invalid([Fault(field, MISSING, f"The {field} field is required")])
 
 
+def unusable(field: str, message: str) -> Invalid:
+    """Return the refusal of a field that cannot be read at all, which is answered as a missing one is."""
+    return Invalid([Fault(field, MISSING, message)])
+
+
 def refused(call: ExternalCall, refusal: Refused) -> Answer:
     """Return the answer to a refusal."""
     match refusal:

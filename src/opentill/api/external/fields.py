@@ -1,9 +1,10 @@
 """Reading the fields of a request one by one, in the order of its table; the first fault answers (pix-api.md §8.1)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from opentill.api.external.call import ExternalCall
 from opentill.api.external.errors import missing, wrong
 from opentill.kernel.money import Money, from_minor
 from opentill.kernel.number import Number
@@ -25,6 +26,14 @@ def text(fields: Mapping[str, Any], name: str, *, characters_max: int | None = N
     if characters_max is not None and len(value) > characters_max:
         raise wrong(name, f"{name} must be at most {characters_max} characters")
     return value
+
+
+def first_of(fields: Mapping[str, Any], names: Sequence[str]) -> str | None:
+    """Return the text of the first of several names for a field that is present."""
+    for name in names:
+        if value := text(fields, name):
+            return value
+    return None
 
 
 def flag(fields: Mapping[str, Any], name: str) -> bool:
@@ -59,11 +68,14 @@ def amount(fields: Mapping[str, Any]) -> Money:
     return from_minor(centavos, BRL)
 
 
-def external_id(fields: Mapping[str, Any]) -> str | None:
-    """Return the merchant's own id, trimmed."""
-    value = text(fields, "external_id")
+def external_id(call: ExternalCall) -> str | None:
+    """Return the merchant's own id, trimmed. The installation may have a bad one dropped instead of refused."""
+    value = call.fields.get("external_id")
     if value is None:
         return None
-    if EXTERNAL_ID.fullmatch(value.strip()) is None:
-        raise wrong("external_id", "external_id is invalid")
-    return value.strip()
+    if isinstance(value, str) and not isinstance(value, Number) and EXTERNAL_ID.fullmatch(value.strip()):
+        return value.strip()
+    if call.dependencies.settings.pix_compat_external_id_invalid == "null":
+        return None
+    text(call.fields, "external_id")
+    raise wrong("external_id", "external_id is invalid")

@@ -19,9 +19,18 @@ async def once(call: ExternalCall, status: int, work: Callable[[Tx], bytes]) -> 
         return Answer(status, await deps.db.write(work))
 
     kept = await deps.db.write(
-        lambda tx: idempotency.once(tx, slot, lambda: (status, work(tx)), keyring=deps.keyring, now=call.arrived_at)
+        lambda tx: idempotency.once(tx, slot, lambda: (status, work(tx)), keyring=deps.keyring, now=call.key_now)
     )
     return replay(call, kept) if kept.replayed else Answer(kept.status, kept.body)
+
+
+async def answered_before(call: ExternalCall) -> Answer | None:
+    """Return the answer given under the same key, before anything is asked of others for the request."""
+    slot, deps = call.slot, call.dependencies
+    if slot is None:
+        return None
+    kept = await deps.db.read(lambda tx: idempotency.look(tx, slot, keyring=deps.keyring, now=call.key_now))
+    return replay(call, kept) if kept else None
 
 
 def replay(call: ExternalCall, kept: Finished) -> Answer:

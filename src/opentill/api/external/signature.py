@@ -22,7 +22,7 @@ def verifies(header: str, body: bytes, fields: Mapping[str, Any], secret: str) -
         return True
     if not body or not _has_canonical_form(fields):
         return False
-    return hmac.compare_digest(given, _digest(secret, canonical(fields).encode()))
+    return hmac.compare_digest(given, _digest(secret, canonical(fields)))
 
 
 def _digest(secret: str, message: bytes) -> bytes:

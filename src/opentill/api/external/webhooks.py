@@ -16,7 +16,7 @@ from opentill.outbound import AllowList, Outcome
 from opentill.web.exchange import Answer
 from opentill.web.routes import Operation
 from opentill.webhooks import service
-from opentill.webhooks.catalogue import PIX_EVENTS
+from opentill.webhooks.catalogue import PIX_EVENTS, PIX_EXTRA_EVENTS
 from opentill.webhooks.model import Dialect, Endpoint, EndpointState, Options
 
 SECRET_CHARACTERS: Final = range(16, 129)
@@ -47,13 +47,14 @@ async def create(call: ExternalCall) -> Answer:
             ids=deps.ids,
             keyring=deps.keyring,
             now=call.arrived_at,
+            pix_endpoints_max=deps.settings.pix_webhooks_max_endpoints,
         )
         return call.written(
             {
                 "worked": True,
                 "id": endpoint.public_id,
                 "url": endpoint.url,
-                "events": _events(endpoint),
+                "events": shown_events(endpoint),
                 "secret": shown.reveal(),
                 "description": endpoint.options.description,
                 "is_active": endpoint.state is EndpointState.ACTIVE,
@@ -77,7 +78,9 @@ async def remove(call: ExternalCall) -> Answer:
     owner, public_id = call.by.owner, call.values["id"]
 
     def work(tx: Tx) -> None:
-        service.delete_endpoint(tx, owner=owner, dialect=Dialect.PIX, public_id=public_id, now=call.arrived_at)
+        service.delete_endpoint(
+            tx, owner=owner, dialect=Dialect.PIX, endpoint_id=public_id, ids=call.dependencies.ids, now=call.arrived_at
+        )
 
     try:
         await call.dependencies.db.write(work)
@@ -89,15 +92,16 @@ async def remove(call: ExternalCall) -> Answer:
 def _read(call: ExternalCall, opened: AllowList) -> tuple[str, str | None, Options]:
     """Read the fields in the order of their table. Raises Invalid with the first fault."""
     fields = call.fields
-    url = _url(call, opened, insecure=fields.get("allow_insecure") is True)
-    events = _named_events(fields)
+    url = checked_url(call, opened, insecure=fields.get("allow_insecure") is True)
+    events = named_events(call)
     insecure = flag(fields, "allow_insecure")
-    secret = _secret(fields)
+    secret = chosen_secret(fields)
     description = text(fields, "description", characters_max=DESCRIPTION_MAX)
     return url, secret, Options(events, allow_insecure=insecure, description=description)
 
 
-def _url(call: ExternalCall, opened: AllowList, *, insecure: bool) -> str:
+def checked_url(call: ExternalCall, opened: AllowList, *, insecure: bool) -> str:
+    """Return the address of a request that may be called. Raises Invalid."""
     url = text(call.fields, "url")
     if not url:
         raise missing("url")
@@ -110,21 +114,23 @@ def _url(call: ExternalCall, opened: AllowList, *, insecure: bool) -> str:
     return url
 
 
-def _named_events(fields: Mapping[str, Any]) -> tuple[str, ...] | None:
-    events = fields.get("events")
+def named_events(call: ExternalCall) -> tuple[str, ...] | None:
+    """Return the names of a request. The extra ones are names only where the operator offers them."""
+    offered = PIX_EVENTS + (PIX_EXTRA_EVENTS if call.dependencies.settings.pix_webhooks_extra_events else ())
+    events = call.fields.get("events")
     if events is None:
         return None
     if not isinstance(events, list):
         raise wrong("events", "events must be an array")
     if not events:
         raise wrong("events", "events must not be empty")
-    unknown = [str(name) for name in events if name not in PIX_EVENTS]
+    unknown = [str(name) for name in events if name not in offered]
     if unknown:
         raise wrong("events", f"events: contains invalid events: {', '.join(dict.fromkeys(unknown))}")
     return tuple(dict.fromkeys(events))
 
 
-def _secret(fields: Mapping[str, Any]) -> str | None:
+def chosen_secret(fields: Mapping[str, Any]) -> str | None:
     secret = text(fields, "secret")
     if secret is None:
         return None
@@ -133,7 +139,7 @@ def _secret(fields: Mapping[str, Any]) -> str | None:
     return secret
 
 
-def _events(endpoint: Endpoint) -> list[str]:
+def shown_events(endpoint: Endpoint) -> list[str]:
     return list(endpoint.options.events if endpoint.options.events is not None else PIX_EVENTS)
 
 
@@ -141,7 +147,7 @@ def _listed(endpoint: Endpoint) -> dict[str, Any]:
     return {
         "id": endpoint.public_id,
         "url": endpoint.url,
-        "events": _events(endpoint),
+        "events": shown_events(endpoint),
         "status": STATUS[endpoint.state],
         "created_at": iso_seconds(endpoint.created_at),
     }

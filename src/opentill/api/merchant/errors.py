@@ -9,6 +9,7 @@ from opentill.web.json_body import MalformedJson, write
 
 SDK_AGENTS: Final = ("OwnPay-NodeJS/", "GuzzleHttp/")  # §3.3: their clients read `error` as a text
 GUZZLE: Final = "GuzzleHttp/"  # its SDK takes a Retry-After header for a connection error (§19.1)
+BAD_REQUESTS: Final = frozenset({"INVALID_REFUND_PARAMETERS"})  # 400 in the client family too (§9.6)
 HEALTH: Final = "/health"  # says more of a database that is away (§9.14)
 SERVER_ERROR: Final = "Something went wrong on our side. Quote the request id to the operator of this gateway."
 
@@ -51,7 +52,7 @@ def refused(call: MerchantCall, refusal: Refused) -> Answer:
         case Busy():
             status, retry_after_s = 503, max(refusal.retry_after_s, 1)
         case _:
-            status = 400 if call.seed else 422
+            status = 400 if call.seed or refusal.code in BAD_REQUESTS else 422
     if retry_after_s is not None and not call.agent.startswith(GUZZLE):
         headers += ((b"retry-after", b"%d" % retry_after_s),)
     code, message = refusal.code, refusal.message
@@ -102,6 +103,8 @@ def _error_is_text(call: MerchantCall) -> bool:
             return dialect == "sdk"
     if call.key is not None and call.key.dialect != "auto":
         return call.key.dialect == "sdk"
+    if call.key is not None and call.key.merchant.options.dialect != "auto":
+        return call.key.merchant.options.dialect == "sdk"
     return call.agent.startswith(SDK_AGENTS)
 
 

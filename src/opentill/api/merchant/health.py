@@ -3,7 +3,7 @@
 from importlib.metadata import version
 from typing import Any, Final, NamedTuple
 
-from opentill.api.merchant import documents
+from opentill.api.merchant import install_documents as documents
 from opentill.api.merchant.call import MerchantCall
 from opentill.db import ReadTx
 from opentill.kernel.clock import SECOND, Instant, iso_seconds
@@ -47,11 +47,11 @@ def take_pulse(tx: ReadTx, owner: Owner, now: Instant) -> Pulse:
     """Count what the owner has, and look for what is late."""
     row = tx.one_or_none(
         """
-        select (select count(*) from customer where merchant_id = :merchant_id and mode = :mode) as customers,
+        select (select count(*) from customer
+                 where merchant_id = :merchant_id and mode = :mode and sealed is not null) as customers,
                (select min(occurred_at) from event where plan_state <> 1 and plan_state = 0) as waiting_since
         """,
-        merchant_id=owner.merchant_id,
-        mode=int(owner.mode),
+        **owner.columns,
     )
     if row is None:
         raise RuntimeError("a select of scalars gave no row")

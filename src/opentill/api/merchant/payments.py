@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
-from opentill.api.merchant import documents
+from opentill.api.merchant import payment_documents as documents
 from opentill.api.merchant.call import MerchantCall
-from opentill.api.merchant.once import once
+from opentill.api.merchant.paging import answer_page, read_filters
+from opentill.api.merchant.repeats import placed
 from opentill.db import Tx
 from opentill.kernel.errors import Fault, Invalid, NotFound
 from opentill.payments import queries, service, wire
@@ -16,6 +18,7 @@ from opentill.web.json_body import write
 from opentill.web.routes import Operation
 
 NODE_SDK: Final = "OwnPay-NodeJS/"  # verifies the bare form of the signature (§14.5)
+FLAT: Final = ("transaction_id", "payment_url", "status", "expires_at")  # the seed page reads these at the top
 PAYMENT_REF: Final = re.compile(
     rf"{queries.UUID_FORM.pattern}|{queries.REFERENCE_FORM.pattern}|OP-[A-Za-z0-9-]{{1,60}}", re.ASCII
 )
@@ -25,16 +28,24 @@ async def create(call: MerchantCall) -> Answer:
     """Create a payment."""
     order = wire.parse_payment(call.fields, callback_bare=call.agent.startswith(NODE_SDK))
 
+    def written(payment: Payment) -> bytes:
+        data = wire.created_object(payment, call.public_url)
+        return write({"success": True, "data": data})
+
     payment = drafted(call, order)
-    body = write({"success": True, "data": wire.created_object(payment, call.dependencies.settings.public_url)})
-    return await once(call, 201, body, placing(call, payment))
+    return await placed(call, payment, placing(call, payment), written)
 
 
 async def show(call: MerchantCall) -> Answer:
     """Show a payment by its UUID or `txn_` reference."""
     payment = await found(call, call.values["payment_id"])
 
-    return Answer(200, write({"success": True, "data": shown(call, payment)}))
+    return Answer(200, rendered(call, payment))
+
+
+async def index(call: MerchantCall) -> Answer:
+    """List payments, newest first; in both families of routes."""
+    return await listed(call, partial(shown, call))
 
 
 def drafted(call: MerchantCall, order: Order) -> Payment:
@@ -63,12 +74,29 @@ async def found(call: MerchantCall, ref: str) -> Payment:
     return payment
 
 
+async def listed(call: MerchantCall, show: Callable[[Payment], dict[str, Any]]) -> Answer:
+    """Answer with a page of the caller's payments, in the form that *show* gives them."""
+    filters, owner, now = read_filters(call.query()), call.by.owner, call.arrived_at
+    page = partial(queries.page, filters=filters, owner=owner, keyring=call.dependencies.keyring, now=now)
+    count = partial(queries.count, filters=filters, owner=owner, now=now)
+
+    return await answer_page(call, page, count, show)
+
+
+def rendered(call: MerchantCall, payment: Payment) -> bytes:
+    """Return the answer that shows a payment, in the caller's family."""
+    data = shown(call, payment)
+    flat = {name: data[name] for name in FLAT} if call.seed else {}
+    return write({"success": True, **flat, "data": data})
+
+
 def shown(call: MerchantCall, payment: Payment) -> dict[str, Any]:
     """Return the payment object as of now."""
-    return wire.payment_object(payment, call.dependencies.settings.public_url, now=call.arrived_at)
+    return wire.payment_object(payment, call.public_url, now=call.arrived_at)
 
 
 OPERATIONS: Final = (
     Operation("POST", "/payments", create, "write", documents.CREATE_PAYMENT, failure="PAYMENT_PROCESSING_FAILED"),
+    Operation("GET", "/payments", index, "read", documents.LIST_PAYMENTS),
     Operation("GET", "/payments/{payment_id}", show, "read", documents.SHOW_PAYMENT),
 )

@@ -11,6 +11,7 @@ from opentill.db.errors import DatabaseError, Overloaded, Unavailable
 from opentill.db.lane import Answer, Job, Work
 from opentill.db.postgres.connection import Connection, Cursor
 from opentill.db.postgres.errors import ConnectionLost, InTheWay, is_stale_plan, translated
+from opentill.db.postgres.prepared import Rows, Statements, bind
 from opentill.db.statement import numbered
 from opentill.db.transaction import Dialect
 from opentill.db.unit import CursorTx, outcome
@@ -33,20 +34,24 @@ class Transaction(CursorTx):
     def __init__(self, connection: Connection) -> None:
         super().__init__()
         self._connection = connection
+        self._statements = Statements(connection)
         self._cursor = connection.cursor()
 
     def command(self, sql: bytes) -> None:
         """Execute what frames a unit of work: `begin`, `commit`, `rollback`."""
         try:
-            self._cursor.execute(sql, prepare=False)
+            self._statements.command(sql)
         except psycopg.Error as error:
             raise self._translated(error) from error
 
-    def _execute(self, sql: str, params: Mapping[str, object]) -> Cursor:
+    def _execute(self, sql: str, params: Mapping[str, object]) -> Cursor | Rows:
         if self.failed is not None:  # PostgreSQL would not say again why
             raise self.failed
-        query, names = numbered(sql)
         try:
+            bound = bind(sql, params)
+            if bound is not None:
+                return self._statements.execute(sql, bound)
+            query, names = numbered(sql)
             return self._cursor.execute(query, [params[name] for name in names])
         except psycopg.Error as error:
             self.failed = self._translated(error)
@@ -77,7 +82,7 @@ class ReadTransaction(Transaction):
         self.on_snapshot = False
         self.statements = 0
 
-    def _execute(self, sql: str, params: Mapping[str, object]) -> Cursor:
+    def _execute(self, sql: str, params: Mapping[str, object]) -> Cursor | Rows:
         self.statements += 1
         if self.statements > 1 and not self.on_snapshot:
             raise NeedsSnapshot
@@ -92,7 +97,7 @@ class Session(ABC):
         self._recorded = 0
         self._open()
 
-    def perform(self, jobs: Sequence[Job]) -> tuple[list[Answer], int]:
+    def perform(self, jobs: Sequence[Job], executed: Callable[[], None]) -> tuple[list[Answer], int]:
         self._recorded = 0
         return [
             # Where nobody waits any more, nothing is begun.

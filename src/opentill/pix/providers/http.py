@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from opentill.outbound import AllowList, Outbound, OutboundRequest, Outcome
+from opentill.outbound import AllowList, Outbound, OutboundRequest, Outcome, TlsProfile
 from opentill.pix.port import Ambiguous, NotSent
 from opentill.pix.providers.transport import RawAnswer
 
@@ -28,10 +28,21 @@ _NEVER_LEFT: Final = frozenset(
 
 
 class OverHttp:
-    """A `Transport` over the network. *allow* and *plain_http* are for a sandbox bank on a private address."""
+    """A `Transport` over the network.
 
-    def __init__(self, client: Outbound, *, allow: AllowList | None = None, plain_http: bool = False) -> None:
+    *tls* is the certificate we present; *allow* and *plain_http* are for a sandbox bank on a private address.
+    """
+
+    def __init__(
+        self,
+        client: Outbound,
+        *,
+        allow: AllowList | None = None,
+        plain_http: bool = False,
+        tls: TlsProfile | None = None,
+    ) -> None:
         self._client = client
+        self._tls = tls
         self._allow = allow
         self._plain_http = plain_http
 
@@ -49,6 +60,7 @@ class OverHttp:
                 plain_http=self._plain_http,
                 repeatable=method == "GET",
                 allow=self._allow,
+                tls=self._tls,
                 read_limit=ANSWER_BYTES_MAX,
                 keep_limit=ANSWER_BYTES_MAX,
                 body_s=timeout_s,

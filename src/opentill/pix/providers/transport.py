@@ -20,5 +20,8 @@ class Transport(Protocol):
     async def request(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float
     ) -> RawAnswer:
-        """Return the whole answer. Raises `NotSent` when the request certainly never left, else `Ambiguous`."""
+        """Return the whole answer. Raises `NotSent` when the request certainly never left, else `Ambiguous`.
+
+        Where an account has no way to its bank at all, `Denied`.
+        """
         ...

@@ -1,15 +1,16 @@
 """Payload bytes: pure functions of an event and a variant. Same input, same bytes, for ever (webhooks.md
 §2.3).
 
-A variant is `dialect/version/options`: `merchant/1.0/string`, `merchant/1.0/number`, `pix/1`.
+A variant is `dialect/version/options`: `merchant/1.0/string`, `merchant/1.0/number`, `pix/1`,
+`standard/2026-11-01/thin`.
 Two endpoints of the same variant share the bytes.
 A change of any byte is a new version, never a change of an old one.
 """
 
 from typing import Final
 
-from opentill.webhooks.bodies import merchant, pix
-from opentill.webhooks.model import AmountFormat, Dialect, Endpoint, Options, RecordedEvent
+from opentill.webhooks.bodies import merchant, pix, standard
+from opentill.webhooks.model import AmountFormat, Dialect, Endpoint, Options, PayloadStyle, RecordedEvent
 
 BODY_BYTES_MAX: Final = 256 * 1024
 
@@ -26,7 +27,7 @@ def variant_of(dialect: Dialect, options: Options) -> str:
         case Dialect.PIX:
             return f"pix/{pix.VERSION}"
         case Dialect.STANDARD:
-            raise UnrenderableError("bodies of the standard dialect are not written yet")
+            return f"standard/{options.payload_version or standard.VERSION}/{options.payload_style}"
 
 
 def variant_for(endpoint: Endpoint) -> str:
@@ -42,6 +43,8 @@ def render(event: RecordedEvent, variant: str) -> bytes:
                 body = merchant.render(event, AmountFormat(rest.partition("/")[2]))
             case "pix":
                 body = pix.render(event)
+            case "standard":
+                body = standard.render(event, PayloadStyle(rest.partition("/")[2]))
             case _:
                 raise UnrenderableError(f"no renderer for {variant}")
     except (KeyError, TypeError, AttributeError, ValueError) as fault:

@@ -12,6 +12,20 @@ from opentill.webhooks.model import DeliveryState, EndpointState, Origin
 from opentill.webhooks.store.bulk import among, numbers
 
 PAGE_ROWS_MAX: Final = 200
+OBJECT_TYPES: Final = (
+    "payment", "charge", "refund", "dispute", "invoice", "payment_link", "customer", "payout", "return", "infraction",
+    "endpoint", "delivery",
+)  # fmt: skip
+
+_FILTERS: Final = {
+    "before": "i.id < :before",
+    "endpoint_id": "i.endpoint_id = :endpoint_id",
+    "event_name": "i.wire_type = :event_name",
+    # The index of events is by type and id.
+    "object_id": f"""i.event_seq in (select seq from event
+                                  where object_type in ({", ".join(f"'{name}'" for name in OBJECT_TYPES)})
+                                    and object_id = :object_id)""",
+}
 
 _DELIVERY: Final = """
         select d.id, d.public_id, d.wire_type, d.endpoint_id, d.target_url, d.variant, d.event_seq, d.origin,
@@ -84,14 +98,14 @@ def deliveries(
     event_name: str | None = None,
     states: Sequence[DeliveryState] | None = None,
     object_id: str | None = None,
+    tried: bool | None = None,
+    offset: int = 0,
 ) -> list[DeliveryRow]:
-    """Return an owner's deliveries, newest first, older than the delivery id *before*."""
-    filters = {
-        "before": "d.id < :before",
-        "endpoint_id": "d.endpoint_id = :endpoint_id",
-        "event_name": "d.wire_type = :event_name",
-        "object_id": "v.object_id = :object_id",
-    }
+    """Return an owner's deliveries, newest first, older than the delivery id *before*, after *offset* newer ones.
+
+    The newest of each endpoint are picked from its index and merged: an owner with few among millions waits no longer
+    than one with many.
+    """
     given: dict[str, Any] = {
         "before": before,
         "endpoint_id": endpoint_id,
@@ -99,25 +113,43 @@ def deliveries(
         "object_id": object_id,
     }
     chosen = {name: value for name, value in given.items() if value is not None}
-    clauses = [filters[name] for name in chosen]
+    clauses = [_FILTERS[name] for name in chosen]
     if states is not None:
-        clauses.append(f"d.state {among(tx, 'states')}")
+        clauses.append(f"i.state {among(tx, 'states')}")
         chosen["states"] = numbers(tx, states)
-    more = "".join(f" and {clause}" for clause in clauses)
+    if tried is not None:
+        clauses.append("i.attempts > 0" if tried else "i.attempts = 0")
+    rows = min(limit, PAGE_ROWS_MAX)
     found = tx.all(
         f"""
         {_DELIVERY}
-         where d.endpoint_id in (select id from webhook_endpoint
-                                  where merchant_id = :merchant_id and mode = :mode){more}
+         where d.id in ({_picked(tx, clauses, by_object=object_id is not None)})
          order by d.id desc
-         limit :limit
+         limit :limit offset :offset
         """,
         merchant_id=owner.merchant_id,
         mode=int(owner.mode),
-        limit=min(limit, PAGE_ROWS_MAX),
+        limit=rows,
+        offset=offset,
+        reach=offset + rows,
         **chosen,
     )
     return [_delivery(row) for row in found]
+
+
+def _picked(tx: ReadTx, clauses: Sequence[str], *, by_object: bool) -> str:
+    """Return a select of the ids of an owner's newest deliveries: of an object, else of each endpoint."""
+    own = "e.merchant_id = :merchant_id and e.mode = :mode"
+    if by_object:
+        wanted = " and ".join((own, *clauses))
+        return f"select i.id from webhook_delivery i join webhook_endpoint e on e.id = i.endpoint_id where {wanted}"
+    of_each = f"""
+        select i.id from webhook_delivery i
+         where {" and ".join(("i.endpoint_id = e.id", *clauses))}
+         order by i.id desc limit :reach"""
+    if tx.dialect == "postgres":
+        return f"select p.id from webhook_endpoint e cross join lateral ({of_each}) p where {own}"
+    return f"select p.id from webhook_endpoint e join webhook_delivery p on p.id in ({of_each}) where {own}"
 
 
 def delivery(tx: ReadTx, *, owner: Owner, public_id: str) -> DeliveryRow | None:
@@ -129,6 +161,12 @@ def delivery(tx: ReadTx, *, owner: Owner, public_id: str) -> DeliveryRow | None:
         mode=int(owner.mode),
     )
     return None if row is None else _delivery(row)
+
+
+def deliveries_by_id(tx: ReadTx, delivery_ids: Sequence[int]) -> list[DeliveryRow]:
+    """Return deliveries the caller is known to own, newest first."""
+    found = tx.all(f"{_DELIVERY} where d.id {among(tx, 'ids')} order by d.id desc", ids=numbers(tx, delivery_ids))
+    return [_delivery(row) for row in found]
 
 
 def attempts(tx: ReadTx, delivery_ids: Sequence[int]) -> list[AttemptRow]:

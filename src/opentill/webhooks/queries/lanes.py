@@ -6,14 +6,14 @@ from typing import Final
 from opentill.db import ReadTx, Row
 from opentill.kernel.clock import Instant
 from opentill.webhooks.model import Breaker, Klass
-from opentill.webhooks.rules import Waiting
+from opentill.webhooks.rules import Waiting, bucket_of
 from opentill.webhooks.store.bulk import among, numbers
 from opentill.webhooks.store.endpoints import options_of
 
 _WAITING: Final = """
     with recursive lane (endpoint_id) as ({lanes}
     )
-    select l.endpoint_id, e.merchant_id, e.options, w.open_at, w.breaker, w.ramp_cap,
+    select l.endpoint_id, e.merchant_id, e.options, w.open_at, w.breaker, w.ramp_cap, w.tokens, w.tokens_at,
            (select min(d.due_at) from webhook_delivery d
              where d.state = 0 and d.klass = 0 and d.endpoint_id = l.endpoint_id) as first_tries,
            (select min(d.due_at) from webhook_delivery d
@@ -57,12 +57,14 @@ def _retries(row: Row) -> bool:
 
 def _as_waiting(row: Row) -> Waiting:
     due = {Klass.FIRST_TRY: row["first_tries"], Klass.RETRY: row["retries"], Klass.BULK: row["bulk"]}
+    options = options_of(row["options"])
     return Waiting(
         endpoint_id=int(row["endpoint_id"]),
         merchant_id=int(row["merchant_id"]),
-        max_in_flight=options_of(row["options"]).max_in_flight,
+        max_in_flight=options.max_in_flight,
         open_at=row["open_at"],
         breaker=Breaker(row["breaker"]),
         ramp_cap=row["ramp_cap"],
         first_due={klass: Instant(at) for klass, at in due.items() if at is not None},
+        bucket=bucket_of(options.rate_per_s, options.burst, row["tokens"], row["tokens_at"]),
     )

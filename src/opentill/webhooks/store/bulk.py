@@ -39,7 +39,7 @@ def row_set(tx: ReadTx, name: str, columns: Mapping[str, str]) -> str:
 
 
 def rows(values: Iterable[Sequence[object]]) -> str:
-    """Return the parameter for `row_set`. Values are whole numbers, texts and None."""
+    """Return the parameter for `row_set`. Values are numbers, texts and None."""
     return json.dumps([list(row) for row in values], ensure_ascii=False)
 
 

@@ -13,11 +13,12 @@ from opentill.kernel.mode import Mode
 from opentill.kernel.owner import Owner
 from opentill.webhooks.model import Dialect, Endpoint, EndpointState, Kind, Options, SealedSecret
 from opentill.webhooks.store.bulk import among, insert_returning, numbers, row_set, rows
+from opentill.webhooks.store.keys import SigningKeys, by_owner
 
 OPTIONS_KEPT: Final = 4096
 
 COLUMNS: Final = """e.id, e.public_id, e.merchant_id, e.mode, e.kind, e.dialect, e.url, e.state, e.state_reason,
-               e.state_since, e.options, e.version, e.created_at"""
+               e.state_since, e.options, e.version, e.created_at, e.sealed, e.transport"""
 
 
 def insert(
@@ -59,15 +60,25 @@ def get(tx: ReadTx, endpoint_id: int) -> Endpoint | None:
     return None if row is None else as_endpoint(row)
 
 
-def lock(tx: Tx, *, owner: Owner, public_id: str) -> Endpoint | None:
-    """Return an endpoint of an owner that is not deleted, locked against other changes."""
+def find(tx: ReadTx, *, owner: Owner, endpoint_id: int | str) -> Endpoint | None:
+    """Return an endpoint an owner registered and did not delete, by id or `wh_…`."""
+    return _one(tx, owner, endpoint_id, "")
+
+
+def lock(tx: Tx, *, owner: Owner, endpoint_id: int | str) -> Endpoint | None:
+    """Return the same, locked against other changes."""
+    return _one(tx, owner, endpoint_id, for_update(tx))
+
+
+def _one(tx: ReadTx, owner: Owner, endpoint_id: int | str, locked: str) -> Endpoint | None:
+    named = "id" if isinstance(endpoint_id, int) else "public_id"
     row = tx.one_or_none(
         f"""
         select {COLUMNS} from webhook_endpoint e
-         where e.public_id = :public_id and e.merchant_id = :merchant_id and e.mode = :mode
-           and e.kind = 0 and e.state <> 3{for_update(tx)}
+         where e.{named} = :endpoint_id and e.merchant_id = :merchant_id and e.mode = :mode
+           and e.kind = 0 and e.state <> 3{locked}
         """,
-        public_id=public_id,
+        endpoint_id=endpoint_id,
         merchant_id=owner.merchant_id,
         mode=int(owner.mode),
     )
@@ -75,9 +86,36 @@ def lock(tx: Tx, *, owner: Owner, public_id: str) -> Endpoint | None:
 
 
 def lock_owner(tx: Tx, owner: Owner) -> None:
-    """Make whoever else registers an endpoint of this owner wait, so that limits and uniqueness hold."""
+    """Make whoever else registers an endpoint of this owner wait, so that limits and uniqueness hold.
+
+    Payments of the merchant do not wait: they only refer to the row.
+    """
     if tx.dialect == "postgres":
-        tx.all("select id from merchant where id = :id for update", id=owner.merchant_id)
+        tx.all("select id from merchant where id = :id for no key update", id=owner.merchant_id)
+
+
+def save(tx: Tx, endpoint_id: int, *, url: str, options: Options) -> None:
+    """Store another URL and other options as the next version."""
+    tx.run(
+        "update webhook_endpoint set url = :url, options = :options, version = version + 1 where id = :id",
+        id=endpoint_id,
+        url=url,
+        options=options.to_json(),
+    )
+
+
+def save_entrusted(tx: Tx, endpoint_id: int, sealed: str) -> None:
+    """Store what the owner entrusted to us, sealed, as the next version."""
+    tx.run(
+        "update webhook_endpoint set sealed = :sealed, version = version + 1 where id = :id",
+        id=endpoint_id,
+        sealed=sealed,
+    )
+
+
+def touch(tx: Tx, endpoint_id: int) -> None:
+    """Count a change that is stored elsewhere."""
+    tx.run("update webhook_endpoint set version = version + 1 where id = :id", id=endpoint_id)
 
 
 def of_merchants(tx: ReadTx, merchant_ids: Iterable[int]) -> list[Endpoint]:
@@ -86,7 +124,6 @@ def of_merchants(tx: ReadTx, merchant_ids: Iterable[int]) -> list[Endpoint]:
         f"""
         select {COLUMNS} from webhook_endpoint e
          where e.merchant_id {among(tx, "merchant_ids")} and e.state in (0, 1, 2, 4) and e.kind in (0, 2)
-           and e.transport = 0
          order by e.id
         """,
         merchant_ids=numbers(tx, merchant_ids),
@@ -191,6 +228,31 @@ def seal_secret(tx: Tx, secret_id: int, sealed: str) -> None:
     tx.run("update webhook_secret set sealed = :sealed where id = :id", id=secret_id, sealed=sealed)
 
 
+def delete_retiring_secrets(tx: Tx, endpoint_id: int, *, now: Instant) -> bool:
+    """Destroy secrets that were retired before; tell whether one of them was still signing."""
+    was_signing = tx.one_or_none(
+        "select 1 as yes from webhook_secret where endpoint_id = :id and retires_at > :now", id=endpoint_id, now=now
+    )
+    tx.run("delete from webhook_secret where endpoint_id = :id and retires_at is not null", id=endpoint_id)
+    return was_signing is not None
+
+
+def retire_secret(tx: Tx, endpoint_id: int, *, until: Instant | None) -> str | None:
+    """Let the current secret sign beside the next one *until* then, or destroy it; return its fingerprint."""
+    row = tx.one_or_none(
+        "select fingerprint from webhook_secret where endpoint_id = :id and retires_at is null", id=endpoint_id
+    )
+    if until is None:
+        tx.run("delete from webhook_secret where endpoint_id = :id and retires_at is null", id=endpoint_id)
+    else:
+        tx.run(
+            "update webhook_secret set retires_at = :until where endpoint_id = :id and retires_at is null",
+            id=endpoint_id,
+            until=until,
+        )
+    return None if row is None else str(row["fingerprint"])
+
+
 def delete_secrets(tx: Tx, endpoint_id: int) -> None:
     """Destroy every secret of a deleted endpoint."""
     tx.run("delete from webhook_secret where endpoint_id = :id", id=endpoint_id)
@@ -201,26 +263,36 @@ def secret_context(endpoint_id: int, secret_id: int) -> str:
     return f"webhook_secret.sealed/{endpoint_id}/{secret_id}"
 
 
-def secrets_of(tx: ReadTx, endpoint_ids: Iterable[int], *, now: Instant) -> "tuple[list[SealedSecret], Merchants]":
-    """Return the secrets valid at *now*, the current one of each endpoint first, and the merchants they belong to."""
+def secrets_of(
+    tx: ReadTx, endpoint_ids: Iterable[int], *, now: Instant
+) -> tuple[list[SealedSecret], "Merchants", SigningKeys]:
+    """Return the secrets valid at *now*, the current one of each endpoint first, the merchants they belong to, and
+    the keys that sign for these, the newest first."""
     found = tx.all(
         f"""
-        select s.id, s.endpoint_id, s.sealed,
-               m.id as merchant_id, m.uuid, m.sealed_secret, m.outbound_allow
+        select s.id, s.endpoint_id, s.sealed as secret,
+               m.id as merchant_id, m.uuid, m.sealed_secret, m.outbound_allow,
+               k.kid, k.mode, k.sealed, k.public_key, k.created_at, k.signs_from, k.retires_at
           from webhook_secret s
           join webhook_endpoint e on e.id = s.endpoint_id
           join merchant m on m.id = e.merchant_id
+          left join webhook_signing_key k on k.merchant_id = e.merchant_id and k.mode = e.mode
+                and k.signs_from <= :now and (k.retires_at is null or k.retires_at > :now)
          where s.endpoint_id {among(tx, "ids")} and (s.retires_at is null or s.retires_at > :now)
-         order by s.endpoint_id, coalesce(s.retires_at, 9223372036854775807) desc, s.id desc
+         order by s.endpoint_id, coalesce(s.retires_at, 9223372036854775807) desc, s.id desc,
+                  k.signs_from desc, k.created_at desc
         """,
         ids=numbers(tx, endpoint_ids),
         now=now,
     )
-    secrets = [
-        SealedSecret(int(row["endpoint_id"]), row["sealed"], secret_context(int(row["endpoint_id"]), int(row["id"])))
+    secrets = {
+        row["id"]: SealedSecret(
+            int(row["endpoint_id"]), row["secret"], secret_context(int(row["endpoint_id"]), int(row["id"]))
+        )
         for row in found
-    ]
-    return secrets, {int(row["merchant_id"]): _as_merchant(row) for row in found}
+    }
+    found_merchants = {int(row["merchant_id"]): _as_merchant(row) for row in found}
+    return list(secrets.values()), found_merchants, by_owner(row for row in found if row["kid"] is not None)
 
 
 def as_endpoint(row: Row) -> Endpoint:
@@ -237,6 +309,8 @@ def as_endpoint(row: Row) -> Endpoint:
         options=options_of(row["options"]),
         version=int(row["version"]),
         created_at=row["created_at"],
+        sealed=row["sealed"],
+        is_pulled=bool(row["transport"]),
     )
 
 

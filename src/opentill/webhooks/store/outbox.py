@@ -21,7 +21,7 @@ HEAD: Final = """e.seq, e.id, e.merchant_id, e.mode, e.audience, e.type, e.merch
 PAYLOAD_COLUMNS: Final = ("event_seq", "variant", "body", "coding", "sha256")
 DELIVERY_COLUMNS: Final = (
     "public_id", "event_seq", "endpoint_id", "wire_type", "variant", "object_key", "target_url", "target_format",
-    "state", "ordering", "created_at", "claim_gen", "lease_owner", "lease_until",
+    "origin", "klass", "state", "ordering", "created_at", "claim_gen", "lease_owner", "lease_until",
 )  # fmt: skip
 
 
@@ -68,6 +68,51 @@ def unplanned(tx: ReadTx, limit: int) -> tuple[list[RecordedEvent], dict[int, by
         limit=limit,
     )
     return [as_event(row) for row in found], {int(row["seq"]): bytes(row["doc"]) for row in found}
+
+
+def of_owner(
+    tx: ReadTx, owner: Owner, *, after_seq: int, until_seq: int, since: Instant, limit: int
+) -> list[RecordedEvent]:
+    """Return an owner's planned business events with their documents, in their order."""
+    found = tx.all(
+        f"""
+        select {HEAD}, e.doc from event e
+         where e.merchant_id = :merchant_id and e.mode = :mode and e.seq > :after and e.seq <= :until
+           and e.audience = 0 and e.plan_state = 1 and e.occurred_at >= :since
+         order by e.seq limit :limit
+        """,
+        merchant_id=owner.merchant_id,
+        mode=int(owner.mode),
+        after=after_seq,
+        until=until_seq,
+        since=since,
+        limit=limit,
+    )
+    return [as_event(row, document_of(bytes(row["doc"]))) for row in found]
+
+
+def count_since(tx: ReadTx, owner: Owner, since: Instant) -> int:
+    """Return how many business events an owner has had since then."""
+    row = tx.one_or_none(
+        """
+        select count(*) as n from event
+         where merchant_id = :merchant_id and mode = :mode and audience = 0 and occurred_at >= :since
+        """,
+        merchant_id=owner.merchant_id,
+        mode=int(owner.mode),
+        since=since,
+    )
+    return 0 if row is None else int(row["n"])
+
+
+def newest_seq(tx: ReadTx, owner: Owner) -> int:
+    """Return the number of an owner's newest event, 0 if it has none."""
+    row = tx.one_or_none(
+        "select max(seq) as seq from event where merchant_id = :merchant_id and mode = :mode",
+        merchant_id=owner.merchant_id,
+        mode=int(owner.mode),
+    )
+    return 0 if row is None or row["seq"] is None else int(row["seq"])
 
 
 def by_seq(tx: ReadTx, seq: int) -> RecordedEvent | None:

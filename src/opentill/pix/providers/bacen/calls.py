@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -12,13 +13,15 @@ from opentill.kernel.clock import Clock, Instant
 from opentill.kernel.ids import Ids
 from opentill.pix.port import Ambiguous, CallFailed, Denied, NotSent, ProviderCall, Refused
 from opentill.pix.providers.bacen.problems import Problem, read_object, read_problem
-from opentill.pix.providers.bacen.profile import Profile
+from opentill.pix.providers.bacen.profile import Credentials, Profile
 from opentill.pix.providers.bacen.tokens import Tokens
 from opentill.pix.providers.transport import RawAnswer, Transport
+from opentill.pix.rejections import BY_CODE, BY_REASON
 
 RETRY_AFTER_DEFAULT_S: Final = 5
 RETRY_AFTER_MAX_S: Final = 300
 CORRELATION_CHARACTERS: Final = 32
+AT_ONCE_MAX: Final = 32  # calls to one account's bank: one that hangs holds no more than these
 
 Observer = Callable[[ProviderCall], None]
 
@@ -45,6 +48,7 @@ class _Call:
     path: str
     body: bytes
     correlation_id: str | None
+    headers: Mapping[str, str] = field(default_factory=dict)
     answer: RawAnswer | None = None
 
 
@@ -54,14 +58,17 @@ class Calls:
     def __init__(
         self,
         profile: Profile,
-        tokens: Tokens,
+        credentials: Credentials,
         transport: Transport,
         clock: Clock,
         ids: Ids,
         observe: Observer | None = None,
     ) -> None:
         self._profile = profile
-        self._tokens = tokens
+        self.tokens = Tokens(profile, credentials, transport, clock, ids)
+        self._headers = credentials.filled(profile.static_headers)
+        self._query = credentials.filled(profile.query_params)
+        self._slots = asyncio.Semaphore(AT_ONCE_MAX)
         self._transport = transport
         self._clock = clock
         self._ids = ids
@@ -71,8 +78,7 @@ class Calls:
         self, operation: str, our_id: str, path: str, budget: Budget, query: Mapping[str, str] | None = None
     ) -> dict[str, Any] | None:
         """Return the document at *path*, or None where the bank knows none. A read that fails is `NotSent`."""
-        target = f"{path}?{urlencode(query)}" if query else path
-        call = self._call(operation, our_id, "GET", target, b"")
+        call = self._call(operation, our_id, "GET", path, b"", query)
         try:
             body = await self._made(call, budget)
         except Ambiguous as broken:
@@ -85,22 +91,47 @@ class Calls:
         return document
 
     async def write(
-        self, operation: str, our_id: str, method: str, path: str, document: Mapping[str, Any], budget: Budget
+        self,
+        operation: str,
+        our_id: str,
+        method: str,
+        path: str,
+        document: Mapping[str, Any] | None,
+        budget: Budget,
+        headers: Mapping[str, str] | None = None,
     ) -> bytes | None:
         """Send a document and return the body of the answer, or None where the bank answers 404 or 410."""
-        body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
-        return await self._made(self._call(operation, our_id, method, path, body), budget)
+        body = b"" if document is None else json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+        chosen = self._profile.method_overrides.get(operation, method)
+        call = self._call(operation, our_id, chosen, path, body)
+        call.headers = headers or {}
+        return await self._made(call, budget)
 
-    def _call(self, operation: str, our_id: str, method: str, path: str, body: bytes) -> _Call:
-        correlation_id = self._ids.hex(CORRELATION_CHARACTERS) if self._profile.correlation_header else None
-        return _Call(operation, our_id, method, path, body, correlation_id)
+    def _call(
+        self,
+        operation: str,
+        our_id: str,
+        method: str,
+        path: str,
+        body: bytes,
+        query: Mapping[str, str] | None = None,
+    ) -> _Call:
+        """Return a call as this bank spells it."""
+        profile, resource = self._profile, path.split("/")[1]
+        version = profile.path_versions.get(f"{method} {resource}", profile.path_versions.get(resource))
+        spelt = {profile.param_aliases.get(name, name): value for name, value in (query or {}).items()}
+        asked = urlencode(spelt | self._query)
+        target = (f"/{version}" if version else "") + path + (f"?{asked}" if asked else "")
+        correlation_id = self._ids.hex(CORRELATION_CHARACTERS) if profile.correlation_header else None
+        return _Call(operation, our_id, method, target, body, correlation_id)
 
     async def _made(self, call: _Call, budget: Budget) -> bytes | None:
         """Make the call and leave a row of it, whatever comes of it."""
         started_at, started_ns = self._clock.now(), perf_counter_ns()
         outcome = "cancelled"
         try:
-            call.answer = await self._authorised(call, budget)
+            async with self._slot(budget):
+                call.answer = await self._authorised(call, budget)
             body = self._judged(call.answer)
             outcome = "ok" if body is not None else "not_found"
         except CallFailed as failure:
@@ -111,16 +142,29 @@ class Calls:
                 self._observe(_row(call, started_at, (perf_counter_ns() - started_ns) // 1_000, outcome))
         return body
 
+    @asynccontextmanager
+    async def _slot(self, budget: Budget) -> AsyncIterator[None]:
+        """Wait until this bank has room for one more of our calls. Raises `NotSent`."""
+        try:
+            async with asyncio.timeout(budget.left_s()):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise NotSent("too many calls to this bank are under way") from None
+        try:
+            yield
+        finally:
+            self._slots.release()
+
     async def _authorised(self, call: _Call, budget: Budget) -> RawAnswer:
-        token = await self._tokens.get(budget.left_s())
+        token = await self.tokens.get(budget.left_s())
         answer = await self._sent(call, token, budget)
         if answer.status == 401:
-            self._tokens.drop(token)
-            answer = await self._sent(call, await self._tokens.get(budget.left_s()), budget)
+            self.tokens.drop(token)
+            answer = await self._sent(call, await self.tokens.get(budget.left_s()), budget)
         return answer
 
     async def _sent(self, call: _Call, token: str, budget: Budget) -> RawAnswer:
-        headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        headers = {**self._headers, "Authorization": f"Bearer {token}", "Accept": "application/json", **call.headers}
         if call.body:
             headers["Content-Type"] = "application/json"
         if self._profile.correlation_header and call.correlation_id:
@@ -148,7 +192,10 @@ class Calls:
 def refusal(problem: Problem) -> Refused:
     """Return the port's form of a bank's refusal. The document's name for it leads the detail."""
     detail = f"{problem.name}: {problem.detail}" if problem.name else problem.detail
-    return Refused("provider_error", detail, problem.violations)
+    row = BY_CODE.get(problem.code) or BY_REASON.get(problem.code.lower())
+    if row is None:
+        return Refused("provider_error", detail, problem.violations)
+    return Refused(row.reason, detail, problem.violations, rail_code=row.code)
 
 
 def _retry_after(answer: RawAnswer | None) -> int | None:

@@ -3,33 +3,41 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from opentill.kernel.calendar import day_ends
 from opentill.kernel.clock import SECOND, Instant, after, from_datetime
 from opentill.pix import brcode
+from opentill.pix.due import Rate, Terms
 from opentill.pix.identifiers import payer_ispb
 from opentill.pix.port import (
     ChargeRequest,
     ChargeState,
+    DueChargeRequest,
     Hint,
     HintKind,
+    Nature,
     Page,
     Payer,
     ProviderCharge,
     ProviderReceipt,
+    ProviderReturn,
     RawRequest,
     ReceiptPayer,
+    ReturnState,
     UnreadableNotification,
 )
 from opentill.pix.providers.bacen.problems import read_object
+from opentill.pix.rejections import ANYTHING_ELSE, in_text
 
 REMOVE: Final = {"status": "REMOVIDA_PELO_USUARIO_RECEBEDOR"}
 MESSAGE_MAX: Final = 140  # characters
 INFO_MAX: Final = 50  # entries
 INFO_NAME_MAX: Final = 50  # characters
 INFO_VALUE_MAX: Final = 200  # characters
+DAYS_AFTER_MAX: Final = 36_500  # a charge that may be paid for a century is one without an end
 AMOUNT_DIGITS_MAX: Final = 20  # a number this long is no amount
 NAME_MAX: Final = 100  # characters of an id; the document allows 35
 
@@ -37,6 +45,18 @@ _UNSTORABLE: Final = dict.fromkeys((0, *range(0xD800, 0xE000)))  # what JSON can
 _AMOUNT: Final = re.compile(r"[0-9]{1,10}(\.[0-9]{1,2})?")
 _REMOVED_BY_USER: Final = {"REMOVIDA_PELO_USUARIO_RECEBEDOR", "REMOVIDO_PELO_USUARIO_RECEBEDOR"}
 _REMOVED_BY_BANK: Final = {"REMOVIDA_PELO_PSP", "REMOVIDO_PELO_PSP"}
+_RETURN_STATES: Final = {
+    "EM_PROCESSAMENTO": ReturnState.PROCESSING,
+    "DEVOLVIDO": ReturnState.COMPLETED,
+    "NAO_REALIZADO": ReturnState.FAILED,
+}
+_NATURES: Final = {
+    "ORIGINAL": Nature.ORDINARY,
+    "RETIRADA": Nature.CASH,
+    "MED_OPERACIONAL": Nature.MED_OPERATIONAL,
+    "MED_FRAUDE": Nature.MED_FRAUD,
+    "MED_PIX_AUTOMATICO": Nature.MED_AUTOMATIC,
+}
 
 
 class Malformed(ValueError):  # noqa: N818 - it says what the document is
@@ -66,13 +86,36 @@ def charge_body(request: ChargeRequest) -> dict[str, Any]:
     if request.payer is not None:
         body["devedor"] = _payer_body(request.payer)
     body |= {"valor": {"original": amount_text(request.amount_centavos)}, "chave": request.key}
-    if request.message:
-        body["solicitacaoPagador"] = request.message[:MESSAGE_MAX]
-    if request.info:
-        body["infoAdicionais"] = [
-            {"nome": name[:INFO_NAME_MAX], "valor": value[:INFO_VALUE_MAX]} for name, value in request.info[:INFO_MAX]
-        ]
-    return body
+    return body | _texts(request.message, request.info)
+
+
+def due_charge_body(request: DueChargeRequest) -> dict[str, Any]:
+    """Render the body of `PUT /cobv/{txid}`. Texts are cut to the document's limits."""
+    terms, payer = request.terms, _payer_body(request.payer)
+    if request.address is not None:
+        payer |= dict(zip(("logradouro", "cidade", "uf", "cep"), request.address, strict=True))
+    parts = {"multa": terms.fine, "juros": terms.interest, "abatimento": terms.rebate, "desconto": terms.discount}
+    body: dict[str, Any] = {
+        "calendario": {"dataDeVencimento": terms.due_on.isoformat(), "validadeAposVencimento": terms.days_after},
+        "devedor": payer,
+        "valor": {"original": amount_text(terms.original)}
+        | {name: _rate_body(rate) for name, rate in parts.items() if rate is not None},
+        "chave": request.key,
+    }
+    return body | _texts(request.message, request.info)
+
+
+def read_due_charge(document: Mapping[str, Any], *, now: Instant, code_members: Sequence[str]) -> ProviderCharge:
+    """Read a charge with a due date. It expires with the last day on which it may be paid. Raises `Malformed`."""
+    calendar, value = _object(document, "calendario"), _object(document, "valor")
+    amount = centavos_of(value.get("original"))
+    try:
+        due_on = date.fromisoformat(str(calendar.get("dataDeVencimento")))
+    except ValueError:
+        raise Malformed("dataDeVencimento is not a date") from None
+    days_after = _whole_number(calendar.get("validadeAposVencimento", 30))
+    expires_at = day_ends(Terms(amount, due_on, min(days_after, DAYS_AFTER_MAX)).last_day)
+    return _charge(document, amount, expires_at, now=now, code_members=code_members)
 
 
 def read_charge(document: Mapping[str, Any], *, now: Instant, code_members: Sequence[str]) -> ProviderCharge:
@@ -80,6 +123,14 @@ def read_charge(document: Mapping[str, Any], *, now: Instant, code_members: Sequ
     calendar = _object(document, "calendario")
     created_at = read_instant(calendar.get("criacao"))
     expires_at = after(created_at, _whole_number(calendar.get("expiracao")) * SECOND)
+    amount = centavos_of(_object(document, "valor").get("original"))
+    return _charge(document, amount, expires_at, now=now, code_members=code_members)
+
+
+def _charge(
+    document: Mapping[str, Any], amount_centavos: int, expires_at: Instant, *, now: Instant, code_members: Sequence[str]
+) -> ProviderCharge:
+    """Return what both kinds of charges have alike."""
     status = _text(document, "status")
     location = _location(document)
     txid = _text(document, "txid")
@@ -88,9 +139,9 @@ def read_charge(document: Mapping[str, Any], *, now: Instant, code_members: Sequ
         state=_state(status, expires_at, now),
         provider_status=status,
         revision=_whole_number(document.get("revisao", 0)),
-        amount_centavos=centavos_of(_object(document, "valor").get("original")),
+        amount_centavos=amount_centavos,
         key=_text(document, "chave"),
-        created_at=created_at,
+        created_at=read_instant(_object(document, "calendario").get("criacao")),
         expires_at=expires_at,
         location=location,
         code=_code(document, location, code_members),
@@ -113,6 +164,39 @@ def read_receipt(document: object) -> ProviderReceipt:
         settled_at=read_instant(document.get("horario")),
         payer=_payer(document, e2e_id),
         message=_optional_text(document.get("infoPagador")),
+        returns=tuple(read_return(item) for item in _listed(document, "devolucoes")),
+    )
+
+
+def return_body(amount_centavos: int, text: str) -> dict[str, Any]:
+    """Render the body of `PUT /pix/{e2eid}/devolucao/{id}`. Only ordinary returns are ever asked for."""
+    return {"valor": amount_text(amount_centavos), "natureza": "ORIGINAL", "descricao": text[:MESSAGE_MAX]}
+
+
+def read_return(document: object) -> ProviderReturn:
+    """Read a return. Raises `Malformed`."""
+    if not isinstance(document, dict):
+        raise Malformed("a return is not an object")
+    ref, amount = _name(document.get("id")), centavos_of(document.get("valor"))
+    if ref is None or not amount:
+        raise Malformed("a return without a name, or of nothing")
+    state = _RETURN_STATES.get(str(document.get("status")), ReturnState.UNKNOWN)
+    times = document.get("horario")
+    times = times if isinstance(times, dict) else {}
+    reason = _optional_text(document.get("motivo"))
+    why = (in_text(reason) or ANYTHING_ELSE) if state is ReturnState.FAILED else None
+    return ProviderReturn(
+        ref=ref,
+        return_id=_name(document.get("rtrId")),
+        amount_centavos=amount,
+        state=state,
+        nature=_NATURES.get(str(document.get("natureza", "ORIGINAL")), Nature.UNKNOWN),
+        text=_optional_text(document.get("descricao")),
+        reason=reason,
+        rail_code=why.code if why else None,
+        code=why.reason if why else None,
+        requested_at=_optional_instant(times.get("solicitacao")),
+        settled_at=_optional_instant(times.get("liquidacao")),
     )
 
 
@@ -155,18 +239,42 @@ def read_page(document: Mapping[str, Any], number: int) -> Page[ProviderReceipt]
 
 
 def _items(document: Mapping[str, Any]) -> Sequence[object]:
-    """Return the receipts of a document: a list, or one alone."""
-    items = document.get("pix") or ()
+    return _listed(document, "pix")
+
+
+def _listed(document: Mapping[str, Any], member: str) -> Sequence[object]:
+    """Return the items of a member: a list, or one alone, as some banks write it."""
+    items = document.get(member) or ()
     if isinstance(items, dict):
         return (items,)
     if not isinstance(items, list | tuple):
-        raise Malformed("`pix` is neither a list nor an object")
+        raise Malformed(f"`{member}` is neither a list nor an object")
     return items
 
 
 def _of_charge(receipt: ProviderReceipt, txid: str) -> ProviderReceipt:
     """Return a receipt that a bank lists in a charge. It is the charge's, whether it says so itself or not."""
     return replace(receipt, txid=txid)
+
+
+def _texts(message: str | None, info: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Return what a charge says to its payer, as far as it says anything."""
+    texts: dict[str, Any] = {}
+    if message:
+        texts["solicitacaoPagador"] = message[:MESSAGE_MAX]
+    if info:
+        texts["infoAdicionais"] = [
+            {"nome": name[:INFO_NAME_MAX], "valor": value[:INFO_VALUE_MAX]} for name, value in info[:INFO_MAX]
+        ]
+    return texts
+
+
+def _rate_body(rate: Rate) -> dict[str, Any]:
+    """Render fine, interest, rebate or discount; a discount until dates has its values with them."""
+    if rate.until:
+        steps = [{"data": day.isoformat(), "valorPerc": amount_text(value)} for day, value in rate.until]
+        return {"modalidade": rate.kind, "descontoDataFixa": steps}
+    return {"modalidade": rate.kind, "valorPerc": amount_text(rate.value)}
 
 
 def _payer_body(payer: Payer) -> dict[str, str]:
@@ -222,9 +330,11 @@ def _payer(document: Mapping[str, Any], e2e_id: str) -> ReceiptPayer:
 
 
 def _hint(item: Mapping[str, Any]) -> Hint | None:
+    """Return what an item asks us to read. One with returns is about them: the payment was told of before."""
     e2e_id, txid = _name(item.get("endToEndId")), _name(item.get("txid"))
     if e2e_id is not None:
-        return Hint(HintKind.RECEIPT, txid, e2e_id)
+        kind = HintKind.RETURN if item.get("devolucoes") else HintKind.RECEIPT
+        return Hint(kind, txid, e2e_id)
     return Hint(HintKind.CHARGE, txid, None) if txid is not None else None
 
 
@@ -244,6 +354,10 @@ def _text(document: Mapping[str, Any], member: str) -> str:
 
 def _optional_text(value: object) -> str | None:
     return (value.translate(_UNSTORABLE) or None) if isinstance(value, str) else None
+
+
+def _optional_instant(value: object) -> Instant | None:
+    return None if value is None else read_instant(value)
 
 
 def _name(value: object) -> str | None:

@@ -1,0 +1,215 @@
+"""Payments: the list, and one payment's whole story. From a payment one walks to its money and back."""
+
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from typing import Any, Final
+
+from starlette.responses import Response, StreamingResponse
+
+from opentill.admin import sheets
+from opentill.admin.numbers import day_start, number
+from opentill.admin.panel import Screen
+from opentill.admin.visit import Journalist, Visit
+from opentill.db import ReadTx, Row, Tx
+from opentill.events import queries as events
+from opentill.gateways.sandbox import Outcome
+from opentill.kernel.clock import DAY, after, iso_seconds
+from opentill.kernel.errors import NotFound, Refused
+from opentill.kernel.mode import Mode
+from opentill.kernel.money import render
+from opentill.ledger import explorer
+from opentill.payments import flow, queries, story
+from opentill.payments.model import Payment
+from opentill.payments.queries import ExportLine, Filters
+from opentill.pix.identifiers import provider_txid
+from opentill.webhooks.queries import history
+
+PAGE: Final = 50
+HEAD: Final = (
+    *("created_at", "transaction_id", "payment_id", "order_id", "status", "gateway", "amount", "currency", "fee"),
+    *("amount_refunded", "charge_amount", "charge_currency", "gateway_trx_id", "completed_at"),
+)
+STATUSES: Final = ("pending", "processing", "pending_review", "completed", "failed", "cancelled", "expired")
+
+
+async def index(visit: Visit) -> Response:
+    """List payments, newest first, narrowed by the query."""
+    before, filters = visit.query("before"), _filters(visit)
+    found = await visit.read(
+        lambda tx: queries.page(
+            tx,
+            filters,
+            owner=visit.owner,
+            keyring=visit.deps.keyring,
+            now=visit.now,
+            limit=PAGE + 1,
+            before=number(before) if before else None,
+        )
+    )
+    return visit.render(
+        "admin/payments/index.html",
+        {"payments": found[:PAGE], "more": len(found) > PAGE, "statuses": STATUSES},
+    )
+
+
+async def export(visit: Visit) -> Response:
+    """Send the payments of the list, all of them, as CSV: what was asked, whatever the gateway charged."""
+    return StreamingResponse(
+        _lines(visit, _filters(visit)),
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="payments-{visit.path("merchant")}.csv"'},
+    )
+
+
+async def _lines(visit: Visit, filters: Filters) -> AsyncIterator[bytes]:
+    yield sheets.lines([HEAD])
+    before: int | None = None
+    while True:
+        read = partial(queries.export, filters=filters, owner=visit.owner, now=visit.now, before=before)
+        page = await visit.read(read)
+        if page:
+            yield sheets.lines(_cells(line) for line in page)
+            before = page[-1].id
+        if len(page) < queries.EXPORT_PAGE:
+            return
+
+
+def _cells(line: ExportLine) -> tuple[str, ...]:
+    return (
+        iso_seconds(line.created_at),
+        line.reference,
+        line.uuid,
+        sheets.harmless(line.order_id),
+        line.status,
+        sheets.harmless(line.gateway),
+        render(line.amount),
+        line.amount.currency.code,
+        render(line.fee),
+        render(line.refunded),
+        render(line.charge) if line.charge else "",
+        line.charge.currency.code if line.charge else "",
+        sheets.harmless(line.gateway_ref),
+        iso_seconds(line.completed_at) if line.completed_at else "",
+    )
+
+
+def _filters(visit: Visit) -> Filters:
+    """Return what the query narrows the list to."""
+    status, until = visit.query("status"), day_start(visit.query("until"))
+    return Filters(
+        statuses=(status,) if status in STATUSES else None,
+        gateway=visit.query("gateway") or None,
+        since=day_start(visit.query("since")),
+        before=after(until, DAY) if until is not None else None,
+        order_id=visit.query("order") or None,
+    )
+
+
+async def show(visit: Visit) -> Response:
+    """Show what a payment is, where it stands and why, and everything that came of it."""
+    payment = await _payment(visit)
+    facts = await visit.read(lambda tx: _story(tx, payment))
+    sandbox = payment.owner.mode is Mode.SANDBOX and payment.open
+    playable = sandbox and facts["charge"] is not None and facts["charge"]["state"] == "active"
+    return visit.render(
+        "admin/payments/show.html",
+        {
+            "payment": payment,
+            "address": f"{visit.deps.settings.public_url}/checkout/{payment.token}",
+            "outcomes": [outcome.value for outcome in Outcome] if sandbox and not playable else [],
+            "playable": playable,
+            "may_run_out": sandbox,
+        }
+        | facts,
+    )
+
+
+async def cancel(visit: Visit) -> Response:
+    """Cancel a payment; its gateway is asked first, and money that is there wins."""
+    payment = await _payment(visit)
+    place = f"{visit.home}/payments/{payment.reference}"
+    await _note(visit, "payment.cancel_asked", payment, before={"status": payment.status.value})
+    try:
+        await flow.cancel(visit.deps.tools, payment.token)
+    except Refused:
+        return visit.go(place, note="refused")
+    return visit.go(place, note="cancelled")
+
+
+async def play(visit: Visit) -> Response:
+    """Play the payer in the sandbox: pay, or let any other outcome happen."""
+    payment = await _payment(visit)
+    place = f"{visit.home}/payments/{payment.reference}"
+    outcome = visit.field("outcome")
+    if payment.owner.mode is not Mode.SANDBOX:
+        raise NotFound("PAYMENT_NOT_FOUND", "No such payment.")
+    await _note(visit, "sandbox.played", payment, outcome=outcome)
+    try:
+        if outcome == "bank":
+            charge = await visit.read(lambda tx: story.charge(tx, payment))
+            if charge is not None:
+                await visit.deps.sandbox_bank.pay(provider_txid(charge["id"]))
+            return visit.go(place, note="paid")
+        if outcome == "run-out":
+            await flow.run_out(visit.deps.tools, payment)
+            return visit.go(place)
+        await flow.choose_gateway(visit.deps.tools, payment.token, "sandbox")
+        await flow.submit(visit.deps.tools, payment.token, {"outcome": outcome})
+    except Refused:
+        return visit.go(place, note="refused")
+    return visit.go(place)
+
+
+async def _payment(visit: Visit) -> Payment:
+    ref = visit.path("payment")
+    found = await visit.read(lambda tx: queries.find(tx, ref, owner=visit.owner, keyring=visit.deps.keyring))
+    if found is None:
+        raise NotFound("PAYMENT_NOT_FOUND", "No such payment.")
+    return found
+
+
+async def _note(visit: Visit, action: str, payment: Payment, **detail: object) -> None:
+    """Write down that somebody asked, before the gateway is called; the form is used up with it."""
+
+    def noted(tx: Tx, log: Journalist) -> None:
+        log(action, f"payment:{payment.reference}", **detail)
+
+    await visit.write(noted)
+
+
+def _story(tx: ReadTx, payment: Payment) -> dict[str, Any]:
+    owner = payment.owner
+    receipts = story.receipts(tx, payment)
+    sources = [("payment", payment.uuid), *(("receipt", str(receipt["id"])) for receipt in receipts)]
+    journals = explorer.journals_of(tx, sources, owner=owner)
+    happened = events.of_object(tx, "payment", payment.uuid, owner=owner)
+    return {
+        "timeline": _timeline(payment, story.sessions(tx, payment), receipts, happened),
+        "charge": story.charge(tx, payment),
+        "journals": journals,
+        "lines": explorer.lines_of(tx, [journal["id"] for journal in journals]),
+        "deliveries": history.deliveries(tx, owner=owner, limit=50, object_id=payment.uuid),
+    }
+
+
+def _timeline(
+    payment: Payment, sessions: Sequence[Row], receipts: Sequence[Row], happened: Sequence[Row]
+) -> list[dict[str, Any]]:
+    """Return what happened in the order of time; what happened at once, in the order of cause."""
+    steps: list[dict[str, Any]] = [{"kind": "made", "at": payment.created_at, "row": None}]
+    for kind, column, rows in (
+        ("session", "opened_at", sessions),
+        ("receipt", "received_at", receipts),
+        ("event", "occurred_at", happened),
+    ):
+        steps += [{"kind": kind, "at": row[column], "row": row} for row in rows]
+    return sorted(steps, key=lambda step: step["at"])
+
+
+SCREENS: Final = (
+    Screen("GET", "/m/{merchant}/payments", index, "payments.view"),
+    Screen("GET", "/m/{merchant}/payments.csv", export, "payments.view"),
+    Screen("GET", "/m/{merchant}/payments/{payment}", show, "payments.view"),
+    Screen("POST", "/m/{merchant}/payments/{payment}/cancellation", cancel, "payments.manage"),
+    Screen("POST", "/m/{merchant}/payments/{payment}/sandbox", play, "developers.manage"),
+)

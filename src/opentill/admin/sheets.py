@@ -1,0 +1,20 @@
+"""Comma-separated values for spreadsheets, without what a spreadsheet would calculate."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")  # with these a spreadsheet begins to calculate
+
+
+def harmless(text: str | None) -> str:
+    """Return a text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text and text.startswith(FORMULAS) else text or ""
+
+
+def lines(rows: Iterable[Sequence[str]]) -> bytes:
+    """Return rows as lines of a sheet."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerows(rows)
+    return text.getvalue().encode()

@@ -1,0 +1,130 @@
+"""Executes prepared statements with one call of libpq each.
+
+A cursor of psycopg does as much in Python as PostgreSQL does for the whole of a short statement, and gives the
+interpreter away several times meanwhile. Types are still psycopg's: what comes back is the same.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import psycopg
+from psycopg import abc
+from psycopg.adapt import Transformer
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus, Format
+from psycopg.pq.abc import PGconn, PGresult
+
+from opentill.db.postgres.connection import STATEMENTS_MAX, Connection
+from opentill.db.statement import numbered
+
+INT8: Final = 20  # PostgreSQL's numbers for types; 0 lets it find out by where the parameter stands
+BYTEA: Final = 17
+UNKNOWN: Final = 0
+
+Values = dict[str, Any]
+
+
+class Rows:
+    """What a statement gave, with the part of a cursor's interface that a `Tx` needs."""
+
+    def __init__(self, rows: list[Values], rowcount: int) -> None:
+        self.rowcount = rowcount
+        self._rows = rows
+        self._next = 0
+
+    def fetchone(self) -> Values | None:
+        self._next += 1
+        return self._rows[self._next - 1] if self._next <= len(self._rows) else None
+
+    def fetchall(self) -> list[Values]:
+        return self._rows[self._next :]
+
+
+class Bound(NamedTuple):
+    """A statement's values as PostgreSQL reads them. Types beyond these are for psycopg to write."""
+
+    values: list[bytes | None]
+    types: tuple[int, ...]
+    formats: list[int]
+
+
+class _Prepared(NamedTuple):
+    name: bytes
+    transformer: abc.Transformer
+    make_row: Callable[[Sequence[Any]], Values] | None  # None where it gives no rows
+
+
+class Statements:
+    """The prepared statements of one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._libpq: PGconn = connection.pgconn
+        self._prepared: dict[tuple[str, tuple[int, ...]], _Prepared] = {}
+
+    def execute(self, sql: str, bound: Bound) -> Rows:
+        """Execute a statement, which is prepared when it is first seen. Raises psycopg.Error."""
+        prepared = self._prepared.get((sql, bound.types)) or self._prepare(sql, bound.types)
+        result = self._libpq.exec_prepared(prepared.name, bound.values, bound.formats)  # type: ignore[arg-type]  # a null is None
+        if result.status == ExecStatus.TUPLES_OK and prepared.make_row is not None:
+            prepared.transformer.set_pgresult(result, set_loaders=False)
+            return Rows(prepared.transformer.load_rows(0, result.ntuples, prepared.make_row), result.ntuples)
+        require_done(result)
+        return Rows([], result.command_tuples or 0)
+
+    def command(self, sql: bytes) -> None:
+        """Execute what has neither parameters nor rows. Raises psycopg.Error."""
+        require_done(self._libpq.exec_(sql))
+
+    def _prepare(self, sql: str, types: tuple[int, ...]) -> _Prepared:
+        if len(self._prepared) >= STATEMENTS_MAX:
+            self.command(b"deallocate all")
+            self._prepared.clear()
+        name = b"opentill_%d" % len(self._prepared)
+        require_done(self._libpq.prepare(name, numbered(sql)[0], types))
+        told = self._libpq.describe_prepared(name)
+        require_done(told)
+        transformer = Transformer(self._connection)
+        transformer.set_loader_types([told.ftype(column) for column in range(told.nfields)], Format.TEXT)
+        self._prepared[sql, types] = prepared = _Prepared(name, transformer, row_maker(told))
+        return prepared
+
+
+def bind(sql: str, params: Mapping[str, object]) -> Bound | None:
+    """Return the values of a statement in the order of its numbers; None if one has a type for psycopg to write.
+
+    Raises psycopg.DataError for a text that PostgreSQL cannot hold.
+    """
+    values: list[bytes | None] = []
+    types: list[int] = []
+    formats: list[int] = []
+    for name in numbered(sql)[1]:
+        value = params[name]
+        if value is None:
+            bound, oid, form = None, UNKNOWN, Format.TEXT
+        elif isinstance(value, str):
+            bound, oid, form = value.encode(), UNKNOWN, Format.TEXT
+            if b"\0" in bound:  # libpq would take it for the end of the text
+                raise psycopg.DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
+        elif isinstance(value, int):
+            bound, oid, form = b"%d" % value, INT8, Format.TEXT
+        elif isinstance(value, bytes):
+            bound, oid, form = value, BYTEA, Format.BINARY
+        else:
+            return None
+        values.append(bound)
+        types.append(oid)
+        formats.append(form)
+    return Bound(values, tuple(types), formats)
+
+
+def row_maker(told: PGresult) -> Callable[[Sequence[Any]], Values] | None:
+    """Return how a row is made of its columns' values; None where there are no columns."""
+    names = [(told.fname(column) or b"").decode() for column in range(told.nfields)]
+    return (lambda values: dict(zip(names, values, strict=True))) if names else None
+
+
+def require_done(result: PGresult) -> None:
+    """Raise psycopg.Error unless a statement was executed."""
+    if result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
+        raise error_from_result(result, encoding="utf-8")

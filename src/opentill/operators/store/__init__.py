@@ -1,0 +1,1 @@
+"""SQL of operators: set-up links, people and their roles, sessions and what opens them. Private to this feature."""

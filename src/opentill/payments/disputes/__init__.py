@@ -1,0 +1,1 @@
+"""Disputes: contested payments and the money held for them."""

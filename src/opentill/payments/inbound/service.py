@@ -1,0 +1,66 @@
+"""Taking what a provider told us: kept and applied in one transaction, so that a repeat finds both or neither."""
+
+from dataclasses import replace
+
+from opentill.db import Tx
+from opentill.gateways.port import RefundNews, SessionNews
+from opentill.kernel.clock import Instant
+from opentill.kernel.ids import Ids
+from opentill.kernel.secret import Keyring
+from opentill.payments import service as payments
+from opentill.payments import store as payment_rows
+from opentill.payments.inbound import store
+from opentill.payments.inbound.model import Callback, CallbackState
+from opentill.payments.refunds import service as refunds
+from opentill.payments.refunds import store as refund_rows
+
+UNKNOWN = "it names nothing that this merchant has"
+
+
+def take(
+    tx: Tx, callback: Callback, news: SessionNews | RefundNews, *, ids: Ids, keyring: Keyring, now: Instant
+) -> bool:
+    """Keep an authentic callback and apply what it says. Safe to repeat: one of the same name counts once.
+
+    Return False where it names a session or refund that is not this merchant's; it is kept as rejected then.
+    """
+    if not store.insert(tx, callback, CallbackState.RECEIVED, public_id="dlv_" + ids.timed_hex(), status=200):
+        store.count_repeat(tx, callback)
+        return True
+    payment_id = _apply(tx, callback, news, ids=ids, keyring=keyring, now=now)
+    if payment_id is None:
+        store.forget(tx, callback)
+        reject(tx, callback, UNKNOWN, status=404, ids=ids)
+        return False
+    store.name_payment(tx, callback, payment_id)
+    return True
+
+
+def reject(tx: Tx, callback: Callback, reason: str, *, status: int, ids: Ids) -> None:
+    """Keep a request that counts for nothing, for whoever looks for the reason: the newest ones, and their start."""
+    kept = replace(callback, event_key=None, body=callback.body[: store.REJECTED_BYTES_MAX])
+    public_id = "dlv_" + ids.timed_hex()
+    store.insert(tx, kept, CallbackState.REJECTED, public_id=public_id, status=status, reason=reason)
+    store.forget_rejected(tx, callback.gateway, owner=callback.owner)
+
+
+def purge(tx: Tx, *, before: Instant, most: int) -> int:
+    """Delete the oldest callbacks from before an instant. One that came again would find its receipt counted."""
+    return store.purge(tx, before=before, most=most)
+
+
+def _apply(
+    tx: Tx, callback: Callback, news: SessionNews | RefundNews, *, ids: Ids, keyring: Keyring, now: Instant
+) -> int | None:
+    """Apply what was said to the session or refund it names; return the payment, None where there is none."""
+    owner = callback.owner
+    if isinstance(news, RefundNews):
+        refund = refund_rows.one(tx, "r.uuid = :uuid and r.gateway = :gateway", owner=owner, uuid=news.reference,
+                                 gateway=callback.gateway)  # fmt: skip
+        if refund is None:
+            return None
+        return refunds.conclude(tx, refund, news.answer, ids=ids, keyring=keyring, now=now).payment_id
+    session = payment_rows.session_by_reference(tx, news.session, gateway=callback.gateway, owner=owner)
+    if session is None:
+        return None
+    return payments.conclude(tx, session, news.verdict, ids=ids, keyring=keyring, now=now).id

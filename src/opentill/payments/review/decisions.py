@@ -1,0 +1,318 @@
+"""What a person decides: the review queue's use cases (merchant-api.md §12.3). Permissions are the caller's matter.
+
+An item is claimed first, so that two people cannot decide the same one. Every decision is in the audit log.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from opentill.db import ReadTx, Tx
+from opentill.events import record
+from opentill.gateways.port import RefundAnswer, RefundState
+from opentill.kernel.clock import SECOND, Instant, after
+from opentill.kernel.errors import Conflict, Fault, Forbidden, Invalid, NotFound
+from opentill.kernel.ids import Ids
+from opentill.kernel.money import Money, render
+from opentill.kernel.owner import Owner
+from opentill.kernel.secret import Keyring
+from opentill.merchants import options
+from opentill.merchants.fees import fee_of
+from opentill.operators import audit
+from opentill.payments import booking, rules, service, store
+from opentill.payments.completion import record_completed
+from opentill.payments.documents import payment_event
+from opentill.payments.model import (
+    BookedReceipt,
+    Detail,
+    Payment,
+    PaymentStatus,
+    Receipt,
+    Refund,
+    RefundStep,
+    SessionState,
+)
+from opentill.payments.pix import service as pix
+from opentill.payments.refunds import service as refunds
+from opentill.payments.refunds import store as refund_rows
+from opentill.payments.review import items, submissions
+from opentill.payments.review import queue as review
+from opentill.payments.review.items import Actor as Actor
+from opentill.payments.review.items import Item
+
+REASONS: Final = frozenset({"not_found", "wrong_amount", "already_used", "unreadable", "fraud", "other"})
+
+
+def claim(tx: Tx, item_id: int, *, owner: Owner, by: Actor, keyring: Keyring, now: Instant) -> Item:
+    """Take an item for oneself. Raises NotFound, and Conflict where it is decided or somebody else's."""
+    item = items.undecided(tx, item_id, owner)
+    if item.claimed_by not in (None, by.name):
+        raise Conflict("INVALID_STATE", f"{item.claimed_by} is deciding this.")
+    items.set_claim(tx, item, by.name, now)
+    if item.payment_id is not None:
+        payment = _payment(tx, item, keyring)
+        if payment.detail is Detail.AWAITING_VERIFICATION:
+            store.update(tx, replace(payment, detail=Detail.PENDING_REVIEW, updated_at=now))
+    items.note(tx, item, by, "review.claim", now=now)
+    return replace(item, claimed_by=by.name)
+
+
+def release(tx: Tx, item_id: int, *, owner: Owner, by: Actor, now: Instant) -> Item:
+    """Let an item go. Raises as `claim`."""
+    item = items.claimed(tx, item_id, owner, by)
+    items.set_claim(tx, item, None, now)
+    items.note(tx, item, by, "review.release", now=now)
+    return replace(item, claimed_by=None)
+
+
+def approve(
+    tx: Tx,
+    item_id: int,
+    *,
+    owner: Owner,
+    by: Actor,
+    seen: Money,
+    reason: str = "",
+    ids: Ids,
+    keyring: Keyring,
+    now: Instant,
+) -> Payment:
+    """Complete a payment with money that a person has *seen*.
+
+    Another amount than was asked needs the permission to override and a reason. Above the merchant's limit two
+    people must approve: after the first one the item stays open. Raises NotFound, Conflict, Forbidden, Invalid.
+    """
+    item = items.claimed(tx, item_id, owner, by)
+    payment = _payment(tx, item, keyring)
+    receipt = _held(tx, item)
+    if receipt is not None and receipt.amount != seen:
+        message = f"{render(receipt.amount)} {receipt.amount.currency.code} arrived."
+        raise Invalid([Fault("seen", "INVALID_AMOUNT", message)])
+    _require_approvable(item, payment, receipt)
+    if seen != payment.charged:
+        _require_override(payment, seen, by, reason)
+    if _waits_for_another(tx, item, payment, by, now=now):
+        return payment
+    completed = _completed(tx, item, payment, receipt, seen, now=now)
+    service.close_try(tx, completed, SessionState.PAID, now=now)
+    submissions.decide(tx, completed.id, "approved", owner=owner, now=now)
+    parts = pix.settle_accepted(tx, completed, receipt, now=now) if receipt is not None else {}
+    record_completed(tx, completed, ids=ids, now=now, **parts)
+    items.resolve(tx, item, by, "approved", reason, {"seen_units": seen.units}, now=now)
+    return completed
+
+
+def reject(
+    tx: Tx,
+    item_id: int,
+    *,
+    owner: Owner,
+    by: Actor,
+    final: bool,
+    reason: str,
+    note: str = "",
+    ids: Ids,
+    keyring: Keyring,
+    now: Instant,
+) -> Payment:
+    """Say that the money does not count. The payer may try again, unless this is *final*.
+
+    Money that is held stays so until it is given back (`return_held`). Raises NotFound, Conflict, Invalid.
+    """
+    if reason not in REASONS:
+        raise Invalid([Fault("reason", "VALIDATION_FAILED", f"The reason is one of {', '.join(sorted(REASONS))}.")])
+    item = items.claimed(tx, item_id, owner, by)
+    payment = _payment(tx, item, keyring)
+    submissions.decide(tx, payment.id, "rejected", owner=owner, now=now)
+    service.close_try(tx, payment, SessionState.DECLINED, now=now, reason=note or reason)
+    items.resolve(tx, item, by, "rejected", note or reason, {"final": final}, now=now)
+    if not payment.open:
+        return payment
+    if final:
+        ended = rules.end(payment, PaymentStatus.FAILED, decided=True, now=now)
+        store.update(tx, ended)
+        record(tx, payment_event("payment.failed", ended, at=now), ids=ids)
+        return ended
+    expires_at = after(now, _expiry_s(tx, owner) * SECOND)
+    waiting = replace(rules.waiting_again(payment, now=now), expires_at=expires_at)
+    store.update(tx, waiting)
+    return waiting
+
+
+def settle(tx: Tx, item_id: int, *, owner: Owner, by: Actor, reason: str, keyring: Keyring, now: Instant) -> None:
+    """Close an item that moves no money of its own, such as a payment that was paid twice.
+
+    Raises as `claim`, and Conflict where the payment itself waits for a decision: it would wait for ever.
+    """
+    item = items.claimed(tx, item_id, owner, by)
+    waits = item.payment_id is not None and _payment(tx, item, keyring).under_review
+    if waits or item.kind in (review.MISMATCH, review.LATE, review.SUBMISSION):
+        raise Conflict("INVALID_STATE", "This waits to be approved or rejected.")
+    items.resolve(tx, item, by, "settled", reason, {}, now=now)
+
+
+def decide_refund(
+    tx: Tx,
+    item_id: int,
+    *,
+    owner: Owner,
+    by: Actor,
+    sent: bool,
+    ref: str | None = None,
+    reason: str = "",
+    ids: Ids,
+    keyring: Keyring,
+    now: Instant,
+) -> Refund:
+    """Say that a refund by hand was sent, or cannot be. Raises as `claim`, and Conflict for what a gateway decides."""
+    item = items.claimed(tx, item_id, owner, by)
+    refund = refund_rows.one(tx, "r.uuid = :uuid", owner=owner, uuid=item.subject_id)
+    if refund is None or refund.step is not RefundStep.BY_HAND:
+        raise Conflict("INVALID_STATE", "Nobody sends this refund by hand.")
+    state = RefundState.COMPLETED if sent else RefundState.FAILED
+    answer = RefundAnswer(state, ref=ref, code=None if sent else "not_sent", message=None if sent else reason)
+    concluded = refunds.conclude(tx, refund, answer, ids=ids, keyring=keyring, now=now)
+    items.resolve(tx, item, by, "sent" if sent else "not_sent", reason, {}, now=now)
+    return concluded
+
+
+def mark_paid(
+    tx: Tx,
+    payment_id: int,
+    *,
+    owner: Owner,
+    by: Actor,
+    seen: Money,
+    ref: str,
+    reason: str,
+    ids: Ids,
+    keyring: Keyring,
+    now: Instant,
+) -> Payment:
+    """Complete a payment with money a person saw arrive by another way than a gateway's word.
+
+    Raises NotFound, Conflict for one that is complete or under review, and Forbidden and Invalid as `approve`.
+    """
+    payment = _locked(tx, payment_id, owner, keyring)
+    if payment.status is PaymentStatus.COMPLETED or payment.under_review:
+        raise Conflict("INVALID_STATE", f"The payment is {payment.detail} and cannot be marked as paid.")
+    if seen != payment.charged:
+        _require_override(payment, seen, by, reason)
+    receipt = Receipt(owner, payment.gateway or rules.MANUAL, "", ref, seen, now)
+    completed = _complete(tx, payment, receipt, now=now)
+    service.close_try(tx, completed, SessionState.ABANDONED, now=now, reason="marked as paid")
+    record_completed(tx, completed, ids=ids, now=now)
+    audit.write(
+        tx,
+        items.change(by, owner, "payment.mark_paid", f"payment {payment.uuid}", reason, seen_units=seen.units),
+        now=now,
+    )
+    return completed
+
+
+def cancel(
+    tx: Tx, payment_id: int, *, owner: Owner, by: Actor, reason: str, ids: Ids, keyring: Keyring, now: Instant
+) -> Payment:
+    """End an open payment, also one that awaits verification. Raises Conflict where money is held for it."""
+    payment = _locked(tx, payment_id, owner, keyring)
+    if held := tx.all(_HELD, payment_id=payment.id, **owner.columns):
+        raise Conflict("INVALID_STATE", f"{len(held)} amounts are held for this payment. Decide on them first.")
+    ended = rules.end(payment, PaymentStatus.CANCELLED, decided=True, now=now)
+    service.close_try(tx, ended, SessionState.ABANDONED, now=now, reason="cancelled")
+    submissions.decide(tx, payment.id, "rejected", owner=owner, now=now)
+    store.update(tx, ended)
+    record(tx, payment_event("payment.cancelled", ended, at=now), ids=ids)
+    review.close_submissions(tx, payment, "cancelled", now=now)
+    audit.write(tx, items.change(by, owner, "payment.cancel", f"payment {payment.uuid}", reason), now=now)
+    return ended
+
+
+_HELD: Final = """
+        select id from receipt
+         where payment_id = :payment_id and merchant_id = :merchant_id and mode = :mode and state = 'held'
+           and refunding_units < units
+"""
+
+
+def _require_approvable(item: Item, payment: Payment, receipt: BookedReceipt | None) -> None:
+    if item.kind == review.SUBMISSION and payment.under_review:
+        return
+    if item.kind in (review.MISMATCH, review.LATE) and receipt is not None and _may_complete(payment):
+        return
+    raise Conflict("INVALID_STATE", f"The payment is {payment.detail}; there is no money to approve.")
+
+
+def _may_complete(payment: Payment) -> bool:
+    return payment.status is not PaymentStatus.COMPLETED
+
+
+def _require_override(payment: Payment, seen: Money, by: Actor, reason: str) -> None:
+    asked = payment.charged
+    if seen.currency != asked.currency or seen.units <= 0:
+        message = f"The amount is above zero and in {asked.currency.code}."
+        raise Invalid([Fault("seen", "INVALID_AMOUNT", message)])
+    if not by.may_override:
+        message = f"{render(asked)} {asked.currency.code} was asked; accepting another amount needs a permission."
+        raise Forbidden("PERMISSION_MISSING", message)
+    if not reason.strip():
+        raise Invalid([Fault("reason", "VALIDATION_FAILED", "Say why another amount is accepted.")])
+
+
+def _waits_for_another(tx: Tx, item: Item, payment: Payment, by: Actor, *, now: Instant) -> bool:
+    """Tell whether a second person must approve; the first one's word is kept and the item let go."""
+    limit = options.of_merchant(tx, item.owner).two_approvals_from
+    if not limit or payment.amount.units < limit or item.approved_by not in (None, by.name):
+        return False
+    items.keep_approval(tx, item, by)
+    items.note(tx, item, by, "review.approve_first", now=now)
+    return True
+
+
+def _completed(
+    tx: Tx, item: Item, payment: Payment, receipt: BookedReceipt | None, seen: Money, *, now: Instant
+) -> Payment:
+    if receipt is None:
+        submission = submissions.open_one(tx, payment.id, owner=item.owner)
+        if submission is None:
+            raise Conflict("INVALID_STATE", "Nothing was submitted.")
+        arrived = Receipt(item.owner, submission.gateway, "", submission.ref, seen, now)
+        return _complete(tx, payment, arrived, now=now)
+    fee = fee_of(tx, payment.amount, gateway=receipt.gateway, owner=payment.owner)
+    charge = payment.charge if payment.charge else service.conversion_at(tx, payment, receipt.gateway, receipt.amount)
+    completed = rules.completed(payment, receipt, fee=fee, charge=charge, now=now)
+    booking.accept(tx, receipt, completed, now=now)
+    return completed
+
+
+def _complete(tx: Tx, payment: Payment, receipt: Receipt, *, now: Instant) -> Payment:
+    fee = fee_of(tx, payment.amount, gateway=receipt.gateway, owner=payment.owner)
+    by_hand = payment.by_hand or receipt.gateway == rules.MANUAL
+    completed = rules.completed(payment, receipt, fee=fee, charge=payment.charge, by_hand=by_hand, now=now)
+    if not booking.complete(tx, receipt, completed, accepted=True, now=now):
+        raise Conflict("INVALID_STATE", f"{receipt.ref} has been counted for another payment.")
+    return completed
+
+
+def _held(tx: Tx, item: Item) -> BookedReceipt | None:
+    if item.receipt_id is None:
+        return None
+    receipt = store.lock_receipt(tx, item.receipt_id, owner=item.owner)
+    return receipt if receipt is not None and receipt.state == "held" and not receipt.refunding.units else None
+
+
+def _expiry_s(tx: ReadTx, owner: Owner) -> int:
+    row = tx.one_or_none("select expiry_s from merchant where id = :id", id=owner.merchant_id)
+    seconds: int = row["expiry_s"] if row else 0
+    return seconds
+
+
+def _payment(tx: Tx, item: Item, keyring: Keyring) -> Payment:
+    if item.payment_id is None:
+        raise Conflict("INVALID_STATE", "This is about no payment.")
+    return _locked(tx, item.payment_id, item.owner, keyring)
+
+
+def _locked(tx: Tx, payment_id: int, owner: Owner, keyring: Keyring) -> Payment:
+    payment = store.lock(tx, payment_id, owner=owner, keyring=keyring)
+    if payment is None:
+        raise NotFound("PAYMENT_NOT_FOUND", "No such payment.")
+    return payment

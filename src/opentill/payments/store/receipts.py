@@ -1,0 +1,157 @@
+"""SQL of receipts: money that arrived."""
+
+from typing import Final
+
+from opentill.db import ReadTx, Row, Tx
+from opentill.db.dialect import for_update
+from opentill.kernel.clock import Instant
+from opentill.kernel.ids import uuid_of
+from opentill.kernel.mode import Mode
+from opentill.kernel.money import Money, currency
+from opentill.kernel.owner import Owner
+from opentill.payments.model import BookedReceipt, Receipt
+
+RECEIPT: Final = """
+        select id, merchant_id, mode, payment_id, gateway, account, ref, units, currency, fee_units, refunding_units,
+               state, received_at
+          from receipt
+"""
+
+
+def insert_receipt(
+    tx: Tx,
+    receipt: Receipt,
+    *,
+    payment_id: int | None,
+    fee: Money,
+    origin: str,
+    now: Instant,
+    state: str = "booked",
+    public_id: str | None = None,
+    late: bool = False,
+    accepted: bool = False,
+) -> int | None:
+    """Insert a receipt and return its id, or None if this money is counted already."""
+    rows = tx.all(
+        """
+        insert into receipt (merchant_id, mode, gateway, account, ref, public_id, payment_id, units, currency,
+                             fee_units, origin, state, late, accepted, payer_name, payer_document, payer_ispb,
+                             payer_bank_name, charge_id, uuid, received_at, created_at)
+        values (:merchant_id, :mode, :gateway, :account, :ref, :public_id, :payment_id, :units, :currency,
+                :fee_units, :origin, :state, :late, :accepted, :payer_name, :payer_document, :payer_ispb,
+                :payer_bank_name, :charge_id, :uuid, :received_at, :now)
+        on conflict (merchant_id, mode, gateway, account, ref) do nothing
+        returning id
+        """,
+        **receipt.owner.columns,
+        gateway=receipt.gateway,
+        account=receipt.account,
+        ref=receipt.ref,
+        public_id=public_id,
+        payment_id=payment_id,
+        units=receipt.amount.units,
+        currency=receipt.amount.currency.code,
+        fee_units=fee.units,
+        origin=origin,
+        state=state,
+        late=int(late),
+        accepted=int(accepted),
+        payer_name=receipt.payer_name,
+        payer_document=receipt.payer_document,
+        payer_ispb=receipt.payer_ispb,
+        payer_bank_name=receipt.payer_bank_name,
+        charge_id=receipt.charge_id,
+        uuid=uuid_of(f"receipt {receipt.owner} {receipt.gateway} {receipt.account} {receipt.ref}"),
+        received_at=receipt.received_at,
+        now=now,
+    )
+    return rows[0]["id"] if rows else None
+
+
+def accept_receipt(tx: Tx, receipt: BookedReceipt, *, fee: Money, late: bool) -> None:
+    """Save held money as what completed its payment."""
+    tx.run(
+        """
+        update receipt set state = 'booked', fee_units = :fee_units, late = :late, accepted = 1
+         where id = :id and merchant_id = :merchant_id and mode = :mode and state = 'held'
+        """,
+        id=receipt.id,
+        **receipt.owner.columns,
+        fee_units=fee.units,
+        late=int(late),
+    )
+
+
+def counted_receipt(tx: ReadTx, receipt: Receipt) -> Row | None:
+    """Return where this money is counted already: the `id` of its row and its `payment_id`."""
+    return tx.one_or_none(
+        """
+        select id, payment_id from receipt
+         where merchant_id = :merchant_id and mode = :mode
+           and gateway = :gateway and account = :account and ref = :ref
+        """,
+        **receipt.owner.columns,
+        gateway=receipt.gateway,
+        account=receipt.account,
+        ref=receipt.ref,
+    )
+
+
+def receipt(tx: ReadTx, receipt_id: int, *, owner: Owner, lock: str = "") -> BookedReceipt | None:
+    """Return an owner's receipt."""
+    row = tx.one_or_none(
+        f"{RECEIPT} where id = :id and merchant_id = :merchant_id and mode = :mode{lock}",
+        id=receipt_id,
+        **owner.columns,
+    )
+    return as_receipt(row) if row else None
+
+
+def told_receipt(tx: ReadTx, receipt_id: int, *, owner: Owner) -> Receipt:
+    """Return an owner's receipt that exists, as its provider told of it."""
+    [row] = tx.all(
+        """
+        select gateway, account, ref, units, currency, received_at, payer_name, payer_document, payer_ispb,
+               payer_bank_name, charge_id
+          from receipt where id = :id and merchant_id = :merchant_id and mode = :mode
+        """,
+        id=receipt_id,
+        **owner.columns,
+    )
+    told = dict(row)
+    return Receipt(owner, amount=Money(told.pop("units"), currency(told.pop("currency"))), **told)
+
+
+def lock_receipt(tx: Tx, receipt_id: int, *, owner: Owner) -> BookedReceipt | None:
+    """Load an owner's receipt and lock its row until *tx* ends. Its payment, if it has one, is locked before."""
+    return receipt(tx, receipt_id, owner=owner, lock=for_update(tx))
+
+
+def completing_receipt(tx: Tx, payment_id: int, *, owner: Owner) -> BookedReceipt | None:
+    """Load and lock the money that completed a payment."""
+    row = tx.one_or_none(
+        f"""{RECEIPT}
+         where payment_id = :payment_id and merchant_id = :merchant_id and mode = :mode
+           and origin = 'charge' and state = 'booked'{for_update(tx)}
+        """,
+        payment_id=payment_id,
+        **owner.columns,
+    )
+    return as_receipt(row) if row else None
+
+
+def as_receipt(row: Row) -> BookedReceipt:
+    in_currency = currency(row["currency"])
+    return BookedReceipt(
+        id=row["id"],
+        owner=Owner(row["merchant_id"], Mode(row["mode"])),
+        payment_id=row["payment_id"],
+        gateway=row["gateway"],
+        account=row["account"],
+        ref=row["ref"],
+        amount=Money(row["units"], in_currency),
+        fee=Money(row["fee_units"], in_currency),
+        refunding=Money(row["refunding_units"], in_currency),
+        state=row["state"],
+        received_at=row["received_at"],
+    )

@@ -1,0 +1,128 @@
+"""One payment's whole story, for the screen of it: tries, charge, receipts, what waits for a person. Read-only."""
+
+from collections.abc import Sequence
+
+from opentill.db import ReadTx, Row
+from opentill.kernel.owner import Owner
+from opentill.kernel.secret import Keyring
+from opentill.payments.model import Payment
+
+
+def sessions(tx: ReadTx, payment: Payment) -> Sequence[Row]:
+    """Return every try with a gateway, oldest first."""
+    return tx.all(
+        """
+        select reference, gateway, state, provider_ref, reason, next_check_at, checks, opened_at, closed_at
+          from gateway_session
+         where payment_id = :id and merchant_id = :merchant_id and mode = :mode order by id limit 100
+        """,
+        **_place(payment),
+    )
+
+
+def receipts(tx: ReadTx, payment: Payment) -> Sequence[Row]:
+    """Return the money that arrived for a payment, oldest first."""
+    return tx.all(
+        """
+        select id, gateway, account, ref, units, currency, fee_units, origin, state, late, payer_name,
+               payer_bank_name, received_at, created_at
+          from receipt
+         where payment_id = :id and merchant_id = :merchant_id and mode = :mode order by id limit 200
+        """,
+        **_place(payment),
+    )
+
+
+def charge(tx: ReadTx, payment: Payment) -> Row | None:
+    """Return the PIX charge of a payment."""
+    return tx.one_or_none(
+        """
+        select id, state, units, key, external_id, code, expires_at, next_check_at, created_at, updated_at
+          from pix_charge where payment_id = :id and merchant_id = :merchant_id and mode = :mode
+        """,
+        **_place(payment),
+    )
+
+
+def receipts_by_ref(tx: ReadTx, ref: str, *, owner: Owner) -> Sequence[Row]:
+    """Return the PIX receipts of an end-to-end id, through the index of each account."""
+    return tx.all(
+        """
+        select r.id, r.ref, r.units, r.currency, p.uuid
+          from receipt r left join payment p on p.id = r.payment_id
+         where r.merchant_id = :merchant_id and r.mode = :mode and r.gateway = 'pix' and r.ref = :ref
+           and r.account in (select cast(id as text) from pix_account where merchant_id = :merchant_id and mode = :mode)
+        """,
+        ref=ref,
+        **owner.columns,
+    )
+
+
+def reviews(tx: ReadTx, *, owner: Owner, limit: int, resolved: bool = False) -> Sequence[Row]:
+    """Return what waits for a person, longest first; or what was decided, newest first."""
+    condition, order = ("is not null", "desc") if resolved else ("is null", "asc")
+    return tx.all(
+        f"""
+        select i.id, i.kind, i.subject_type, i.subject_id, i.reason, i.claimed_by, i.resolution, i.created_at,
+               i.resolved_at, p.reference, p.currency, r.units, r.currency as seen_currency
+          from review_item i left join payment p on p.id = i.payment_id left join receipt r on r.id = i.receipt_id
+         where i.merchant_id = :merchant_id and i.mode = :mode and i.resolved_at {condition}
+         order by i.id {order} limit :limit
+        """,
+        **owner.columns,
+        limit=limit,
+    )
+
+
+def reviews_open(tx: ReadTx, *, owner: Owner) -> int:
+    """Return how much waits for a person."""
+    row = tx.one_or_none(
+        """
+        select count(*) as n from review_item
+         where merchant_id = :merchant_id and mode = :mode and resolved_at is null
+        """,
+        **owner.columns,
+    )
+    found: int = row["n"] if row else 0
+    return found
+
+
+def _place(payment: Payment) -> dict[str, int]:
+    return {"id": payment.id, **payment.owner.columns}
+
+
+def payments_of_customer(tx: ReadTx, email: str, *, owner: Owner, keyring: Keyring, limit: int) -> Sequence[str]:
+    """Return the UUIDs of the newest payments of an e-mail address."""
+    if "@" not in email:
+        return []
+    customer = tx.one_or_none(
+        "select id from customer where merchant_id = :merchant_id and mode = :mode and email_hash = :hash",
+        hash=keyring.keyed_hash(email.lower(), "customer.email"),
+        **owner.columns,
+    )
+    if customer is None:  # looked for first: without anybody to look for, every payment would be read
+        return []
+    rows = tx.all(
+        """
+        select p.uuid from payment p
+         where p.merchant_id = :merchant_id and p.mode = :mode and p.customer_id = :customer
+         order by p.id desc limit :limit
+        """,
+        customer=customer["id"],
+        limit=limit,
+        **owner.columns,
+    )
+    return [row["uuid"] for row in rows]
+
+
+def payments_of_charge(tx: ReadTx, ref: str, *, owner: Owner) -> Sequence[str]:
+    """Return the UUIDs of the payments of a charge's id or its merchant's name for it."""
+    rows = tx.all(
+        """
+        select p.uuid from payment p join pix_charge c on c.payment_id = p.id
+         where c.merchant_id = :merchant_id and c.mode = :mode and (c.id = :ref or c.external_id = :ref) limit 20
+        """,
+        ref=ref,
+        **owner.columns,
+    )
+    return [row["uuid"] for row in rows]

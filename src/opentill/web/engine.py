@@ -1,0 +1,30 @@
+"""The webhook engine of this process, as its loops and the edges that send tests use it."""
+
+import os
+import socket
+
+from opentill.web.dependencies import Dependencies
+from opentill.webhooks.engine import Engine
+from opentill.webhooks.rules import Patience
+
+
+def engine_of(dependencies: Dependencies) -> Engine:
+    """Return an engine; each has a name of its own under which it holds leases."""
+    settings = dependencies.settings
+    return Engine(
+        db=dependencies.db,
+        sender=dependencies.outbound,
+        keyring=dependencies.keyring,
+        ids=dependencies.ids,
+        clock=dependencies.clock,
+        worker=f"{socket.gethostname()}:{os.getpid()}:{dependencies.ids.hex(8)}",
+        lease_s=settings.webhooks_lease_s,
+        heartbeat_s=settings.webhooks_heartbeat_s,
+        timeout_max_s=settings.webhooks_timeout_max_s,
+        in_flight_max=settings.webhooks_in_flight_max,
+        in_flight_per_merchant_max=settings.webhooks_per_merchant_max,
+        patience=Patience(settings.webhooks_disable_after_days, settings.webhooks_disable_min_attempts),
+        keep_private_answers=settings.dev,
+        works_alone=settings.embedded,
+        validates_bodies=settings.webhooks_validate_bodies,
+    )

@@ -1,0 +1,75 @@
+"""What lanes learn from results: breakers, failure clocks, and endpoints that are disabled (webhooks.md §5.5, §5.6)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from opentill.db import Tx
+from opentill.kernel.failpoints import reach
+from opentill.kernel.ids import Ids
+from opentill.webhooks import notices, rules
+from opentill.webhooks.model import Endpoint, EndpointState, Kind, Result
+from opentill.webhooks.rules import Lane, Notice, Patience
+from opentill.webhooks.store import endpoints as endpoint_store
+from opentill.webhooks.store import lanes as store
+
+
+def learn(
+    tx: Tx, results: Sequence[Result], endpoints: Mapping[int, Endpoint], *, ids: Ids, patience: Patience
+) -> set[int]:
+    """Let each lane learn from its results, warn its owner, and return the endpoints that were disabled."""
+    telling = [result for result in results if result.outcome not in (rules.LOST, rules.DROPPED)]
+    if not telling:
+        return set()
+    before = store.lanes(tx, {result.endpoint_id for result in telling})
+    lanes, disabled = dict(before), set[int]()
+    for result in sorted(telling, key=lambda r: r.ended_at):
+        endpoint = endpoints[result.endpoint_id]
+        lane = _after(lanes[endpoint.id], result, endpoint)
+        if endpoint.id not in disabled and _is_judged(endpoint):
+            reason = _reason_to_disable(lane, result, patience)
+            if reason is not None:
+                disabled.add(endpoint.id)
+                endpoint_store.set_state(tx, [endpoint.id], EndpointState.DISABLED, reason=reason, now=result.ended_at)
+                reach("disable")
+                notices.disabled(tx, endpoint, lane, result, reason=reason, ids=ids)
+            else:
+                lane = _warned(tx, lane, result, endpoint, ids=ids, patience=patience)
+        lanes[endpoint.id] = lane
+    store.save_lanes(tx, [lane for endpoint_id, lane in lanes.items() if lane != before[endpoint_id]])
+    return disabled
+
+
+def _after(lane: Lane, result: Result, endpoint: Endpoint) -> Lane:
+    return rules.after_attempt(
+        lane,
+        result.outcome,
+        at=result.ended_at,
+        max_in_flight=endpoint.options.max_in_flight,
+        retry_after=result.retry_after,
+    )
+
+
+def _is_judged(endpoint: Endpoint) -> bool:
+    """Callback addresses are nobody's to switch off; what is out of service already stays as it is."""
+    in_service = endpoint.state in (EndpointState.ACTIVE, EndpointState.ACTIVATING)
+    return endpoint.kind is not Kind.CALLBACK and in_service
+
+
+def _reason_to_disable(lane: Lane, result: Result, patience: Patience) -> str | None:
+    if result.outcome == rules.GONE:
+        return rules.GONE
+    return "failing" if rules.must_disable(lane, at=result.ended_at, patience=patience) else None
+
+
+def _warned(tx: Tx, lane: Lane, result: Result, endpoint: Endpoint, *, ids: Ids, patience: Patience) -> Lane:
+    """Give the notice a lane has come to, if it was not given yet, and remember it."""
+    if result.outcome == rules.OK:
+        if lane.notice_step == Notice.NONE:
+            return lane
+        notices.recovered(tx, endpoint, lane, result, ids=ids)
+        return replace(lane, notice_step=Notice.NONE)
+    due = rules.notice_due(lane, at=result.ended_at, patience=patience)
+    if due <= lane.notice_step:
+        return lane
+    notices.failing(tx, endpoint, lane, result, notice=due, patience=patience, ids=ids)
+    return replace(lane, notice_step=due)

@@ -1,0 +1,143 @@
+"""Deliveries as the merchant API lists them: one row each, with its body and its latest attempt (§9.13 there)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from opentill.db import ReadTx
+from opentill.kernel.clock import Instant
+from opentill.kernel.owner import Owner
+from opentill.webhooks.model import DeliveryState
+from opentill.webhooks.queries.history import AttemptRow, DeliveryRow, attempts, deliveries_by_id
+from opentill.webhooks.store.bulk import among, numbers
+
+_OWNED: Final = """d.endpoint_id in (select id from webhook_endpoint
+                                       where merchant_id = :merchant_id and mode = :mode and dialect = 0)"""
+_STATUS: Final = {
+    "pending": f"(d.state = {DeliveryState.SENDING:d} or (d.state = {DeliveryState.DUE:d} and d.attempts = 0))",
+    "delivered": f"d.state = {DeliveryState.DELIVERED:d}",
+    "failed": f"(d.state = {DeliveryState.DEAD:d} or (d.state = {DeliveryState.DUE:d} and d.attempts > 0))",
+    "skipped": f"d.state in ({DeliveryState.HELD:d}, {DeliveryState.CANCELLED:d})",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilters:
+    """What a list of deliveries is narrowed to; None means anything."""
+
+    event: str | None = None
+    statuses: tuple[str, ...] | None = None
+    endpoint_id: int | None = None
+    payment_uuid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """A delivery, the exact bytes of its body where they are still kept, and its latest attempt."""
+
+    delivery: DeliveryRow
+    body: bytes | None
+    attempt: AttemptRow | None
+
+    @property
+    def state(self) -> str:
+        """Return the word of merchant-api.md §14.7."""
+        match self.delivery.state:
+            case DeliveryState.DUE | DeliveryState.SENDING:
+                return "retrying" if self.delivery.attempts else "pending"
+            case DeliveryState.HELD | DeliveryState.CANCELLED:
+                return "skipped"
+            case other:
+                return other.name.lower()
+
+    @property
+    def next_at(self) -> Instant | None:
+        """Return when it is tried again."""
+        due = self.delivery.state is DeliveryState.DUE and self.delivery.due_at > 0
+        return self.delivery.due_at if due else None
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Rows of another table that are numbered among the deliveries: a select of their ids, and its parameters."""
+
+    ids: str
+    params: Mapping[str, object]
+
+
+def ids(
+    tx: ReadTx,
+    filters: LogFilters,
+    *,
+    owner: Owner,
+    limit: int,
+    offset: int = 0,
+    before: int | None = None,
+    beside: Beside | None = None,
+) -> list[int]:
+    """Return up to *limit* ids, newest first: those older than the id *before*, or after *offset* of them."""
+    condition, params = _condition(filters, owner)
+    more = f"union all {beside.ids}" if beside else ""
+    rows = tx.all(
+        f"""
+        select id from (
+          select d.id from webhook_delivery d join event v on v.seq = d.event_seq where {condition} {more}) listed
+         where id < :before order by id desc limit :limit offset :offset
+        """,
+        before=2**62 if before is None else before,
+        limit=limit,
+        offset=offset,
+        **{**(beside.params if beside else {}), **params},
+    )
+    return [int(row["id"]) for row in rows]
+
+
+def rows(tx: ReadTx, delivery_ids: Sequence[int]) -> list[LogRow]:
+    """Return those of the deliveries that are there, which the caller is known to own."""
+    return _whole(tx, delivery_ids)
+
+
+def count(tx: ReadTx, filters: LogFilters, *, owner: Owner) -> int:
+    """Return how many deliveries pass the filters."""
+    condition, params = _condition(filters, owner)
+    sql = f"select count(*) as n from webhook_delivery d join event v on v.seq = d.event_seq where {condition}"
+    counted: int = tx.all(sql, **params)[0]["n"]
+    return counted
+
+
+def one(tx: ReadTx, delivery_id: int) -> LogRow:
+    """Return the row of a delivery the caller is known to own."""
+    return _whole(tx, [delivery_id])[0]
+
+
+def _whole(tx: ReadTx, ids: Sequence[int]) -> list[LogRow]:
+    if not ids:
+        return []
+    bodies = tx.all(
+        f"""
+        select d.id, p.body from webhook_delivery d
+          join webhook_payload p on p.event_seq = d.event_seq and p.variant = d.variant
+         where d.id {among(tx, "ids")} and p.coding = 0
+        """,
+        ids=numbers(tx, ids),
+    )
+    body_of = {int(row["id"]): bytes(row["body"]) for row in bodies}
+    latest = {attempt.delivery_id: attempt for attempt in attempts(tx, ids)}
+    return [LogRow(row, body_of.get(row.id), latest.get(row.id)) for row in deliveries_by_id(tx, ids)]
+
+
+def _condition(filters: LogFilters, owner: Owner) -> tuple[str, dict[str, Any]]:
+    clauses = [_OWNED]
+    params: dict[str, Any] = {"merchant_id": owner.merchant_id, "mode": int(owner.mode)}
+    for clause, name, value in (
+        ("d.wire_type = :event", "event", filters.event),
+        ("d.endpoint_id = :endpoint_id", "endpoint_id", filters.endpoint_id),
+        ("v.object_type = 'payment' and v.object_id = :payment_uuid", "payment_uuid", filters.payment_uuid),
+    ):
+        if value is not None:
+            clauses.append(clause)
+            params[name] = value
+    if filters.statuses is not None:
+        either = " or ".join(_STATUS[word] for word in filters.statuses if word in _STATUS)
+        clauses.append(f"({either or '1 = 0'})")
+    return " and ".join(clauses), params

@@ -1,0 +1,123 @@
+"""The panel's screens: what they show, and that what they show is true."""
+
+import csv
+import hashlib
+import io
+import re
+from collections import defaultdict
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from opentill.db import Database
+from opentill.ledger import explorer
+from tests.usecases.admin.house import READS, open_house, pays
+
+
+async def test_every_screen_is_shown_empty_and_full_in_each_language(database: Database, tmp_path: Path) -> None:
+    house = await open_house(database, tmp_path)
+    empty = await house.shop.db.write(lambda tx: house.shop.scene.merchant(tx, "Loja Vazia"))
+    browser = await house.browser()
+    for screen in READS:
+        path = house.place(screen)
+        if "{invoice}" in screen.path or "{dispute}" in screen.path:
+            continue
+        for language in ("en", "pt-BR", "es"):
+            answer = await browser.client.get(path, params={"lang": language}, follow_redirects=True)
+            assert answer.status_code == 200, path
+    house.names["merchant"] = empty.slug
+    for screen in READS:
+        if screen.of_merchant and screen.path.count("{") == 1:
+            assert (await browser.client.get(house.place(screen))).status_code == 200, screen.path
+
+
+async def test_a_payment_leads_to_its_money_and_back(database: Database, tmp_path: Path) -> None:
+    house = await open_house(database, tmp_path)
+    browser = await house.browser()
+    await browser.opens(f"{house.home}/payments")
+    [link] = browser.links(house.names["payment"])
+    await browser.opens(link)
+    assert "The money is there and in the books." in browser.text
+    [journal] = {href for href in browser.links("payment.completed") if "/journals/" in href}
+    await browser.opens(journal)
+    [account] = browser.links("available")
+    await browser.opens(account)
+    back = [href for href in browser.links("Payment") if "/payments/" in href][-1]  # the oldest stands last
+    await browser.opens(back)
+    assert browser.heading.startswith("R$99.90")
+
+
+async def test_search_finds_by_whatever_name_somebody_has(database: Database, tmp_path: Path) -> None:
+    house = await open_house(database, tmp_path)
+    payment = await pays(house.shop, order_id="PEDIDO-7")
+    browser = await house.browser()
+    for wanted in (payment.reference, payment.uuid, "PEDIDO-7", payment.gateway_ref or ""):
+        await browser.opens(f"{house.home}/search?q={wanted}")
+        assert browser.page.url.path.startswith(f"{house.home}/payments/"), wanted
+    await browser.opens(f"{house.home}/search?q={house.names['event']}")
+    assert browser.page.url.path == f"{house.home}/developers/events/{house.names['event']}"
+    await browser.opens(f"{house.home}/search?q=nothing-like-it")
+    assert "Nothing has exactly this name" in browser.text
+
+
+async def test_an_export_adds_up_to_the_books(database: Database, tmp_path: Path) -> None:
+    house = await open_house(database, tmp_path)
+    browser = await house.browser()
+    await browser.opens(f"{house.home}/fees")
+    await browser.presses("Let it hold", percent="0.33", currency="", gateway="")
+    for cents in range(5):
+        await pays(house.shop, amount=f"10.{cents}7", order_id="=1+1")
+    answer = await browser.client.get(f"{house.home}/reports/ledger.csv")
+    sums: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for row in csv.DictReader(io.StringIO(answer.text)):
+        sums[row["account"], row["gateway"]] += Decimal(row["amount"])
+    accounts = await database.read(lambda tx: explorer.accounts(tx, owner=house.shop.merchant.owner))
+    books = {(row["kind"], row["gateway"]): Decimal(row["balance_units"]) / 10_000 for row in accounts}
+    assert sums == books
+    assert sum(books.values()) == 0
+
+
+async def test_the_bench_names_the_step_that_fails(database: Database, tmp_path: Path) -> None:
+    house = await open_house(database, tmp_path)
+    browser = await house.browser()
+    await browser.opens(f"{house.home}/developers/bench")
+    await browser.presses("Check", headers="X-OwnPay-Signature: sha256=12", body="{}", secret="quatro-cavalos")
+    assert "does not have its form" in browser.text
+    assert "quatro-cavalos" not in browser.page.text
+
+
+async def test_the_way_from_a_fresh_start_to_a_key_is_led(database: Database, tmp_path: Path) -> None:
+    house = await open_house(database, tmp_path)
+    browser = await house.browser()
+    await browser.opens("/admin/merchants/new")
+    await browser.presses("Make the merchant", name="Loja Nova")
+    assert browser.heading == "New API key"
+    await browser.presses("Generate key", label="Shop", scope="read")
+    assert browser.heading == "Your API key"
+    assert "op_" in browser.page.text
+    await browser.opens(browser.links("I have stored it")[0])
+    assert browser.heading == "Developer Hub"
+    await browser.presses("Make it", amount="12.34")
+    assert browser.heading.startswith("R$12.34")
+    await browser.presses("Pay it")
+    assert "completed" in browser.heading
+
+
+@pytest.mark.checklist("M15")
+async def test_a_key_is_made_by_label_and_shown_once_and_only_its_hash_is_kept(
+    database: Database, tmp_path: Path
+) -> None:
+    house = await open_house(database, tmp_path)
+    browser = await house.browser()
+    await browser.opens(f"{house.home}/developers/keys/new")
+
+    await browser.presses("Generate key", label="Till 7", scope="read")
+
+    [key] = {*re.findall(r"\bop_[0-9a-f]{8}\.[0-9a-f]{48}\b", browser.page.text)}
+    await browser.opens(f"{house.home}/developers/keys")
+    assert "Till 7" in browser.text
+    assert key[12:] not in browser.page.text
+    [row] = await database.read(lambda tx: tx.all("select * from api_key where name = 'Till 7'"))
+    assert (row["prefix"], row["key_hash"]) == (key[3:11], hashlib.sha256(key.encode()).hexdigest())
+    assert not [value for value in dict(row).values() if key[12:] in str(value)]

@@ -1,0 +1,108 @@
+"""Settings in the panel: they hold, what is wrong is said, and secrets and pictures are handled with care."""
+
+from pathlib import Path
+
+import pytest
+
+from opentill.db import Database
+from opentill.merchants import brands, options
+from opentill.operators import install
+from opentill.pix import queries as rail
+from tests.usecases.admin.house import House, open_house
+from tests.usecases.checkout.shop import Browser
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 100
+
+
+async def uploads(house: House, browser: Browser, content: bytes, kind: str = "image/png") -> int:
+    await browser.opens(f"{house.home}/appearance")
+    [form] = [form for form in browser.forms if form.action.endswith("/logo")]
+    answer = await browser.client.post(form.action, data=form.fields, files={"logo": ("x", content, kind)})
+    return answer.status_code
+
+
+async def test_a_logo_is_judged_by_its_content_and_served_as_what_it_is(database: Database, tmp_path: Path) -> None:
+    house = await open_house(database, tmp_path)
+    browser = await house.browser()
+    owner = house.shop.merchant.owner
+
+    assert await uploads(house, browser, PNG, "text/html") == 303
+    digest = (await database.read(lambda tx: brands.brand_of(tx, owner))).logo_digest
+    served = await browser.client.get(f"/checkout/logo/{digest}")
+    assert (served.headers["content-type"], served.headers["x-content-type-options"]) == ("image/png", "nosniff")
+
+    assert await uploads(house, browser, b"<svg onload=alert(1)>", "image/png") == 422
+    assert await uploads(house, browser, PNG + b"0" * brands.LOGO_BYTES_MAX) == 422
+    assert await uploads(house, browser, PNG + b"0" * 2**20) == 413
+    assert (await database.read(lambda tx: brands.brand_of(tx, owner))).logo_digest == digest
+    assert await uploads(house, browser, b"") == 303
+    assert (await database.read(lambda tx: brands.brand_of(tx, owner))).logo_digest is None
+
+
+async def test_options_hold_and_what_is_none_is_refused(database: Database, tmp_path: Path) -> None:
+    house = await open_house(database, tmp_path)
+    browser = await house.browser()
+    fields = {"late_payments": "review", "redirect_fallback": "receipt", "dialect": "auto"}
+    await browser.opens(f"{house.home}/options")
+    await browser.presses("Save", **fields, duplicate_guard_minutes="9999")
+    assert browser.page.status_code == 422
+    await browser.presses("Save", **fields, duplicate_guard_minutes="15", refund_balance_check="1")
+    chosen = await database.read(lambda tx: options.of_merchant(tx, house.shop.merchant.owner))
+    assert (chosen.late_payments, chosen.duplicate_guard_minutes, chosen.refund_balance_check) == ("review", 15, True)
+    await browser.opens(f"{house.home}/options")
+    await browser.presses("Save", **fields | {"dialect": "klingon"})
+    assert "That was not possible" in browser.text
+
+
+@pytest.mark.parametrize("origin", ["shop.example", "https://shop.example/path", "javascript://x", "*", "null"])
+async def test_only_origins_are_opened_to_browsers(database: Database, tmp_path: Path, origin: str) -> None:
+    house = await open_house(database, tmp_path)
+    browser = await house.browser()
+    await browser.opens("/admin/settings")
+    await browser.presses("Save", maintenance="1", cors_origins=f"https://shop.example\n{origin}")
+    assert browser.page.status_code == 422
+    assert (await database.read(install.read)).cors_origins == ()
+    await browser.presses("Save", maintenance="1", cors_origins="https://shop.example\nhttp://127.0.0.1:3000")
+    switches = await database.read(install.read)
+    assert (switches.maintenance, switches.cors_origins) == (True, ("https://shop.example", "http://127.0.0.1:3000"))
+
+
+async def test_a_bank_account_is_paused_replaced_and_its_secrets_are_never_shown(
+    database: Database, tmp_path: Path
+) -> None:
+    house = await open_house(database, tmp_path)
+    browser = await house.browser()
+    entered = {"profile": "sandbox", "client_id": "shop-2", "client_secret": "quatro-cavalos", "bank_ispb": "99999001"}
+
+    await browser.opens(f"{house.home}/accounts/new")
+    await browser.presses("Attach it", **entered, pix_keys="nova@example.com")
+    assert "has a bank account at work" in browser.text
+    assert "quatro-cavalos" not in browser.page.text
+    await browser.opens(f"{house.home}/accounts/1")
+    await browser.presses("Pause")
+    await browser.opens(f"{house.home}/accounts/new")
+    await browser.presses("Attach it", **entered, pix_keys="nobody")
+    assert "One of these is no PIX key." in browser.text
+    assert "quatro-cavalos" not in browser.page.text
+    await browser.presses("Attach it", **entered, pix_keys="nova@example.com")
+    assert "nova@example.com" in browser.text
+    assert "quatro-cavalos" not in browser.page.text
+    await browser.presses("Add the key", pix_key="nobody")
+    assert browser.page.status_code == 422
+    await browser.presses("Remove")
+
+    lines = await database.read(lambda tx: rail.account_lines(tx, owner=house.shop.merchant.owner))
+    assert [(line.status, len(line.keys)) for line in lines] == [("paused", 1), ("active", 0)]
+    rows = await database.read(lambda tx: tx.all("select detail from audit_entry"))
+    assert not [row for row in rows if "cavalos" in row["detail"]]
+
+
+async def test_the_audit_log_is_narrowed_by_what_and_of_what(database: Database, tmp_path: Path) -> None:
+    house = await open_house(database, tmp_path)
+    browser = await house.browser()
+    await browser.opens(f"{house.home}/options")
+    await browser.presses("Save", late_payments="review", redirect_fallback="receipt", dialect="auto")
+    await browser.opens(f"{house.home}/audit?action=merchant.options")
+    assert "merchant.options" in browser.text
+    await browser.opens(f"{house.home}/audit?action=api_key.created")
+    assert "Nothing yet." in browser.text

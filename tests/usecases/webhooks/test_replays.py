@@ -1,0 +1,310 @@
+"""Many at once: activation, recovery and replays, by jobs that survive any death (webhooks.md §5.7, §5.8)."""
+
+from typing import Any
+
+import pytest
+
+from opentill.kernel.clock import HOUR, MINUTE, SECOND, Instant
+from opentill.kernel.errors import Invalid
+from opentill.webhooks import replaying, service
+from opentill.webhooks.model import DeliveryState, Dialect, Endpoint, EndpointState, Klass, Options, Origin, Recover
+from opentill.webhooks.queries import orphans
+from opentill.workers import replay as worker
+from tests.usecases.webhooks.engine import Bench, says
+
+pytestmark = pytest.mark.anyio
+
+DUE, DELIVERED, DEAD, HELD, CANCELLED = (
+    DeliveryState.DUE,
+    DeliveryState.DELIVERED,
+    DeliveryState.DEAD,
+    DeliveryState.HELD,
+    DeliveryState.CANCELLED,
+)
+
+
+def by(bench: Bench, endpoint: Endpoint) -> dict[str, Any]:
+    """Return what every use case here is told."""
+    return {
+        "owner": bench.owner,
+        "dialect": endpoint.dialect,
+        "endpoint_id": endpoint.public_id,
+        "ids": bench.engine.ids,
+        "now": bench.clock.now(),
+    }
+
+
+async def set_active(bench: Bench, endpoint: Endpoint, active: bool, **recover: Any) -> Endpoint:
+    return await bench.db.write(lambda tx: service.set_active(tx, active=active, **recover, **by(bench, endpoint)))
+
+
+async def happen(bench: Bench, count: int, name: str = "p") -> list[str]:
+    ids = await bench.happens(*[bench.event(object_id=f"{name}-{n}") for n in range(count)])
+    while (await bench.plan()).seqs:
+        pass
+    return ids
+
+
+async def run_jobs(bench: Bench, steps: int = 1_000) -> int:
+    """Take steps until no job is left, letting their pace pass; return how many it took."""
+    for taken in range(steps):
+        if not await bench.rows("select 1 from webhook_replay where state = 0"):
+            return taken
+        await worker.step(bench.engine)
+        bench.clock.advance(SECOND)
+    raise AssertionError("the jobs do not end")
+
+
+async def states(bench: Bench) -> list[int]:
+    return [row["state"] for row in await bench.deliveries()]
+
+
+async def deliver_all(bench: Bench) -> None:
+    while await bench.claim_and_complete():
+        pass
+
+
+@pytest.mark.parametrize("count", [3, 600])
+async def test_activating_without_recovery_sets_the_old_aside_and_lets_the_new_flow(bench: Bench, count: int) -> None:
+    endpoint, _ = await bench.endpoint()
+    await happen(bench, count)
+    await set_active(bench, endpoint, False)
+    await happen(bench, 2, "held")
+
+    await set_active(bench, endpoint, True)
+    await happen(bench, 1, "new")
+    if count > 500:
+        assert await bench.claim() == []
+        assert (await bench.rows("select state from webhook_endpoint"))[0]["state"] == EndpointState.ACTIVATING
+    await run_jobs(bench)
+
+    assert await states(bench) == [HELD] * (count + 2) + [DUE]
+    assert (await bench.rows("select state from webhook_endpoint"))[0]["state"] == EndpointState.ACTIVE
+    assert len(await bench.claim()) == 1
+
+
+async def test_activating_with_recovery_sends_everything_missed(bench: Bench) -> None:
+    endpoint, _ = await bench.endpoint(options=Options(max_in_flight=50))
+    await happen(bench, 2)
+    await set_active(bench, endpoint, False)
+    missed = await happen(bench, 700, "held")
+    await set_active(bench, endpoint, True, recover=Recover.ALL)
+    await run_jobs(bench)
+
+    assert {row["klass"] for row in await bench.deliveries()} == {Klass.FIRST_TRY, Klass.BULK}
+    await deliver_all(bench)
+    assert set(await states(bench)) == {DELIVERED}
+    assert set(missed) <= set(bench.receiver.event_ids())
+
+
+async def test_activating_with_recovery_since_an_instant_sends_what_happened_from_then_on(bench: Bench) -> None:
+    endpoint, _ = await bench.endpoint()
+    await happen(bench, 2, "due")
+    await set_active(bench, endpoint, False)
+    await happen(bench, 2, "old")
+    since = bench.clock.advance(HOUR)
+    await happen(bench, 2, "new")
+
+    await set_active(bench, endpoint, True, recover=Recover.SINCE, since=since)
+    await run_jobs(bench)
+
+    assert await states(bench) == [HELD] * 4 + [DUE] * 2
+
+
+async def test_pausing_while_activating_ends_the_decision(bench: Bench) -> None:
+    endpoint, _ = await bench.endpoint()
+    await set_active(bench, endpoint, False)
+    await happen(bench, 3)
+    await set_active(bench, endpoint, True, recover=Recover.ALL)
+    await set_active(bench, endpoint, False)
+
+    await run_jobs(bench)
+    assert await states(bench) == [HELD] * 3
+
+
+async def test_deleting_an_endpoint_cancels_everything_however_much_waits(bench: Bench) -> None:
+    endpoint, _ = await bench.endpoint()
+    await happen(bench, 700)
+    await set_active(bench, endpoint, False)
+    await happen(bench, 10, "held")
+    arguments = by(bench, endpoint)
+    await bench.db.write(lambda tx: service.delete_endpoint(tx, **arguments))
+    await run_jobs(bench)
+
+    assert set(await states(bench)) == {CANCELLED}
+    assert (await bench.db.read(lambda tx: orphans(tx, now=Instant(bench.clock.now() + HOUR)))).total == 0
+
+
+async def test_recovering_since_an_instant_sends_held_dead_and_never_planned_events_once(bench: Bench) -> None:
+    endpoint, _ = await bench.endpoint("https://shop.example/hook", options=Options(schedule=(), max_in_flight=50))
+    await happen(bench, 1, "too-old")
+    await deliver_all(bench)
+    since = bench.clock.advance(MINUTE)
+    delivered = await happen(bench, 2, "delivered")
+    await deliver_all(bench)
+    bench.receiver.answers[endpoint.url] = lambda _: says(404)
+    dead = await happen(bench, 3, "dead")
+    await deliver_all(bench)
+    await set_active(bench, endpoint, False)
+    held = await happen(bench, 3, "held")
+    await set_active(bench, endpoint, True)
+    bench.receiver.answers[endpoint.url] = lambda _: says(200)
+    bench.receiver.requests.clear()
+
+    arguments = by(bench, endpoint)
+    replay_id = await bench.db.write(lambda tx: service.recover(tx, since=since, **arguments))
+    await run_jobs(bench)
+    await deliver_all(bench)
+
+    assert sorted(bench.receiver.event_ids()) == sorted([*dead, *held])
+    assert set(await states(bench)) == {DELIVERED}
+    assert not set(delivered) & set(bench.receiver.event_ids())
+    (replay,) = await bench.db.read(lambda tx: service.replays_of(tx, **without_ids(arguments)))
+    assert (replay.id, replay.queued, replay.state.name) == (replay_id, 6, "DONE")
+
+
+def without_ids(arguments: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in arguments.items() if name in ("owner", "dialect", "endpoint_id")}
+
+
+async def test_a_recovered_delivery_has_its_whole_schedule_before_it(bench: Bench) -> None:
+    endpoint, _ = await bench.endpoint(options=Options(schedule=(60,)))
+    bench.receiver.answers[endpoint.url] = lambda _: says(404)
+    await happen(bench, 1)
+    await deliver_all(bench)
+    bench.clock.advance(HOUR)
+    await deliver_all(bench)
+    assert await states(bench) == [DEAD]
+
+    arguments = by(bench, endpoint)
+    await bench.db.write(lambda tx: service.replay_missing(tx, **arguments))
+    await run_jobs(bench)
+    await deliver_all(bench)
+    assert await states(bench) == [DUE]
+    bench.clock.advance(HOUR)
+    await deliver_all(bench)
+    (delivery,) = await bench.deliveries()
+    assert (delivery["state"], delivery["attempts"]) == (DEAD, 4)
+
+
+async def test_replaying_what_is_missing_includes_events_older_than_the_endpoint(bench: Bench) -> None:
+    old = await happen(bench, 5)
+    endpoint, _ = await bench.endpoint(options=Options(max_in_flight=50))
+    await happen(bench, 1, "new")
+    await deliver_all(bench)
+    bench.receiver.requests.clear()
+    arguments = by(bench, endpoint)
+    await bench.db.write(lambda tx: service.replay_missing(tx, **arguments))
+    await run_jobs(bench)
+    await deliver_all(bench)
+
+    assert sorted(bench.receiver.event_ids()) == sorted(old)
+    assert {row["origin"] for row in await bench.deliveries()} == {Origin.EVENT, Origin.REPLAY}
+
+
+async def test_replaying_everything_sends_delivered_events_again_with_the_same_ids_and_bytes(bench: Bench) -> None:
+    endpoint, _ = await bench.endpoint(options=Options(max_in_flight=50))
+    since = bench.clock.now()
+    ids = await happen(bench, 4)
+    await deliver_all(bench)
+    arguments = by(bench, endpoint)
+    await bench.db.write(lambda tx: service.replay_all(tx, since=since, **arguments))
+    await run_jobs(bench)
+    await deliver_all(bench)
+
+    assert sorted(bench.receiver.event_ids()) == sorted(ids * 2)
+    assert len({(dict(r.headers)["webhook-id"], r.body) for r in bench.receiver.requests}) == 4
+
+
+async def test_resending_what_a_filter_shows_makes_one_attempt_each(bench: Bench) -> None:
+    endpoint, _ = await bench.endpoint(options=Options(schedule=(), max_in_flight=50))
+    bench.receiver.answers[endpoint.url] = lambda _: says(404)
+    await happen(bench, 4)
+    await deliver_all(bench)
+    arguments = by(bench, endpoint)
+    await bench.db.write(lambda tx: service.resend_matching(tx, states=[DEAD], **arguments))
+    await run_jobs(bench)
+    await deliver_all(bench)
+
+    assert [(row["state"], row["attempts"]) for row in await bench.deliveries()] == [(DEAD, 2)] * 4
+
+
+async def test_a_replay_keeps_its_pace(bench: Bench) -> None:
+    endpoint, _ = await bench.endpoint(options=Options(max_in_flight=50))
+    since = bench.clock.now()
+    await happen(bench, 60)
+    await deliver_all(bench)
+    arguments = by(bench, endpoint)
+    await bench.db.write(lambda tx: service.replay_all(tx, since=since, rate_per_s=20, **arguments))
+
+    began = bench.clock.now()
+    while await bench.rows("select 1 from webhook_replay where state = 0"):
+        await worker.step(bench.engine)
+        bench.clock.advance(SECOND // 20)
+        queued = (await bench.rows("select queued from webhook_replay"))[0]["queued"]
+        assert queued <= 5 + 20 * (bench.clock.now() - began) / SECOND
+    assert bench.clock.now() - began >= 2 * SECOND
+    with pytest.raises(Invalid):
+        await bench.db.write(lambda tx: service.replay_all(tx, since=since, rate_per_s=501, **arguments))
+
+
+async def test_a_cancelled_replay_stops_and_a_resumed_one_sends_each_event_once(bench: Bench) -> None:
+    endpoint, _ = await bench.endpoint(options=Options(max_in_flight=50))
+    since = bench.clock.now()
+    await happen(bench, 40)
+    await deliver_all(bench)
+    arguments = by(bench, endpoint)
+    replay_id = await bench.db.write(lambda tx: service.replay_all(tx, since=since, **arguments))
+    await worker.step(bench.engine)
+    place = {"owner": bench.owner, "replay_id": replay_id, "now": bench.clock.now()}
+    await bench.db.write(lambda tx: service.cancel_replay(tx, **place))
+    assert await run_jobs(bench) == 0
+    half = len(await bench.deliveries())
+    assert 40 < half < 80
+
+    await bench.db.write(lambda tx: service.resume_replay(tx, **place))
+    await run_jobs(bench)
+    assert len(await bench.deliveries()) == 80
+    other = await bench.new_merchant("Outra")
+    with pytest.raises(service.ReplayNotFound):
+        await bench.db.write(
+            lambda tx: service.cancel_replay(tx, owner=other.owner, replay_id=replay_id, now=bench.clock.now())
+        )
+
+
+async def test_a_step_whose_process_dies_is_taken_again_and_nothing_comes_twice(bench: Bench) -> None:
+    endpoint, _ = await bench.endpoint(options=Options(max_in_flight=50))
+    since = bench.clock.now()
+    await happen(bench, 10)
+    await deliver_all(bench)
+    arguments = by(bench, endpoint)
+    await bench.db.write(lambda tx: service.replay_all(tx, since=since, **arguments))
+
+    class DiedError(Exception):
+        pass
+
+    def dies(tx: Any) -> None:
+        replaying.step(tx, now=bench.clock.now(), ids=bench.engine.ids)
+        raise DiedError
+
+    with pytest.raises(DiedError):
+        await bench.db.write(dies)
+    await run_jobs(bench)
+    assert len(await bench.deliveries()) == 20
+
+
+async def test_a_replay_waits_while_its_endpoint_is_out_of_service(bench: Bench) -> None:
+    endpoint, _ = await bench.endpoint(dialect=Dialect.MERCHANT, options=Options(max_in_flight=50))
+    since = bench.clock.now()
+    await happen(bench, 3)
+    await deliver_all(bench)
+    arguments = by(bench, endpoint)
+    await bench.db.write(lambda tx: service.replay_all(tx, since=since, **arguments))
+    await set_active(bench, endpoint, False)
+    for _ in range(20):
+        await worker.step(bench.engine)
+        bench.clock.advance(SECOND)
+    assert len(await bench.deliveries()) == 3
+    await set_active(bench, endpoint, True)
+    await run_jobs(bench)
+    assert len(await bench.deliveries()) == 6
