@@ -113,12 +113,14 @@ async def test_a_worker_that_dies_on_the_way_of_a_delivery_loses_nothing(
             lease = [SHORT_LEASE_S] if place == "heartbeat" else []
             visit = 1 if place in ("heartbeat", "shutdown") else chance.randint(1, VISITS_MAX)
             worker = await start("worker", database_url, f"worker-{death}", *lease, dies=f"{place}:exit:{visit}")
-            dying = asyncio.create_task(died(worker))
+            dying, received = asyncio.create_task(died(worker)), len(receiver.requests)
+            told_to_end = place != "shutdown"
             while not dying.done():
                 if len(recorded) - len(receiver.requests) < WAITING_MAX:
                     recorded += await few_facts(bench, 1)
-                if place == "shutdown" and len(receiver.requests) > len(recorded) // 2:
-                    worker.terminate()
+                if not told_to_end and len(receiver.requests) > received + 1:
+                    worker.terminate()  # once: a second signal could find it dead and take its exit status
+                    told_to_end = True
                 await asyncio.sleep(FED_EVERY_S)
             await dying
         await work_until(all_delivered(bench, len(recorded)), database_url)
