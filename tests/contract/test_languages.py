@@ -25,6 +25,7 @@ from opentill.payments.links.model import Kind, Question
 from opentill.portal.documents import create_documents_app
 from opentill.portal.handlers import create_portal_app
 from opentill.web import languages
+from opentill.web.error_codes import BY_CODE
 from opentill.web.pages import Pages
 from opentill.webhooks import planning, portal_access, schema
 from opentill.webhooks import service as webhooks
@@ -137,7 +138,7 @@ async def portal_pages(shop: Shop) -> dict[str, str]:
         "wrong_url", "wrong_events", "wrong_x",
     )  # fmt: skip
     for path in (
-        "/portal/", "/portal/check", "/portal/events", "/portal/samples", "/docs/webhooks",
+        "/portal/", "/portal/check", "/portal/events", "/portal/samples", "/docs/webhooks", "/docs/errors",
         f"/portal/deliveries/{row['public_id']}", *(f"{at}?note={note}" for note in notes),
     ):  # fmt: skip
         found[path] = (await page.opens(path)).page.text
@@ -149,7 +150,12 @@ async def portal_pages(shop: Shop) -> dict[str, str]:
 
 def without_names(page: str) -> str:
     """Take out what has one name in every language: addresses, events, dialects, languages of programmers."""
-    for name in ("https://shop.example/hook", *NAMES, *schema.events_of(Dialect.MERCHANT)):
+    for name in (
+        "https://shop.example/hook",
+        *NAMES,
+        *sorted(BY_CODE, key=len, reverse=True),
+        *schema.events_of(Dialect.MERCHANT),
+    ):
         page = page.replace(name, "")
     return page
 

@@ -132,7 +132,8 @@ async def furnish(room: Showroom) -> None:
     room.sights |= await doors(house, browser)
     room.sights |= await paying(house.shop)
     room.sights |= await guests(room)
-    room.sights |= {"docs webhooks": "/docs/webhooks", "docs merchant API": "/api/v1/docs", "missing": "/nothing"}
+    room.sights |= {f"docs {name}": f"/docs/{name}" for name in ("webhooks", "errors")}
+    room.sights |= {"docs merchant API": "/api/v1/docs", "missing": "/nothing"}
     room.cookies += [
         {"name": cookie.name, "value": cookie.value, "url": f"{room.url}/admin"}
         for cookie in browser.client.cookies.jar

@@ -11,15 +11,16 @@ from starlette.responses import RedirectResponse, Response
 from opentill.admin import session
 from opentill.db import ReadTx, Tx
 from opentill.kernel.clock import Instant
-from opentill.kernel.errors import Invalid
+from opentill.kernel.errors import Fault, Invalid, Refused
 from opentill.kernel.mode import Mode
 from opentill.kernel.owner import Owner
 from opentill.merchants.queries import Brand
 from opentill.operators import audit
 from opentill.operators.model import Change, SignedIn
-from opentill.web import forms
+from opentill.web import error_codes, forms
 from opentill.web.dependencies import Dependencies
 from opentill.web.forms import Fields, Stamp, Stamps, Use
+from opentill.web.languages import DEFAULT
 from opentill.web.pages import Pages
 
 T = TypeVar("T")
@@ -160,8 +161,19 @@ class Visit:
 
     def wrong(self, template: str, invalid: Invalid, facts: Mapping[str, Any] | None = None) -> Response:
         """Return the page again, with what was typed and what is wrong with it."""
-        faults = {fault.field: fault.message for fault in invalid.faults}
+        faults = {fault.field: self.told(fault) for fault in invalid.faults}
         return self.render(template, {"faults": faults} | dict(facts or {}), status=HTTPStatus.UNPROCESSABLE_ENTITY)
+
+    def told(self, refusal: Refused | Fault) -> str:
+        """Return why something was refused, in the reader's language.
+
+        A sentence that no translator saw, such as one with a name in it, gives way to what its code means.
+        """
+        language, meaning = self.pages.language_of(self.request), error_codes.BY_CODE.get(refusal.code)
+        said = language.texts.gettext(refusal.message)
+        if said != refusal.message or language.tag == DEFAULT or meaning is None:
+            return said
+        return f"{language.texts.gettext(meaning.cause)} {language.texts.gettext(meaning.cure)}"
 
     def go(self, place: str, *, note: str = "") -> Response:
         """Lead on to a path of the panel, which then shows a note."""

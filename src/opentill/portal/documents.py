@@ -1,4 +1,4 @@
-"""The catalogue of events for everybody: a page, and all schemas in one file (webhooks.md §10)."""
+"""What everybody may read: the catalogue of events with its schemas (webhooks.md §10), and what error codes mean."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,6 +9,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from opentill.portal import view
+from opentill.web import error_codes
 from opentill.web.dependencies import Dependencies
 from opentill.web.pages import Pages
 from opentill.webhooks import schema
@@ -21,7 +22,11 @@ def create_documents_app(deps: Dependencies, pages: Pages | None = None) -> ASGI
     """Return the application that `main` mounts at `/docs`."""
     documents = Documents(pages or Pages(ids=deps.ids, public_url=deps.settings.public_url))
     return documents.pages.application(
-        [Route("/webhooks", documents.catalogue), Route("/webhooks/schema.json", documents.schema)],
+        [
+            Route("/webhooks", documents.catalogue),
+            Route("/webhooks/schema.json", documents.schema),
+            Route("/errors", documents.errors),
+        ],
         surface="docs",
     )
 
@@ -41,3 +46,7 @@ class Documents:
         """Answer with the bundle."""
         headers = {"Cache-Control": AN_HOUR, "Access-Control-Allow-Origin": "*"}
         return Response(schema.text(), media_type="application/schema+json", headers=headers)
+
+    async def errors(self, request: Request) -> Response:
+        """Show every code of both APIs with its cause and cure."""
+        return self.pages.render(request, "portal/errors.html", {"meanings": error_codes.MEANINGS})

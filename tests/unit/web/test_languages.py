@@ -16,16 +16,21 @@ PLACE = re.compile(r"%\(\w+\)s")
 
 
 def texts() -> set[str]:
-    """Return every text of the templates and every sentence of a fault that a page shows."""
+    """Return every text of the templates and every sentence of a refusal that a page shows."""
     found = extract_from_dir(
         str(SOURCE),
         method_map=[
             ("**/templates/**.html", "jinja2.ext:babel_extract"),
             ("operators/**.py", "python"),
             ("admin/**.py", "python"),
+            ("merchants/**.py", "python"),
+            ("pix/accounts.py", "python"),
+            ("pix/payouts/**.py", "python"),
+            ("pix/providers/certificates.py", "python"),
+            ("web/error_codes.py", "python"),
         ],
         options_map={"**/templates/**.html": {"trimmed": "true", "silent": "false"}},
-        keywords={"_": None, "gettext": None, "Fault": (3,)},
+        keywords={"_": None, "gettext": None, "Fault": (3,), "Refused": (2,), "Conflict": (2,), "Forbidden": (2,)},
     )
     return {message for _, _, message, _, _ in found if isinstance(message, str)}
 

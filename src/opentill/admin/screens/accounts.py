@@ -55,7 +55,7 @@ async def attach(visit: Visit) -> Response:
     except Invalid as wrong:
         return visit.wrong("admin/pix/account-new.html", wrong, _choices(visit))
     except Refused as refused:
-        return visit.render("admin/pix/account-new.html", _choices(visit, refused.message), status=422)
+        return visit.render("admin/pix/account-new.html", _choices(visit, visit.told(refused)), status=422)
     return visit.go(f"{visit.home}/accounts/{account_id}", note="saved")
 
 
@@ -77,7 +77,7 @@ async def renew(visit: Visit) -> Response:
     try:
         await visit.write(renewed)
     except Refused as refused:
-        facts = {"account": line, "refusal": refused.message} | _unsaid(visit)
+        facts = {"account": line, "refusal": visit.told(refused)} | _unsaid(visit)
         return visit.render("admin/pix/account.html", facts, status=422)
     return visit.go(f"{visit.home}/accounts/{line.id}", note="saved")
 
@@ -113,7 +113,7 @@ async def change(visit: Visit) -> Response:
     except NotFound:
         raise
     except Refused as refused:
-        facts = {"account": line, "refusal": refused.message} | _unsaid(visit)
+        facts = {"account": line, "refusal": visit.told(refused)} | _unsaid(visit)
         return visit.render("admin/pix/account.html", facts, status=422)
     return visit.go(place, note="saved")
 

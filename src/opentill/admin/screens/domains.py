@@ -35,7 +35,7 @@ async def add(visit: Visit) -> Response:
     except Invalid as wrong:
         return visit.wrong("admin/settings/domains.html", wrong, await _facts(visit))
     except Conflict as taken:
-        return visit.render("admin/settings/domains.html", await _facts(visit, taken.message), status=409)
+        return visit.render("admin/settings/domains.html", await _facts(visit, visit.told(taken)), status=409)
     return visit.go(f"{visit.home}/domains", note="saved")
 
 

@@ -50,7 +50,7 @@ async def refund(visit: Visit) -> Response:
     try:
         units = parse(visit.field("amount").replace(",", "."), payment.amount.currency).units
     except MalformedAmountError as wrong:
-        return _refused(visit, payment, str(wrong))
+        return _refused(visit, payment, Refused("INVALID_AMOUNT", str(wrong)))
 
     def claimed(tx: Tx, proposed: str) -> str:
         visit.use_form(tx)
@@ -61,7 +61,7 @@ async def refund(visit: Visit) -> Response:
     try:
         await refund_flow.give_back(visit.deps.tools, payment.id, wish, owner=visit.owner, claim=claimed)
     except (Conflict, Refused) as refusal:
-        return _refused(visit, payment, refusal.message)
+        return _refused(visit, payment, refusal)
     return visit.go(f"{visit.home}/payments/{payment.reference}", note="made")
 
 
@@ -215,8 +215,8 @@ async def _payment(visit: Visit) -> Payment:
     return found
 
 
-def _refused(visit: Visit, payment: Payment, message: str) -> Response:
-    facts = {"payment": payment, "refusal": message}
+def _refused(visit: Visit, payment: Payment, refusal: Refused) -> Response:
+    facts = {"payment": payment, "refusal": visit.told(refusal)}
     return visit.render("admin/payments/refund-new.html", facts, status=422)
 
 

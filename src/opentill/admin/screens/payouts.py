@@ -59,7 +59,7 @@ async def create(visit: Visit) -> Response:
     except Invalid as wrong:
         return visit.wrong("admin/pix/payout-new.html", wrong, {"refusal": ""})
     except Refused as refused:
-        return visit.render("admin/pix/payout-new.html", {"refusal": refused.message}, status=422)
+        return visit.render("admin/pix/payout-new.html", {"refusal": visit.told(refused)}, status=422)
     return visit.go(f"{visit.home}/payouts/{payout.id}")
 
 

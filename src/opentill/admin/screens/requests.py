@@ -12,6 +12,7 @@ from opentill.db import ReadTx
 from opentill.kernel.errors import NotFound
 from opentill.merchants import credentials, queries, request_log
 from opentill.merchants.request_log import Filters
+from opentill.web.error_codes import BY_CODE
 
 PAGE: Final = 50
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -51,7 +52,14 @@ async def show(visit: Visit) -> Response:
         raise NotFound("REQUEST_NOT_FOUND", "No such request.")
     label, name, place = names.get((asked.surface, asked.caller_id), ("–", "…", ""))
     curl = request_log.as_curl(asked, visit.deps.settings.public_url, name=name)
-    facts = {"asked": asked, "label": label, "name": name, "place": place, "curl": curl}
+    facts = {
+        "asked": asked,
+        "label": label,
+        "name": name,
+        "place": place,
+        "curl": curl,
+        "meaning": BY_CODE.get(asked.code),
+    }
     return visit.render("admin/developers/request.html", facts)
 
 
