@@ -9,7 +9,14 @@ from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree
 
-ALLOWED_SKIPS: dict[str, str] = {}  # test id without parameters: reason
+ALLOWED_SKIPS: dict[str, str] = {  # test id without parameters: reason
+    "tests.chaos.webhooks.test_two_versions.test_two_versions_side_by_side_lose_nothing_whichever_dies": (
+        "a clone without history has no other version"
+    ),
+    "tests.chaos.webhooks.test_two_versions.test_the_other_version_is_another": (
+        "a clone without history has no other version"
+    ),
+}
 
 
 def main(reports: Path, *broken: str) -> int:

@@ -78,7 +78,6 @@ def worker(data: Data = None) -> None:
     logs.configure(settings)
     with _alone(settings):
         prepare(settings)
-        print("OpenTill's workers are running. Stop them with Ctrl-C.", flush=True)
         asyncio.run(_work(settings))
 
 
@@ -105,6 +104,8 @@ async def _work(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with assembled(settings) as assembly, loops(assembly, workers=True):
+        # Not sooner: who waits for this line counts on a worker that has its database.
+        print("OpenTill's workers are running. Stop them with Ctrl-C.", flush=True)
         await stop.wait()
 
 
