@@ -90,12 +90,16 @@ async def die() -> None:
     raise Died
 
 
+async def at_once() -> None:
+    """Let nothing else happen meanwhile."""
+
+
 class Line:
     """The real adapter, on a line where a test can make something happen just before or after a call."""
 
     def __init__(self, bank: PixReceiver, shop: "Shop") -> None:
         self._bank, self._before, self._after, self._changed = bank, shop.before, shop.after, shop.changed
-        self._knows = shop.knows
+        self._knows, self._pause = shop.knows, shop.pause
 
     @property
     def capabilities(self) -> ReceiverCapabilities:
@@ -136,12 +140,14 @@ class Line:
     async def _call(self, name: str, calling: Awaitable[Any]) -> Any:
         before, after = self._before.pop(name, None), self._after.pop(name, None)
         try:
+            await self._pause()
             if before is not None:
                 await before()
         except BaseException:
             calling.close()  # type: ignore[attr-defined]
             raise
         result = self._changed.pop(name, lambda answer: answer)(await calling)
+        await self._pause()
         if after is not None:
             await after()
         return result
@@ -171,6 +177,7 @@ class Shop:
         self._to_bank = InProcess(self.bank)
         self.before: dict[str, Interruption] = {}
         self.after: dict[str, Interruption] = {}
+        self.pause: Interruption = at_once  # on the way to the bank and back
         self.changed: dict[str, Callable[[Any], Any]] = {}  # what becomes of an answer on its way
         self.knows: dict[str, ProviderReceipt] = {}  # receipts the bank has beside its own books
         self.told: list[tuple[str, bytes]] = []

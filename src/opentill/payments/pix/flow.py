@@ -31,6 +31,7 @@ from opentill.pix.identifiers import charge_id_of, provider_txid
 from opentill.pix.model import LIVE, Account, Charge, State
 from opentill.pix.payouts import flow as payouts
 from opentill.pix.port import ChargeRequest, ChargeState, PixReceiver, ProviderCharge
+from opentill.pix.static import is_static, issue
 
 READ_WAITS_S: Final = (0.5, 1.0, 2.0, 4.0)  # after an ambiguous creation, while the caller waits
 SEND_WAITS_S: Final = (0.5, 1.0)  # after a creation that certainly did not arrive
@@ -166,16 +167,11 @@ async def look_at(tools: Tools, charge: Charge) -> None:
     if charge.state in (State.CREATING, State.REJECTED):
         await _give_up(tools, account, charge)
         return
-    asked_at, answered = tools.clock.now(), True
-    found: ProviderCharge | None = None
-    try:
-        found = await tools.receiver(account).get_charge(provider_txid(charge.id))
-    except port.CallFailed as failure:
-        answered = False
-        _tell(account, "charge.read", failure)
-    if found is not None and found.state is ChargeState.UNKNOWN:
-        log.error("unknown charge status", account=account.id, charge=charge.id, status=found.provider_status)
-    await _book(tools, account, found.receipts if found else ())
+    asked_at, found = tools.clock.now(), None
+    if is_static(charge):  # its bank knows of no charge: what was paid in time is booked once the sweep has been there
+        answered = account.swept_until_at >= charge.expires_at
+    else:
+        answered, found = await _read(tools, account, charge)
     # What was paid in time is there if the bank was asked after that; one that does not answer is not waited for long.
     over_at = charge.expires_at if answered else after(charge.expires_at, rules.PATIENCE)
 
@@ -197,6 +193,19 @@ async def look_at(tools: Tools, charge: Charge) -> None:
             rail.looked_at(tx, current, now=now)
 
     await tools.db.write(apply)
+
+
+async def _read(tools: Tools, account: Account, charge: Charge) -> tuple[bool, ProviderCharge | None]:
+    """Read a charge at its bank and book what was paid for it; return whether the bank answered, and what."""
+    try:
+        found = await tools.receiver(account).get_charge(provider_txid(charge.id))
+    except port.CallFailed as failure:
+        _tell(account, "charge.read", failure)
+        return False, None
+    if found is not None and found.state is ChargeState.UNKNOWN:
+        log.error("unknown charge status", account=account.id, charge=charge.id, status=found.provider_status)
+    await _book(tools, account, found.receipts if found else ())
+    return True, found
 
 
 async def cancel_charge(tools: Tools, payment: Payment) -> bool:
@@ -235,6 +244,9 @@ async def cancel_by_id(tools: Tools, name: str, *, owner: Owner) -> Charge:
 async def _remove(tools: Tools, charge: Charge) -> None:
     """Ask the bank to remove a charge, and apply what it makes of that. Raises Busy where it was not reached."""
     account = await _account(tools, charge.account_id)
+    if is_static(charge):
+        await _cancel_static(tools, account, charge)
+        return
     try:
         await tools.receiver(account).cancel_charge(provider_txid(charge.id))
     except (port.NotSent, port.Denied) as away:
@@ -242,6 +254,22 @@ async def _remove(tools: Tools, charge: Charge) -> None:
     except (port.Ambiguous, port.Refused):
         pass  # the read that follows tells what the bank made of it
     await look_at(tools, charge)
+
+
+async def _cancel_static(tools: Tools, account: Account, charge: Charge) -> None:
+    """Cancel a charge that no bank holds, after a look at what was paid for it. Raises Busy where there is no look."""
+    now = tools.clock.now()
+    start, _ = rail.sweep_window(account, now=now)
+    if not await _sweep_window(tools, account, Instant(max(start, charge.created_at - 15 * MINUTE)), now):
+        raise _unavailable()
+
+    def cancel(tx: Tx) -> None:
+        payment = _payment_of(tx, tools, charge)
+        current = charges.charge(tx, charge.id, owner=charge.owner)
+        if current is not None and current.state is State.ACTIVE:  # what is announced waits for its money (C4)
+            pix.cancel(tx, charge.id, payment=payment, ids=tools.ids, now=tools.clock.now())
+
+    await tools.db.write(cancel)
 
 
 async def confirm_due_hints(tools: Tools, lanes: Lanes | None = None) -> int:
@@ -362,7 +390,7 @@ async def _create(
         account = await _account(tools, charge.account_id)
         try:
             async with asyncio.timeout(within_s):
-                made = _with_code(await _ask_bank(tools, tools.receiver(account), charge), account, city)
+                made = await _made(tools, account, charge, city)
         except TimeoutError:
             raise _unavailable() from None
 
@@ -379,6 +407,14 @@ async def _create(
     if confirmed.state is State.REJECTED:
         raise Busy("PROVIDER_REFUSED", "Provider unavailable, try again", retry_after_s=RETRY_AFTER_S)
     return confirmed
+
+
+async def _made(tools: Tools, account: Account, charge: Charge, city: str | None) -> ProviderCharge:
+    """Return a charge as its bank made it; one with a static code where the bank makes none (pix-api.md §12.1)."""
+    bank = tools.receiver(account)
+    if not bank.capabilities.dynamic:
+        return issue(charge, account, city=city)
+    return _with_code(await _ask_bank(tools, bank, charge), account, city)
 
 
 async def _ask_bank(tools: Tools, bank: PixReceiver, charge: Charge) -> ProviderCharge:
@@ -453,7 +489,7 @@ async def _give_up(tools: Tools, account: Account, charge: Charge) -> None:
     found: ProviderCharge | None = None
     again_at: Instant | None = None
     try:
-        found = await bank.get_charge(txid)
+        found = await bank.get_charge(txid) if bank.capabilities.dynamic else None
         if found is not None and found.state is ChargeState.ACTIVE:
             found = await bank.cancel_charge(txid)
     except port.Refused:
