@@ -46,7 +46,7 @@ async def running(
             stop.set()
             began = time.monotonic()
             await asyncio.gather(*tasks)
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 10
 
 
 async def settled(bench: Bench, count: int, within_s: float = 5.0) -> None:

@@ -63,4 +63,4 @@ async def test_without_any_notification_an_event_of_another_process_is_found_wit
             began = time.monotonic()
             await bench.happens(bench.event())
             await receiver.wait_for(1)
-            assert time.monotonic() - began < 1.5
+            assert time.monotonic() - began < 3  # a second, and what a busy machine adds
