@@ -341,7 +341,7 @@ async def plan(bench: Bench, *, count: int) -> Any:
 
 async def _insert_again(bench: Bench, count: int) -> float:
     """Delete what was planned and insert the same rows from memory, 50 a statement, 200 a transaction."""
-    from opentill.webhooks.store.bulk import insert
+    from opentill.db.bulk import insert
 
     def rows_of(table: str) -> Callable[[ReadTx], list[dict[str, Any]]]:
         return lambda tx: [dict(row) for row in tx.all(f"select * from {table}")]

@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from opentill.db import ReadTx, Row, Tx
+from opentill.db.bulk import append
 from opentill.db.growing import first_id
 from opentill.kernel.clock import DAY, Instant
 from opentill.kernel.mode import Mode
@@ -30,6 +31,12 @@ PLAIN_PARAMETERS: Final = frozenset(
 )
 NAMING: Final = "/customers/{identifier}"  # an e-mail, a phone number, or a UUID
 UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+COLUMNS: Final = {
+    **{"merchant_id": "bigint", "mode": "smallint", "surface": "text", "caller_id": "bigint", "request_id": "text"},
+    **{"method": "text", "path": "text", "query": "text", "operation": "text", "status": "smallint", "code": "text"},
+    **{"duration_us": "bigint", "ip": "text", "agent": "text", "idempotency_key": "text", "replayed": "smallint"},
+    "created_at": "bigint",
+}
 SURFACES: Final = {"merchant": "/api/v1", "pix": "/api/external"}
 
 
@@ -109,15 +116,7 @@ def shown_query(query: bytes) -> str:
 
 def store(tx: Tx, asked: Sequence[Asked]) -> int:
     """Add requests to the log; return how many."""
-    return tx.many(
-        """
-        insert into api_request (merchant_id, mode, surface, caller_id, request_id, method, path, query, operation,
-                                 status, code, duration_us, ip, agent, idempotency_key, replayed, created_at)
-        values (:merchant_id, :mode, :surface, :caller_id, :request_id, :method, :path, :query, :operation,
-                :status, :code, :duration_us, :ip, :agent, :idempotency_key, :replayed, :created_at)
-        """,
-        [_as_row(one) for one in asked],
-    )
+    return append(tx, "api_request", COLUMNS, [_as_row(one) for one in asked])
 
 
 def page(
@@ -223,26 +222,14 @@ def _narrowed(tx: ReadTx, filters: Filters) -> tuple[str, dict[str, Any]]:
     }
 
 
-def _as_row(asked: Asked) -> dict[str, object]:
-    return {
-        "merchant_id": asked.owner.merchant_id,
-        "mode": int(asked.owner.mode),
-        "surface": asked.surface,
-        "caller_id": asked.caller_id,
-        "request_id": asked.request_id,
-        "method": asked.method,
-        "path": asked.path,
-        "query": asked.query,
-        "operation": asked.operation,
-        "status": asked.status,
-        "code": asked.code,
-        "duration_us": asked.duration_us,
-        "ip": asked.ip,
-        "agent": asked.agent,
-        "idempotency_key": asked.idempotency_key,
-        "replayed": int(asked.replayed),
-        "created_at": asked.at,
-    }
+def _as_row(asked: Asked) -> tuple[object, ...]:
+    """Return the values of COLUMNS."""
+    return (
+        *(asked.owner.merchant_id, int(asked.owner.mode), asked.surface, asked.caller_id, asked.request_id),
+        *(asked.method, asked.path, asked.query, asked.operation, asked.status, asked.code),
+        *(asked.duration_us, asked.ip, asked.agent, asked.idempotency_key, int(asked.replayed)),
+        asked.at,
+    )
 
 
 def _as_asked(row: Row) -> Asked:

@@ -79,7 +79,7 @@ def _as_asked(line: Line) -> Asked:
         code=code,
         duration_us=took,
         ip=ip,
-        agent=agent,
+        agent=agent.replace("\0", ""),  # PostgreSQL's texts have none
         idempotency_key=key,
         replayed=again,
         at=at,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from opentill.db import ReadTx, Row
+from opentill.db.bulk import among, numbers
 from opentill.db.listing import Listing
 from opentill.events import document_of
 from opentill.kernel.clock import Instant
@@ -13,7 +14,6 @@ from opentill.kernel.owner import Owner
 from opentill.webhooks.model import RecordedEvent
 from opentill.webhooks.queries.merchant_log import LogRow, rows
 from opentill.webhooks.store import outbox
-from opentill.webhooks.store.bulk import among, numbers
 
 DELIVERIES_MAX: Final = 100  # of one event
 _EVENT: Final = "select v.* from event v"

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from opentill.db import ReadTx, Row
+from opentill.db.bulk import among, numbers
 from opentill.kernel.clock import Instant
 from opentill.kernel.owner import Owner
 from opentill.webhooks.model import DeliveryState, EndpointState, Origin
-from opentill.webhooks.store.bulk import among, numbers
 
 PAGE_ROWS_MAX: Final = 200
 OBJECT_TYPES: Final = (

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from opentill.db import ReadTx, Row
+from opentill.db.bulk import among, numbers
 from opentill.kernel.clock import Instant
 from opentill.webhooks.model import Breaker, Klass
 from opentill.webhooks.rules import Waiting, bucket_of
-from opentill.webhooks.store.bulk import among, numbers
 from opentill.webhooks.store.endpoints import options_of
 
 _WAITING: Final = """

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from opentill.db import ReadTx
+from opentill.db.bulk import among, numbers
 from opentill.kernel.clock import Instant
 from opentill.kernel.owner import Owner
 from opentill.webhooks.model import DeliveryState
 from opentill.webhooks.queries.history import AttemptRow, DeliveryRow, attempts, deliveries_by_id
-from opentill.webhooks.store.bulk import among, numbers
 
 _OWNED: Final = """d.endpoint_id in (select id from webhook_endpoint
                                        where merchant_id = :merchant_id and mode = :mode and dialect = 0)"""

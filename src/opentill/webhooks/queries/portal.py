@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from opentill.db import ReadTx, Row
+from opentill.db.bulk import among, texts
 from opentill.kernel.clock import DAY, Instant, after
 from opentill.kernel.owner import Owner
 from opentill.webhooks.model import Breaker, Endpoint, EndpointState
 from opentill.webhooks.rules import PATIENCE
-from opentill.webhooks.store.bulk import among, texts
 from opentill.webhooks.store.endpoints import COLUMNS, as_endpoint
 
 COUNTED_MAX: Final = 1000  # beyond this a count says "more"

@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Final
 
 from opentill.db import Tx
+from opentill.db.bulk import among, numbers, row_set, rows
 from opentill.db.dialect import skip_locked
 from opentill.kernel.clock import Instant
 from opentill.kernel.failpoints import reach
 from opentill.webhooks.model import Klass
 from opentill.webhooks.rules import Bucket, Grant, bucket_of
-from opentill.webhooks.store.bulk import among, numbers, row_set, rows
 from opentill.webhooks.store.lanes import save_tokens
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from opentill.db import ReadTx, Row, Tx
+from opentill.db.bulk import among, numbers
 from opentill.kernel.clock import Instant
 from opentill.kernel.mode import Mode
 from opentill.kernel.owner import Owner
 from opentill.webhooks.model import Claimed, DeliveryState, Dialect, EndpointState, Klass, Origin, SignatureFormat
-from opentill.webhooks.store.bulk import among, numbers
 
 FOREVER: Final = 2**62
 

@@ -7,12 +7,12 @@ from functools import lru_cache
 from typing import Final
 
 from opentill.db import ReadTx, Row, Tx
+from opentill.db.bulk import among, insert_returning, numbers, row_set, rows
 from opentill.db.dialect import for_update
 from opentill.kernel.clock import Instant
 from opentill.kernel.mode import Mode
 from opentill.kernel.owner import Owner
 from opentill.webhooks.model import Dialect, Endpoint, EndpointState, Kind, Options, SealedSecret
-from opentill.webhooks.store.bulk import among, insert_returning, numbers, row_set, rows
 from opentill.webhooks.store.keys import SigningKeys, by_owner
 
 OPTIONS_KEPT: Final = 4096

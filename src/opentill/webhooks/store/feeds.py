@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from opentill.db import ReadTx, Tx
+from opentill.db.bulk import row_set, rows
 from opentill.db.dialect import for_update
 from opentill.kernel.clock import Instant
 from opentill.kernel.owner import Owner
 from opentill.webhooks.model import Dialect, Endpoint, Klass, Options
 from opentill.webhooks.rules import Notice
-from opentill.webhooks.store.bulk import row_set, rows
 from opentill.webhooks.store.endpoints import COLUMNS, as_endpoint
 
 NEVER: Final = 2**62  # when the lane of a feed opens

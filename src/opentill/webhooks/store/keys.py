@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from opentill.db import ReadTx, Row, Tx
+from opentill.db.bulk import among, numbers
 from opentill.kernel.clock import Instant
 from opentill.kernel.ids import Ids
 from opentill.kernel.mode import Mode
@@ -10,7 +11,6 @@ from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Keyring
 from opentill.webhooks.model import SigningKey
 from opentill.webhooks.signing_keys import NewKey, new_key
-from opentill.webhooks.store.bulk import among, numbers
 
 SigningKeys = dict[Owner, tuple[SigningKey, ...]]
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from opentill.db import ReadTx, Row, Tx
+from opentill.db.bulk import among, numbers, row_set, rows
 from opentill.db.dialect import for_update, skip_locked
 from opentill.kernel.clock import Instant
 from opentill.webhooks.model import Breaker
 from opentill.webhooks.rules import Bucket, Lane
-from opentill.webhooks.store.bulk import among, numbers, row_set, rows
 
 LANE_COLUMNS: Final = {
     "endpoint_id": "bigint",

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from opentill.db import ReadTx, Row, Tx
+from opentill.db.bulk import among, insert, insert_returning, numbers
 from opentill.events import Audience, document_of
 from opentill.kernel.clock import Instant
 from opentill.kernel.mode import Mode
 from opentill.kernel.owner import Owner
 from opentill.webhooks.model import RecordedEvent, SignatureFormat
-from opentill.webhooks.store.bulk import among, insert, insert_returning, numbers
 
 PLANNER_TURN: Final = 7_301_001  # the advisory lock of the one planner of an installation
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from opentill.db import Row, Tx
+from opentill.db.bulk import among, insert, numbers, row_set, rows
 from opentill.db.dialect import skip_locked
 from opentill.kernel.clock import Instant
 from opentill.webhooks.model import DeliveryState
-from opentill.webhooks.store.bulk import among, insert, numbers, row_set, rows
 
 RECLAIM_ROWS_MAX: Final = 200
 FOREVER: Final = 2**62

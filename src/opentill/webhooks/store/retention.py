@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from opentill.db import ReadTx, Row, Tx
+from opentill.db.bulk import among, numbers
 from opentill.kernel.clock import Instant
-from opentill.webhooks.store.bulk import among, numbers
 
 RETAINER_TURN: Final = 7_301_003  # the advisory lock of the one process that removes
 
