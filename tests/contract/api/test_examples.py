@@ -6,7 +6,7 @@ import pytest
 
 from opentill.api.merchant.operations import DOCUMENT
 from opentill.webhooks import schema
-from tests.contract.api import examples
+from tests.contract.api import examples, write_examples
 from tests.contract.api.house import House
 from tests.contract.api.test_openapi import schema_of, validator
 
@@ -80,6 +80,12 @@ async def test_what_is_answered_has_the_keys_of_the_examples(house: House) -> No
     assert seed.keys() == examples.ANSWERS["3.2 seed, validation"][3].keys()
     assert link.keys() >= {*LINK, *["id", "uuid", "slug", "url", "use_count", "status", "created_at", "updated_at"]}
     assert invoice.keys() >= set(INVOICE_KEYS.split())
+
+
+@pytest.mark.anyio
+async def test_the_examples_of_the_merchant_api_are_answers_that_it_gives() -> None:
+    """Have them given anew with `python -m tests.contract.api.write_examples`."""
+    assert await write_examples.given_anew() == write_examples.TARGET.read_text()
 
 
 def matches(path: str, target: str) -> bool:

@@ -32,17 +32,25 @@ def test_every_schema_is_valid_and_every_example_passes_its_own(document: dict[s
             Draft202012Validator.check_schema(schema_of(operation, status))
 
 
-def test_every_answer_of_the_pix_api_has_an_example_that_it_describes() -> None:
-    shown = set()
-    for operation in operations(EXTERNAL):
+@pytest.mark.parametrize("document", [MERCHANT, EXTERNAL], ids=["merchant", "external"])
+def test_every_answer_has_an_example_that_its_schema_describes(document: dict[str, Any]) -> None:
+    for operation in operations(document):
         for status, response in operation["responses"].items():
             content = response["content"]["application/json"]
             assert content["examples"], (operation["operationId"], status)
-            for name, example in content["examples"].items():
+            for example in content["examples"].values():
                 _, _, reference = example.get("$ref", "").rpartition("/")
-                value = EXTERNAL["components"]["examples"][reference]["value"] if reference else example["value"]
-                validator(EXTERNAL, content["schema"]).validate(value)
-                shown.add(name)
+                value = document["components"]["examples"][reference]["value"] if reference else example["value"]
+                validator(document, content["schema"]).validate(value)
+
+
+def test_examples_of_the_pix_api_say_what_went_wrong() -> None:
+    shown = {
+        name
+        for operation in operations(EXTERNAL)
+        for response in operation["responses"].values()
+        for name in response["content"]["application/json"]["examples"]
+    }
     assert {"Internal error", "Too many requests", "Insufficient balance", "MED is already closed"} <= shown
 
 
@@ -179,14 +187,20 @@ def operations(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def assert_described(document: dict[str, Any], method: str, target: str, answer: Response) -> None:
-    """Find the operation of an address and check the answer, its body and its headers."""
-    address = target.partition("?")[0]
-    matching = (path for path in document["paths"] if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), address))
-    path = address if address in document["paths"] else next(matching)
-    operation = document["paths"][path][method.lower()]
+    """Check the answer of an address, its body and its headers."""
+    operation = described(document, method, target)
     validator(document, schema_of(operation, str(answer.status))).validate(json.loads(answer.body))
     for name in operation["responses"][str(answer.status)].get("headers", {}):
         assert name.lower() in answer.headers
+
+
+def described(document: dict[str, Any], method: str, target: str) -> dict[str, Any]:
+    """Find the operation of an address."""
+    address = target.partition("?")[0]
+    matching = (path for path in document["paths"] if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), address))
+    path = address if address in document["paths"] else next(matching)
+    found: dict[str, Any] = document["paths"][path][method.lower()]
+    return found
 
 
 def schema_of(operation: dict[str, Any], status: str) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from opentill.api.merchant import (
 )
 from opentill.api.merchant.call import MerchantCall
 from opentill.api.merchant.documents import COMPONENTS
+from opentill.api.merchant.examples import give_examples
 from opentill.web import api_docs
 from opentill.web.exchange import Answer
 from opentill.web.json_body import write
@@ -75,6 +76,7 @@ DOCUMENT: Final[dict[str, Any]] = openapi(
     security=[{"key": []}],
     dialects=(Dialect.MERCHANT, Dialect.STANDARD),
 )
+give_examples(DOCUMENT)
 _WRITTEN: Final = write(DOCUMENT)
 
 
