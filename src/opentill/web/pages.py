@@ -156,6 +156,7 @@ class Pages:
                 {folder.parent.name: jinja2.FileSystemLoader(folder) for folder in sorted(PACKAGE.glob("*/templates"))}
             ),
             autoescape=True,
+            auto_reload=False,  # files do not change under a running process
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
