@@ -1,5 +1,6 @@
 """Every change an operator makes is in the audit log (bars.md S18): one scene for each write route, generated."""
 
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -14,6 +15,22 @@ from tests.usecases.checkout.shop import Browser
 
 # Routes that change nothing of anybody's: a search, a sign-out, a proof of oneself. The sign-in log has the last two.
 UNAUDITED = {"/m/{merchant}/developers/bench", "/sign-out", "/account/confirm"}
+# What makes something new, is an act and no change, or says by its name alone what was and what is.
+NOTHING_BEFORE = {
+    "/account/password", "/account/factor", "/account/factor/off", "/account/factor/codes",
+    "/account/sessions/{session}/end", "/m/{merchant}/payments/{payment}/sandbox",
+    "/m/{merchant}/payments/{payment}/refunds", "/m/{merchant}/payments/{payment}/disputes",
+    "/m/{merchant}/reviews/{item}/claim", "/m/{merchant}/reviews/{item}/decision", "/m/{merchant}/payouts/new",
+    "/m/{merchant}/links/new", "/m/{merchant}/invoices/new", "/m/{merchant}/customers/{customer}/erasure",
+    "/m/{merchant}/accounts/new", "/m/{merchant}/accounts/{account}/credentials", "/m/{merchant}/domains",
+    "/m/{merchant}/developers/endpoints/{endpoint}/tests", "/m/{merchant}/developers/endpoints/{endpoint}/replays",
+    "/m/{merchant}/developers/endpoints/{endpoint}/replays/{replay}",
+    "/m/{merchant}/developers/deliveries/{delivery}/attempts", "/m/{merchant}/developers/keys",
+    "/m/{merchant}/developers/keys/lock", "/m/{merchant}/developers/keys/{key}/rotation",
+    "/m/{merchant}/developers/test-payments", "/m/{merchant}/developers/credentials/new",
+    "/m/{merchant}/developers/credentials/{credential}/secret", "/m/{merchant}/developers/endpoints/new",
+    "/merchants", "/operators/new", "/operators/{operator}/link",
+}  # fmt: skip
 Scene = Callable[[House, Browser], Awaitable[None]]
 
 
@@ -281,6 +298,7 @@ async def test_a_change_is_in_the_log_with_who_from_where_and_why(
     assert entry["subject"]
     assert entry["merchant_id"] == (house.shop.merchant.id if path.startswith("/m/") else None)
     assert "cavalos" not in entry["detail"]
+    assert ("before" in json.loads(entry["detail"])) == (path not in NOTHING_BEFORE), entry["detail"]
     assert await database.read(lambda tx: list(verification.find_faults(tx))) == []
 
 

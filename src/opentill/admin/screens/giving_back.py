@@ -111,6 +111,7 @@ async def answer_dispute(visit: Visit) -> Response:
 
     def answered(tx: Tx, log: Journalist) -> None:
         deps = visit.deps
+        before = dispute_queries.find(tx, uuid, owner=visit.owner)
         if action == "evidence":
             disputes.send_evidence(
                 tx, uuid, visit.field("evidence"), owner=visit.owner, keyring=deps.keyring, now=visit.now
@@ -121,7 +122,7 @@ async def answer_dispute(visit: Visit) -> Response:
             )
         else:
             raise NotFound("DISPUTE_NOT_FOUND", "No such dispute.")
-        log(f"dispute.{action}", f"dispute:{uuid}")
+        log(f"dispute.{action}", f"dispute:{uuid}", before=before and {"status": before.dispute.status.value})
 
     return await _do(visit, answered, f"{visit.home}/disputes/{uuid}")
 

@@ -30,6 +30,7 @@ from opentill.payments.links.model import Terms as LinkTerms
 from opentill.payments.model import Contact
 
 PAGE: Final = 50
+LOOK: Final = ("name", "colour", "support_email", "support_phone", "time_zone", "after_payment")  # for the audit log
 TITLE_MAX: Final = 150
 LINES: Final = 6  # of an invoice, as the form has them
 
@@ -202,8 +203,8 @@ async def change_appearance(visit: Visit) -> Response:
         log(
             "merchant.appearance",
             f"merchant:{visit.path('merchant')}",
-            before={"name": before.name, "colour": before.colour, "after_payment": before.after_payment},
-            after={"name": look.name, "colour": look.colour, "after_payment": look.after_payment},
+            before={name: getattr(before, name) for name in LOOK},
+            after={name: getattr(look, name) for name in LOOK},
         )
 
     try:

@@ -17,6 +17,7 @@ from opentill.merchants.model import FeeRule
 
 PERCENT: Final = re.compile(r"([0-9]{1,3})(?:[.,]([0-9]{1,2}))?")
 WHOLE: Final = 10_000  # basis points
+NOTED: Final = ("gateway", "currency", "fixed_units", "basis_points", "min_units", "max_units")  # of a fee rule
 NAME_MAX: Final = 80  # characters
 TEXT_MAX: Final = 2_000
 PROOFS: Final = ("optional", "off", "required")
@@ -117,17 +118,13 @@ async def set_rule(visit: Visit) -> Response:
         return visit.wrong("admin/settings/fees.html", wrong, await _fee_facts(visit))
 
     def made(tx: Tx, log: Journalist) -> None:
-        merchant_id = visit.owner.merchant_id
-        rule_id = prices.set_rule(tx, rule, merchant_id=merchant_id, gateway=gateway, currency=code, now=visit.now)
-        after = {
-            "gateway": gateway,
-            "currency": code,
-            "fixed_units": rule.fixed_units,
-            "basis_points": rule.basis_points,
-            "min_units": rule.min_units,
-            "max_units": rule.max_units,
-        }
-        log("fee_rule.set", f"fee_rule:{rule_id}", after=after)
+        before = _rules(tx, visit)
+        rule_id = prices.set_rule(
+            tx, rule, merchant_id=visit.owner.merchant_id, gateway=gateway, currency=code, now=visit.now
+        )
+        after = _rules(tx, visit)[rule_id]
+        replaced = [one for one in before.values() if one["gateway"] == gateway and one["currency"] == code]
+        log("fee_rule.set", f"fee_rule:{rule_id}", before=replaced[0] if replaced else None, after=after)
 
     await visit.write(made)
     return visit.go(f"{visit.home}/fees", note="saved")
@@ -138,11 +135,18 @@ async def end_rule(visit: Visit) -> Response:
     rule_id = number(visit.path("rule"))
 
     def ended(tx: Tx, log: Journalist) -> None:
+        before = _rules(tx, visit).get(rule_id)
         prices.end_rule(tx, rule_id, merchant_id=visit.owner.merchant_id)
-        log("fee_rule.ended", f"fee_rule:{rule_id}")
+        log("fee_rule.ended", f"fee_rule:{rule_id}", before=before)
 
     await visit.write(ended)
     return visit.go(f"{visit.home}/fees", note="removed")
+
+
+def _rules(tx: ReadTx, visit: Visit) -> dict[int, dict[str, object]]:
+    """Return the merchant's own active rules by id, as the audit log notes them."""
+    rows = prices.of(tx, merchant_id=visit.owner.merchant_id)
+    return {row["id"]: {name: row[name] for name in NOTED} for row in rows if row["merchant_id"] is not None}
 
 
 def _gateways(tx: ReadTx, visit: Visit) -> list[Row]:

@@ -39,7 +39,8 @@ def set_active(
         replays.cancel_activating(tx, endpoint.id, now=now)
         state = EndpointState.PAUSED
     store.set_state(tx, [endpoint.id], state, reason=None, now=now)
-    detail = {"recover": str(recover), "since": since} if active else {}
+    before: dict[str, object] = {"before": {"state": endpoint.state.name.lower()}}
+    detail = before | ({"recover": str(recover), "since": since} if active else {})
     note(tx, by, "webhook.activate" if active else "webhook.pause", endpoint, detail, now=now)
     changed = store.get(tx, endpoint.id)
     if changed is None:
