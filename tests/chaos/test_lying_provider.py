@@ -1,6 +1,6 @@
 """A bank that lies: answers lost after and before the fact, said twice, one centavo off, cut, or HTML (bar C7).
 
-Whatever it says, nobody is charged twice, every doubt ends in a read, and no wrong amount counts as paid.
+Whatever it says, nobody is charged, paid or given back twice, every doubt ends in a read, and no wrong amount counts.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from opentill.kernel.errors import Busy, Refused
 from opentill.payments import flow
 from opentill.payments.pix import flow as pix_flow
 from opentill.pix.identifiers import charge_id_of
-from opentill.pix.model import Charge
+from opentill.pix.model import Charge, State
 from tests.usecases.pix.shop import Shop, open_shop
 
 AT_ONCE: Final = 64
@@ -51,7 +51,20 @@ PAYOUT_SCRIPT: Final = {
     "payout.notify": NOTICES,
 }
 PAYOUT_BATCH: Final = 100
-AGREED: Final = {("completed", "REALIZADO"), ("failed", "")}
+REFUND_SCRIPT: Final = {
+    "refund.submit": LIES | TOLD_TWICE,
+    "refund.query": LIES,
+    "receipt.read": {name: LIES[name] for name in ("timeout_after", "timeout_before", "html_200", "truncated")},
+    "sweep.read": {name: LIES[name] for name in ("timeout_before", "html_200", "truncated")},
+    "receipt.notify": NOTICES,
+}
+PARTS: Final = 10  # of one receipt
+PART_MAX: Final = 9_000  # centavos
+REFUND_WAITS: Final = (0, SECOND, 5 * SECOND, 16 * SECOND, 31 * SECOND, MINUTE, 2 * MINUTE)
+CHARGES_SENT: Final = "/api/v2/cob/%"
+PAYOUTS_SENT: Final = "/envio/v1/pix/%"
+RETURNS_SENT: Final = "/api/v2/pix/%/devolucao/%"
+AGREED: Final = {("completed", "REALIZADO"), ("completed", "DEVOLVIDO"), ("failed", "")}
 
 
 @dataclass(frozen=True)
@@ -76,7 +89,7 @@ async def test_a_lying_bank_makes_nobody_pay_twice(
         seen = 0
         for begin in range(0, bar_size, BATCH):
             outcomes += await trade(shop, chance, min(BATCH, bar_size - begin))
-            seen = nothing_was_sent_in_doubt(tmp_path, seen)
+            seen = nothing_was_sent_in_doubt(tmp_path, CHARGES_SENT, seen)
         await shop.sim_delete("faults")
         await settle(shop)
         await all_is_known(shop, truth_of(tmp_path))
@@ -97,18 +110,81 @@ async def test_a_lying_bank_sends_no_payout_twice(
         await shop.funds("9000000.00")
         await let_lie(shop, PAYOUT_SCRIPT)
         sent: dict[str, int] = {}
+        seen = 0
         for begin in range(0, bar_size, PAYOUT_BATCH):
             for _ in range(min(PAYOUT_BATCH, bar_size - begin)):
                 amount = chance.randrange(1_000, 60_000)
                 payout = await shop.sends(f"{amount // 100}.{amount % 100:02}")
                 sent[payout.id] = amount
             await pay_out(shop)
+            seen = nothing_was_sent_in_doubt(tmp_path, PAYOUTS_SENT, seen)
         await shop.sim_delete("faults")
         for _ in range(3):
             await pay_out(shop)
         outcomes = await every_payout_is_known(shop, tmp_path, sent)
         await shop.books()
     bar_note(f"{bar_size} payouts: " + ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items())))
+
+
+@pytest.mark.bar("C7", gate=1_000, target=10_000, quick=40)
+async def test_a_lying_bank_gives_nothing_back_twice(
+    database_url: str, tmp_path: Path, bar_size: int, bar_seed: int, bar_note: Callable[[str], None]
+) -> None:
+    chance = Random(bar_seed)
+    async with (
+        open_database(database_url, options=Options(writers=8)) as database,
+        open_shop(database, tmp_path, seed=bar_seed % 10_000) as shop,
+    ):
+        await let_lie(shop, REFUND_SCRIPT)
+        asked: dict[str, int] = {}
+        seen = 0
+        for begin in range(0, bar_size, PAYOUT_BATCH):
+            for _ in range(begin, min(begin + PAYOUT_BATCH, bar_size), PARTS):
+                charge = await shop.charges("900.00", expires_in_s=LIFETIME_S)
+                await shop.payer_pays(charge)
+                await until_booked(shop, charge)
+                for _ in range(min(PARTS, bar_size - len(asked))):
+                    amount = chance.randrange(1_000, PART_MAX)
+                    refund = await shop.gives_back(charge.id, f"{amount // 100}.{amount % 100:02}")
+                    asked[str(refund.public_id)] = amount
+            await give_back(shop)
+            seen = nothing_was_sent_in_doubt(tmp_path, RETURNS_SENT, seen)
+        await shop.sim_delete("faults")
+        for _ in range(4):
+            await give_back(shop)
+        outcomes = await every_refund_is_known(shop, tmp_path, asked)
+        await shop.books()
+    bar_note(f"{bar_size} refunds: " + ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items())))
+
+
+async def until_booked(shop: Shop, charge: Charge) -> None:
+    """Have a payment found, by whichever way the bank tells the truth first."""
+    while await shop.state(charge) is not State.COMPLETED:
+        await go_on(shop, 16 * SECOND)
+
+
+async def give_back(shop: Shop) -> None:
+    """Let four minutes of refunds pass: they are asked about, sent, settled and told of."""
+    for wait in REFUND_WAITS:
+        await shop.asks_about_refunds(after_us=wait)
+        await pix_flow.confirm_due_hints(shop.tools)
+
+
+async def every_refund_is_known(shop: Shop, folder: Path, asked: dict[str, int]) -> Counter[str]:
+    """Check that both sides agree about each refund, and that each left once; return how many ended how."""
+    with closing(sqlite3.connect(folder / "bank.db")) as books:
+        returns = books.execute("select ref, status, amount from return").fetchall()
+    there = {ref: (status, amount) for ref, status, amount in returns}
+    assert len(there) == len(returns)
+    rows = await shop.rows("select public_id, status, charge_units from refund")
+    here = {row["public_id"]: row["status"] for row in rows}
+    assert here.keys() == asked.keys() >= there.keys()
+    assert {row["public_id"]: row["charge_units"] for row in rows} == {ref: 100 * asked[ref] for ref in asked}
+    for ref, status in here.items():
+        said, amount = there.get(ref, ("", asked[ref]))
+        assert amount == asked[ref]
+        assert (status, said) in AGREED, f"{ref} is {status} here and {said or 'unknown'} there"
+    return Counter(here.values())
 
 
 async def pay_out(shop: Shop) -> None:
@@ -190,20 +266,23 @@ def truth_of(folder: Path) -> Truth:
     )
 
 
-def nothing_was_sent_in_doubt(folder: Path, seen: int) -> int:
-    """Check that between two creations of one charge the bank was asked about it; return how far was looked."""
+def nothing_was_sent_in_doubt(folder: Path, sent: str, seen: int) -> int:
+    """Check that nothing was sent again but after a read that proved it absent; return how far was looked.
+
+    *sent* is the path of what is sent, with wildcards; it is read at the same.
+    """
     with closing(sqlite3.connect(folder / "bank.db")) as books:
         rows = books.execute(
-            "select id, method, path, status from request where id > ? and path like '/api/v2/cob/%' order by id",
-            [seen],
+            "select id, method, path, status from request where id > ? and path like ? order by id", [seen, sent]
         ).fetchall()
-    asked: dict[str, list[str]] = defaultdict(list)
-    for _, method, path, _ in rows:
-        asked[path].append(method)
-    for path, methods in asked.items():
-        puts = [at for at, method in enumerate(methods) if method == "PUT"]
+    asked: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for _, method, path, status in rows:
+        asked[path].append((method, status))
+    for path, calls in asked.items():
+        puts = [at for at, (method, _) in enumerate(calls) if method == "PUT"]
         for first, second in pairwise(puts):
-            assert "GET" in methods[first + 1 : second], f"{path} was sent again without a read: {methods}"
+            proof = calls[second - 1] if second - first > 1 else None
+            assert proof == ("GET", 404), f"{path} was sent again in doubt: {calls}"
     return max((row[0] for row in rows), default=seen)
 
 
@@ -232,6 +311,6 @@ async def test_the_check_sees_a_charge_that_was_sent_again_without_a_read(databa
         charge = await shop.charges()
         again = {"valor": {"original": "30.00"}, "chave": charge.key}
         await shop.bank_call("PUT", f"/api/v2/cob/ot{charge.id}", again)
-        with pytest.raises(AssertionError, match="without a read"):
-            nothing_was_sent_in_doubt(tmp_path, 0)
+        with pytest.raises(AssertionError, match="sent again in doubt"):
+            nothing_was_sent_in_doubt(tmp_path, CHARGES_SENT, 0)
         assert truth_of(tmp_path).charges[charge.id][1] == 2
