@@ -20,7 +20,7 @@ from opentill.checkout.model import Situation, Stage
 from opentill.checkout.rules import REDIRECT
 from opentill.db import ReadTx, Tx
 from opentill.kernel.errors import Conflict, Invalid, NotFound, Refused
-from opentill.merchants import brands, gateways
+from opentill.merchants import brands, gateways, options
 from opentill.merchants import service as merchants
 from opentill.merchants.gateways import ActiveGateway
 from opentill.payments import conversion, flow, queries
@@ -204,6 +204,8 @@ class Checkout:
             payment = queries.by_token(tx, token, keyring=keyring)
             if payment is None:
                 return None
+            if payment.redirect_url is None and payment.callback_url is not None:
+                payment = rules.with_fallback(payment, options.of_merchant(tx, payment.owner))
             offered, session = gateways.active(tx, owner=payment.owner), queries.last_session(tx, payment)
             by_hand = session is not None and session.state is SessionState.OPEN
             return Situation(

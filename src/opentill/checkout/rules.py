@@ -1,6 +1,7 @@
 """What the payer sees: decisions from values only (merchant-api.md §11)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, assert_never
 
 from opentill.checkout import redirects
@@ -8,6 +9,7 @@ from opentill.checkout.model import Situation, Stage
 from opentill.kernel.clock import HOUR, SECOND, Instant, after
 from opentill.kernel.mode import Mode
 from opentill.merchants.gateways import ActiveGateway
+from opentill.merchants.options import Options
 from opentill.payments.model import OPEN, Payment, PaymentStatus, SessionState
 from opentill.payments.rules import MANUAL, shown_status
 from opentill.pix.model import GATEWAY as PIX
@@ -96,6 +98,12 @@ def declined(situation: Situation) -> bool:
 def playable(situation: Situation, stage: Stage) -> bool:
     """Tell whether the payer may play their own bank: a PIX code of the sandbox waits to be paid."""
     return stage is Stage.CODE and situation.payment.owner.mode is Mode.SANDBOX
+
+
+def with_fallback(payment: Payment, options: Options) -> Payment:
+    """Return a payment without a return address as its payer meets it (merchant-api.md §9.3)."""
+    wanted = options.redirect_fallback == "callback_url"
+    return replace(payment, redirect_url=payment.callback_url) if wanted else payment
 
 
 def way_back(payment: Payment, stage: Stage) -> str | None:

@@ -16,6 +16,7 @@ from opentill.cli import (
     operate,
     pix,
     portal,
+    rates,
     sandbox_psp,
     trigger,
     verify,
@@ -47,6 +48,7 @@ app.add_typer(merchants.app, name="merchant")
 app.add_typer(domains.app, name="domain")
 app.add_typer(bank.app, name="bank")
 app.add_typer(pix.app, name="pix")
+app.add_typer(rates.app, name="rates")
 app.add_typer(keys.app, name="keys")
 app.add_typer(sandbox_psp.app, name="sandbox-psp")
 

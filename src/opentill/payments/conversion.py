@@ -3,12 +3,14 @@
 The payment's own amount never changes. The rate is fixed with the session and kept with it.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from opentill.db import ReadTx, Tx
 from opentill.kernel.clock import DAY, Instant
 from opentill.kernel.errors import Conflict, Fault, Invalid
-from opentill.kernel.money import MalformedRateError, Money, currency, half_up, render
+from opentill.kernel.money import MalformedRateError, Money, UnknownCurrencyError, currency, half_up, render
 from opentill.kernel.owner import Owner
 from opentill.merchants import options
 from opentill.merchants.gateways import ActiveGateway
@@ -52,6 +54,9 @@ def set_rate(tx: Tx, base: str, quote: str, rate: str, *, source: Literal["feed"
     """
     try:
         Money(100, currency(base)).at(rate, currency(quote))
+    except UnknownCurrencyError as unknown:
+        message = f"{unknown} is no currency: name it as ISO 4217 does, such as BRL."
+        raise Invalid([Fault("currency", "VALIDATION_FAILED", message)]) from unknown
     except MalformedRateError as malformed:
         message = "A rate is a decimal above zero with at most 12 digits."
         raise Invalid([Fault("rate", "VALIDATION_FAILED", message)]) from malformed
@@ -67,6 +72,27 @@ def set_rate(tx: Tx, base: str, quote: str, rate: str, *, source: Literal["feed"
         rate=rate,
         now=now,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How many units of *quote* one unit of *base* was worth at a time."""
+
+    base: str
+    quote: str
+    rate: str
+    source: str  # feed or operator
+    taken_at: Instant
+
+    def usable(self, now: Instant) -> bool:
+        """Tell whether payments are still converted at it."""
+        return self.taken_at > now - USABLE
+
+
+def rates(tx: ReadTx) -> Sequence[Rate]:
+    """Return every rate that is kept, also those too old to be used."""
+    rows = tx.all("select base, quote, rate, source, taken_at from exchange_rate order by base, quote, source desc")
+    return [Rate(**dict(row)) for row in rows]
 
 
 def _converted(tx: ReadTx, amount: Money, quote: str, *, owner: Owner, now: Instant) -> Conversion | None:

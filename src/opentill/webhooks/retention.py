@@ -99,11 +99,6 @@ def purge_events(
     return Round(len(gone), old[-1] if len(old) == len(found) == most else None)
 
 
-def held_until(occurred_at: Instant, terms: Terms) -> Instant:
-    """Return until when a held delivery can still be recovered."""
-    return Instant(occurred_at + terms.event_days * DAY)
-
-
 def _before(now: Instant, days: int) -> Instant:
     return Instant(now - days * DAY)
 

@@ -6,6 +6,7 @@ import pytest
 
 from opentill.db import Database
 from opentill.kernel.errors import Invalid
+from opentill.merchants import options
 from tests.usecases.checkout.shop import Shop, open_shop
 
 pytestmark = pytest.mark.anyio
@@ -74,6 +75,24 @@ async def test_a_merchant_may_skip_the_receipt(shop: Shop) -> None:
     assert went.headers["location"].endswith("&order_id=A-1&status=completed")
     assert in_place.status_code == stayed.status_code == 200
     assert "Payment received" in stayed.text
+
+
+async def test_without_a_return_address_a_merchant_may_send_payers_to_the_callback_address(shop: Shop) -> None:
+    await shop.brands_itself(after_payment="redirect")
+    choice = {"redirect_fallback": "callback_url"}
+    for wanted, heading in (({}, "Payment received"), (choice, None)):
+        await shop.db.write(lambda tx, wanted=wanted: options.change(tx, wanted, owner=shop.merchant.owner))
+        payment = await shop.orders(callback_url="https://shop.example/hook")
+        page = await shop.browser().opens(f"/checkout/{payment.token}")
+        await page.presses("sandbox")
+        [form] = page.forms
+        paid = await page.client.post(form.action, data=form.fields | {"outcome": "paid"})
+        went = await page.client.get(paid.headers["location"])
+        if heading:
+            assert heading in went.text
+        else:
+            assert went.headers["location"].startswith("https://shop.example/hook?payment_id=")
+    assert (await shop.reads(payment)).redirect_url is None
 
 
 async def test_without_an_address_to_go_to_the_receipt_is_shown(shop: Shop) -> None:
