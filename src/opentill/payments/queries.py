@@ -11,8 +11,9 @@ from opentill.kernel.clock import Instant
 from opentill.kernel.money import Money, currency
 from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Keyring
-from opentill.payments import anchors, store
+from opentill.payments import anchors, store, tallies
 from opentill.payments.model import Detail, Payment, Session
+from opentill.payments.tallies import Block, Held
 
 UUID_FORM: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 REFERENCE_FORM: Final = re.compile(r"txn_[0-9a-f]{16}", re.ASCII)
@@ -31,7 +32,20 @@ class Filters:
     order_id: str | None = None
     payment_uuid: str | None = None
 
+    @property
+    def broad(self) -> bool:
+        """Tell whether payments may pass by the hundred thousand, though not all of them."""
+        return self != EVERYTHING and self.order_id is None and self.payment_uuid is None
 
+    def take(self, held: Held) -> bool:
+        """Tell whether a kind of payment passes, if its time does. None of them waits any more."""
+        by_state = (
+            self.statuses is None or held.detail in self.statuses or (held.disputed and DISPUTED in self.statuses)
+        )
+        return bool(by_state) and self.gateway in (None, held.gateway)
+
+
+DISPUTED: Final = "disputed"  # a word for a flag, beside those of states
 EVERYTHING: Final = Filters()
 EXPORT_PAGE: Final = 1_000  # rows read at once
 
@@ -46,7 +60,7 @@ _SHOWN: Final = {
     **{detail.value: f"p.detail = '{detail.value}'" for detail in Detail},
     "pending": "(p.detail = 'pending' and p.expires_at > :now)",
     "expired": "(p.detail = 'expired' or (p.detail = 'pending' and p.expires_at <= :now))",
-    "disputed": "p.dispute_status in ('open', 'under_review', 'lost')",
+    DISPUTED: f"p.{tallies.DISPUTED}",
 }
 
 
@@ -129,10 +143,42 @@ def page(
     before: int | None = None,
 ) -> Sequence[Payment]:
     """Return up to *limit* payments, newest first: those with ids below *before*, or after *offset* of them."""
+    if filters.broad and before is None:
+        return _broad_page(tx, filters, owner=owner, keyring=keyring, now=now, limit=limit, offset=offset)
     listing = _listing(tx, filters, owner, now).asked("p.id < :before", before=before)
     if before is None and filters == EVERYTHING:
         newest, offset = anchors.from_newest(tx, offset, owner=owner)
         listing.asked("p.id <= :newest", newest=newest)
+    return _read(tx, listing, keyring=keyring, limit=limit, offset=offset)
+
+
+def _broad_page(
+    tx: ReadTx, filters: Filters, *, owner: Owner, keyring: Keyring, now: Instant, limit: int, offset: int
+) -> Sequence[Payment]:
+    """Return a page of a narrowed list, read from the blocks that can hold it."""
+    found = tallies.blocks(tx, owner=owner, since=filters.since, until=filters.before, matches=filters.take)
+    parts, skip = tallies.reach(
+        found, lambda block: _count_in(tx, filters, block, owner=owner, now=now), offset=offset, limit=limit
+    )
+    payments: list[Payment] = []
+    for part in parts:
+        listing = _within(_narrowed(filters, owner, now), part)
+        payments += _read(tx, listing, keyring=keyring, limit=limit - len(payments), offset=skip)
+        skip = 0
+        if len(payments) == limit:
+            break
+    return payments
+
+
+def _within(listing: Listing, block: Block) -> Listing:
+    return listing.where("p.id > :above and p.id <= :up_to", above=block.above, up_to=block.up_to)
+
+
+def _count_in(tx: ReadTx, filters: Filters, block: Block, *, owner: Owner, now: Instant) -> int:
+    return _within(_narrowed(filters, owner, now), block).count(tx, "payment p")
+
+
+def _read(tx: ReadTx, listing: Listing, *, keyring: Keyring, limit: int, offset: int) -> Sequence[Payment]:
     # The page is cut on the index first, so that only its rows are joined.
     rows = tx.all(
         f"""{store.PAYMENT}
@@ -198,6 +244,12 @@ def count(tx: ReadTx, filters: Filters, *, owner: Owner, now: Instant) -> int:
     """Return how many of an owner's payments pass the filters."""
     if filters == EVERYTHING:
         return anchors.count(tx, owner=owner)
+    if filters.broad:
+        found = tallies.blocks(tx, owner=owner, since=filters.since, until=filters.before, matches=filters.take)
+        return sum(
+            _count_in(tx, filters, block, owner=owner, now=now) if block.matching is None else block.matching
+            for block in found
+        )
     return _listing(tx, filters, owner, now).count(tx, "payment p")
 
 
@@ -215,9 +267,13 @@ def merchant_name(tx: ReadTx, owner: Owner) -> str:
     return name
 
 
+def _narrowed(filters: Filters, owner: Owner, now: Instant) -> Listing:
+    return narrowed(filters, owner, "p").shown_as(filters.statuses, _SHOWN, now=now)
+
+
 def _listing(tx: ReadTx, filters: Filters, owner: Owner, now: Instant) -> Listing:
-    listing = narrowed(filters, owner, "p")
+    listing = _narrowed(filters, owner, now)
     if filters.since is not None or filters.before is not None:
         above, up_to = anchors.ids_between(tx, filters.since, filters.before, owner=owner)
         listing.where("p.id > :above", above=above).asked("p.id <= :up_to", up_to=up_to)
-    return listing.shown_as(filters.statuses, _SHOWN, now=now)
+    return listing

@@ -14,7 +14,7 @@ import structlog
 
 from opentill.gateways.rounds import Lanes
 from opentill.kernel.clock import DAY, Instant
-from opentill.payments import anchors, flow
+from opentill.payments import anchors, flow, tallies
 from opentill.payments.infractions import flow as infractions
 from opentill.payments.pix import flow as pix_flow
 from opentill.payments.refunds import flow as refund_flow
@@ -61,6 +61,7 @@ async def resume_loops(dependencies: Dependencies, stop: asyncio.Event) -> None:
             ("expire", _rounds(flow.expire_due, tools, whole=True), EXPIRY_S),
             ("sweep", _rounds(_in_lanes(pix_flow.sweep), tools, whole=True), SWEEP_S),
             ("anchor payments", lambda: _anchor(dependencies), ANCHOR_S),
+            ("count payments", lambda: _count(dependencies), ANCHOR_S),
             ("purge", lambda: _purge(dependencies), PURGE_S),
             ("heartbeat", lambda: _beat(dependencies), HEARTBEAT_S),
         ):
@@ -110,6 +111,12 @@ async def _anchor(dependencies: Dependencies) -> bool:
 async def _anchor_after(dependencies: Dependencies, merchant_id: int) -> tuple[int, int | None]:
     now = dependencies.clock.now()
     return await dependencies.db.write(lambda tx: anchors.extend(tx, now=now, after=merchant_id))
+
+
+async def _count(dependencies: Dependencies) -> bool:
+    """Write down what blocks of old payments hold, a few at a time."""
+    now = dependencies.clock.now()
+    return await dependencies.db.write(lambda tx: tallies.write_down(tx, now=now)) == tallies.BLOCKS_MAX
 
 
 async def _purge(dependencies: Dependencies) -> bool:

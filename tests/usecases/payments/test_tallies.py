@@ -1,0 +1,151 @@
+"""Narrowed lists show and count the same from blocks that were counted as without them, whatever changes meanwhile."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+
+import pytest
+
+from opentill.db import Database, Tx
+from opentill.kernel.clock import DAY, HOUR, SECOND, Instant
+from opentill.kernel.owner import Owner
+from opentill.payments import anchors, queries, tallies
+from opentill.payments.queries import Filters
+from tests.make import NOW, Scene
+from tests.usecases.payments.many import insert_payments
+
+pytestmark = pytest.mark.anyio
+
+SINCE = Instant(NOW - 3 * DAY)
+MIDDLE = Instant(SINCE + 2_500 * 6 * SECOND)
+FILTERS = {
+    "state": Filters(statuses=("completed",)),
+    "rare": Filters(statuses=("failed",)),
+    "nobody": Filters(statuses=("refunded",)),
+    "several": Filters(statuses=("expired", "failed", "pending")),
+    "disputed": Filters(statuses=("disputed",)),
+    "gateway": Filters(gateway="pix"),
+    "both": Filters(statuses=("completed", "disputed"), gateway="pix"),
+    "from": Filters(since=MIDDLE),
+    "until": Filters(before=MIDDLE),
+    "span": Filters(statuses=("completed",), since=MIDDLE, before=Instant(MIDDLE + 2 * HOUR)),
+}
+
+
+class Lists:
+    """A merchant with 5,500 payments of three days ago, of which the newest wait to be paid, and another with 700."""
+
+    def __init__(self, database: Database, scene: Scene, owner: Owner) -> None:
+        self.db, self.scene, self.owner = database, scene, owner
+
+    async def write_down(self) -> int:
+        while (await self.db.write(lambda tx: anchors.extend(tx, now=NOW)))[0]:
+            pass
+        counted = 0
+        while more := await self.db.write(lambda tx: tallies.write_down(tx, now=NOW)):
+            counted += more
+        return counted
+
+    async def tallies(self) -> Sequence[str | None]:
+        rows = await self.db.read(lambda tx: tx.all("select tally from payment_anchor order by merchant_id, ordinal"))
+        return [row["tally"] for row in rows]
+
+    async def shown(self, filters: Filters) -> tuple[int, list[list[int]]]:
+        """Return how many there are, and pages near and far."""
+        return await self.db.read(
+            lambda tx: (
+                queries.count(tx, filters, owner=self.owner, now=NOW),
+                [
+                    [
+                        payment.id
+                        for payment in queries.page(
+                            tx, filters, owner=self.owner, keyring=self.scene.keyring, now=NOW, limit=7, offset=offset
+                        )
+                    ]
+                    for offset in (0, 3, 95, 999, 2_500, 4_000, 6_000)
+                ],
+            )
+        )
+
+    async def change(self, id_: int, column: str, value: str) -> None:
+        await self.db.write(lambda tx: _change(tx, id_, column, value))
+
+
+def _change(tx: Tx, id_: int, column: str, value: str) -> None:
+    tx.run(f"update payment set {column} = :value where id = :id", value=value, id=id_)
+
+
+@pytest.fixture
+async def lists(database: Database) -> Lists:
+    scene = Scene()
+    shop, other = await database.write(scene.merchant), await database.write(scene.merchant)
+
+    def insert(tx: Tx) -> None:
+        insert_payments(tx, shop.owner, first=1, last=2_500, since=SINCE, step=6 * SECOND)
+        insert_payments(tx, other.owner, first=2_501, last=3_200, since=MIDDLE, step=SECOND)
+        insert_payments(tx, shop.owner, first=3_201, last=6_200, since=MIDDLE, step=6 * SECOND)
+        tx.run("update payment set status = 'failed', detail = 'failed' where detail = 'pending' and id <= 4500")
+        tx.run("update payment set dispute_status = 'open' where detail = 'completed' and id in (17, 2222, 5555)")
+
+    await database.write(insert)
+    return Lists(database, scene, shop.owner)
+
+
+@pytest.mark.parametrize("name", list(FILTERS))
+async def test_lists_are_the_same_with_counted_blocks_as_without(lists: Lists, name: str) -> None:
+    before = await lists.shown(FILTERS[name])
+    counted = await lists.write_down()
+    tallies_ = await lists.tallies()
+
+    assert counted == 5
+    assert [bool(tally) for tally in tallies_] == [True, True, True, False, False], (
+        "the last ones hold pending payments"
+    )
+    assert sum(count for *_, count in json.loads(tallies_[0] or "")) == anchors.STEP
+    assert await lists.shown(FILTERS[name]) == before
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("detail", "refunded"), ("gateway", "card"), ("dispute_status", "under_review")]
+)
+async def test_a_change_of_a_payment_is_counted_at_once(lists: Lists, column: str, value: str) -> None:
+    await lists.write_down()
+    held = await lists.tallies()
+
+    await lists.change(1_500, column, value)
+
+    changed = await lists.tallies()
+    filters = Filters(gateway="card") if column == "gateway" else Filters(statuses=("refunded", "disputed"))
+    disputed = 0 if column == "gateway" else 3
+    assert changed == [held[0], None, *held[2:]]
+    assert (await lists.shown(filters))[0] == disputed + 1
+    assert await lists.write_down() == 1
+    assert (await lists.shown(filters))[0] == disputed + 1
+
+
+async def test_what_does_not_move_a_payment_leaves_its_block(lists: Lists) -> None:
+    await lists.write_down()
+    held = await lists.tallies()
+
+    await lists.change(1_500, "description", "Two teas")
+
+    assert await lists.tallies() == held
+
+
+async def test_blocks_of_the_last_day_are_left_alone(lists: Lists) -> None:
+    while (await lists.db.write(lambda tx: anchors.extend(tx, now=NOW)))[0]:
+        pass
+
+    assert await lists.db.write(lambda tx: tallies.write_down(tx, now=Instant(SINCE + DAY))) == 0
+
+
+async def test_changes_and_counting_at_once_leave_nothing_wrong(lists: Lists) -> None:
+    """On PostgreSQL they are transactions side by side."""
+    await lists.write_down()
+
+    for turn in range(10):
+        changes = [lists.change(100 + 200 * place + turn, "detail", "refunded") for place in range(12)]
+        await asyncio.gather(*changes, *(lists.db.write(lambda tx: tallies.write_down(tx, now=NOW)) for _ in range(4)))
+    await lists.write_down()
+
+    assert (await lists.shown(Filters(statuses=("refunded",))))[0] == 120
