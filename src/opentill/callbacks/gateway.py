@@ -55,9 +55,10 @@ class GatewayCallbacks:
             status, more = await self._answered(scope, receive)
         except CallerGone:
             return
-        headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store"), *more]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
         body = b'{"received":true}' if status == 200 else b'{"received":false}'
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        headers += [(b"cache-control", b"no-store"), *more]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
         metrics.observe("callbacks", scope["method"], "/webhook/{gateway}", status, time.perf_counter() - started)
 

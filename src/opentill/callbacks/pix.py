@@ -41,14 +41,10 @@ class PixCallbacks:
             status = await self._answer(scope, receive)
         except CallerGone:
             return
-        await send(
-            {
-                "type": "http.response.start",
-                "status": status,
-                "headers": [(b"content-type", b"application/json"), (b"cache-control", b"no-store")],
-            }
-        )
         body = b'{"received":true}' if status == 200 else b'{"received":false}'
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        headers.append((b"cache-control", b"no-store"))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
     async def _answer(self, scope: Scope, receive: Receive) -> int:

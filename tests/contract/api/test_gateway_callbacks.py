@@ -83,6 +83,7 @@ async def test_a_valid_callback_completes_the_payment(provider: Provider, of_mer
     answer = await provider.tells(body, f"{ADDRESS}/{provider.shop.merchant.slug}" if of_merchant else ADDRESS)
 
     assert (answer.status, answer.json()) == (200, {"received": True})
+    assert answer.headers["content-length"] == str(len(answer.body))
     payment = await provider.payment()
     assert (payment["status"], payment["gateway_trx_id"], payment["amount"]) == ("completed", "8N7A6D5", "99.99")
     [row] = await provider.listed()

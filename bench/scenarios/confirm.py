@@ -1,0 +1,165 @@
+"""P7: money confirmed by a gateway's callback, beside creating a payment.
+
+Each callback names a payment of its own that waits at the sandbox gateway, signed with its merchant's secret. Such
+payments are put into the database before each round by statements that run inside it; whether each was booked is
+counted at the end.
+"""
+
+import hmac
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from bench.audit import query
+from bench.bar import Bar
+from bench.load import VALUE
+from bench.product import Install, ProductFailed
+from bench.results import Found
+from bench.scenarios.create import CONNECTIONS
+from bench.session import Session
+from opentill.kernel.mode import Mode
+from opentill.kernel.owner import Owner
+from opentill.kernel.secret import Secret
+from opentill.master_keys import open_keyring
+from opentill.merchants.gateways import callback_secret
+from opentill.settings import Settings
+
+PATH = "/webhook/sandbox"
+TEMPLATE = f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n{VALUE}"
+AMOUNT, UNITS = "149.90", 1_499_000
+RATE_FIRST = 1_500.0  # callbacks a second, before any were counted
+MARGIN = 1.6  # payments put there for each callback expected: a payment serves once
+SPARE = 500
+CHUNK = 5_000  # rows of one transaction: the product's own writer waits for it
+RUN_UP_S = 0.5  # of the load generator
+YEAR_US = 365 * 86_400 * 1_000_000
+
+PAYMENT = """
+with recursive n(i) as (select {first} union all select i + 1 from n where i < {last})
+insert into payment (uuid, reference, token, merchant_id, mode, status, detail, units, currency, fee_units, order_id,
+                     gateway, created_at, updated_at, expires_at)
+select '00000000-0000-7007-8000-' || substr(cast(1000000000000 + n.i as text), 2),
+       'txn_7' || substr(cast(10000000000000000 + n.i as text), 3),
+       '700000000000000000000000000000000000000000000000' || substr(cast(10000000000000000 + n.i as text), 2),
+       m.id, m.mode, 'processing', 'processing', {units}, 'BRL', 0, 'ORD-' || cast(n.i as text), 'sandbox',
+       {now}, {now}, {now} + {year}
+  from n join merchant m on m.id = {merchant} + n.i % {merchants}
+"""
+TRY = """
+insert into gateway_session (reference, payment_id, merchant_id, mode, gateway, state, opened_at)
+select 'ses_7' || substr(p.reference, 6), p.id, p.merchant_id, p.mode, 'sandbox', 'open', {now}
+  from payment p
+ where p.reference > 'txn_7{before:015}' and p.reference <= 'txn_7{last:015}'
+"""
+
+
+@dataclass
+class Desk:
+    """The waiting payments: how many were put there, and how many callbacks were taken."""
+
+    session: Session
+    secrets: Sequence[Secret]
+    merchant: int
+    placed: int = 0
+    taken: int = 0
+    rate: float = RATE_FIRST
+
+    def confirm(self, seconds: float) -> float:
+        """Confirm payments for some seconds and return how many a second. Raises ProductFailed if they run out."""
+        first = self.placed + 1
+        self.place(int(MARGIN * self.rate * (seconds + RUN_UP_S)) + SPARE)
+        values = [(0, self.callback(number)) for number in range(first, self.placed + 1)]
+        load = self.session.load([TEMPLATE], connections=CONNECTIONS[self.session.mode], seconds=seconds, values=values)
+        self.session.lost += load.lost + load.unanswered
+        self.session.not_accepted += sum(load.statuses.values()) - load.accepted
+        if load.accepted > len(values):
+            raise ProductFailed(f"{load.accepted} callbacks were taken, of {len(values)} payments")
+        self.taken += load.accepted
+        self.rate = max(load.rate, 1.0)
+        return load.rate
+
+    def place(self, count: int) -> None:
+        """Put payments into the database that wait for their gateway's word."""
+        now = time.time_ns() // 1_000
+        ends = self.placed + count
+        with statements(self.session.install) as run:
+            for before in range(self.placed, ends, CHUNK):
+                last = min(before + CHUNK, ends)
+                run(
+                    PAYMENT.format(first=before + 1, last=last, units=UNITS, now=now, year=YEAR_US,
+                                   merchant=self.merchant, merchants=len(self.secrets)),
+                    TRY.format(before=before, last=last, now=now),
+                )  # fmt: skip
+        self.placed = ends
+        self.session.acknowledged += count
+
+    def callback(self, number: int) -> str:
+        """Return what is new in one callback: signature, length and body."""
+        told = {"id": f"pe_{number}", "session": f"ses_7{number:015}", "state": "paid", "ref": f"7R{number}"}
+        body = json.dumps({**told, "amount": AMOUNT, "currency": "BRL"})
+        signature = hmac.digest(self.secrets[number % len(self.secrets)].reveal().encode(), body.encode(), "sha256")
+        return f"X-Sandbox-Signature: sha256={signature.hex()}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+
+
+def measure(wanted: Sequence[Bar], session: Session) -> Sequence[Found]:
+    """Measure callbacks in turns with creations, of the same merchants over as many connections."""
+    connections = CONNECTIONS[session.mode]
+    desk = opened(session)
+
+    def create(seconds: float) -> float:
+        return session.create(seconds, connections=connections).rate
+
+    series = session.settle({"creation": create, "confirmation": desk.confirm}, [("confirmation", "creation")])
+    require_booked(session, desk.taken)
+    size = {"connections": connections, "merchants": len(session.merchants), "confirmed": desk.taken}
+    return [
+        session.judge(bar, part, series, ("confirmation", "creation"), unit="1/s", **size)
+        for bar in wanted
+        for part in bar.parts_in(session.mode)
+    ]
+
+
+def opened(session: Session) -> Desk:
+    """Return a desk for the session's merchants, whose numbers follow each other."""
+    assert session.server
+    keyring = open_keyring(Settings(data=session.install.data))
+    rows = query(session.install, "select id, mode from merchant order by id")
+    secrets = [callback_secret("sandbox", owner=Owner(row[0], Mode(row[1])), keyring=keyring) for row in rows]
+    first = rows[0][0]
+    assert [row[0] for row in rows] == list(range(first, first + len(rows)))
+    return Desk(session, secrets, first)
+
+
+def require_booked(session: Session, taken: int) -> None:
+    """Raise ProductFailed unless each callback that was taken completed a payment, with one event."""
+    booked = """
+        select (select count(*) from receipt where gateway = 'sandbox' and ref like '7R%'),
+               (select count(*) from event e join payment p on p.uuid = e.object_id
+                 where e.type = 'payment.completed' and p.reference like 'txn_7%' and p.token like '7000000000000000%')
+    """
+    receipts, events = query(session.install, booked)[0]
+    if not receipts == events or not taken <= receipts <= taken + session.lost:
+        raise ProductFailed(f"{taken} callbacks were taken, {receipts} are booked and {events} told of")
+
+
+@contextmanager
+def statements(install: Install) -> Iterator[Callable[..., None]]:
+    """Run statements beside the product, those of one call in one transaction."""
+    connection: Any
+    if install.embedded:
+        connection = sqlite3.connect(install.data / "opentill.db", timeout=30, isolation_level=None)
+    else:
+        connection = psycopg.connect(install.database_url, autocommit=True)
+
+    def run(*texts: str) -> None:
+        for text in ("begin", *texts, "commit"):
+            connection.execute(text)
+
+    with closing(connection):
+        yield run
