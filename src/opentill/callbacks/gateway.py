@@ -17,6 +17,7 @@ from opentill.db import DatabaseError, ReadTx
 from opentill.gateways.port import CallbackRequest, Caller, NotAuthentic
 from opentill.kernel.asgi import Receive, Scope, Send
 from opentill.kernel.errors import Busy
+from opentill.kernel.failpoints import reach
 from opentill.kernel.owner import Owner
 from opentill.merchants import gateways
 from opentill.payments.inbound import queries, service
@@ -135,6 +136,7 @@ class GatewayCallbacks:
         known = await deps.db.write(
             lambda tx: service.take(tx, named, news, ids=deps.ids, keyring=deps.keyring, now=now)
         )
+        reach("callback.taken")
         return 200 if known else 404
 
     def _caller(self, scope: Scope) -> str:

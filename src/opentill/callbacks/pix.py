@@ -15,6 +15,7 @@ import structlog
 from opentill.db import DatabaseError, ReadTx
 from opentill.kernel.asgi import Receive, Scope, Send
 from opentill.kernel.errors import Busy, Refused
+from opentill.kernel.failpoints import reach
 from opentill.pix import service
 from opentill.pix.model import Account
 from opentill.pix.port import Hint, RawRequest, UnreadableNotification, UntrustedNotification
@@ -63,6 +64,7 @@ class PixCallbacks:
             hints = self._hints(account, scope, body)
             now = self._dependencies.clock.now()
             await self._dependencies.db.write(lambda tx: service.note_notification(tx, account, body, hints, now=now))
+            reach("notification.stored")
         except UntrustedNotification as untrusted:
             metrics.notification_refused("sender")
             log.warning("untrusted notification", account=int(address[1]), reason=str(untrusted))

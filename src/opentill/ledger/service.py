@@ -5,6 +5,7 @@ import json
 from opentill.db import Tx
 from opentill.db.dialect import for_change
 from opentill.kernel.clock import Instant
+from opentill.kernel.failpoints import reach
 from opentill.kernel.money import Currency, Money
 from opentill.kernel.owner import Owner
 from opentill.ledger.model import Journal
@@ -34,6 +35,7 @@ def post(tx: Tx, journal: Journal, *, now: Instant) -> None:
         entries=json.dumps(lines, separators=(",", ":")),
         now=now,
     )
+    reach("journal.posted")
 
 
 def lock_available(tx: Tx, currency: Currency, *, owner: Owner) -> Money:

@@ -7,6 +7,7 @@ of the money, where there is one, is locked by the caller.
 from opentill import ledger
 from opentill.db import Tx
 from opentill.kernel.clock import Instant
+from opentill.kernel.failpoints import reach
 from opentill.kernel.money import Money
 from opentill.payments import rules, store
 from opentill.payments.infractions import service as infractions
@@ -30,10 +31,12 @@ def complete(tx: Tx, receipt: Receipt, completed: Payment, *, accepted: bool = F
     )
     if counted is None:
         return False
+    reach("receipt.counted")
     store.update(tx, completed)
     short = infractions.short_blocks(tx, owner=receipt.owner) if receipt.amount.currency == BRL else ()
     ledger.post(tx, rules.paid_journal(completed, receipt, fee=fee), now=now)
     infractions.top_up(tx, short, owner=receipt.owner, now=now)
+    reach("receipt.booked")
     return True
 
 
@@ -45,6 +48,7 @@ def accept(tx: Tx, receipt: BookedReceipt, completed: Payment, *, now: Instant) 
     short = infractions.short_blocks(tx, owner=receipt.owner) if receipt.amount.currency == BRL else ()
     ledger.post(tx, rules.accepted_journal(completed, receipt, fee=fee), now=now)
     infractions.top_up(tx, short, owner=receipt.owner, now=now)
+    reach("receipt.accepted")
 
 
 def credit(
@@ -58,6 +62,7 @@ def credit(
         short = infractions.short_blocks(tx, owner=receipt.owner) if receipt.amount.currency == BRL else ()
         ledger.post(tx, rules.credited_journal(receipt, str(counted), fee=fee), now=now)
         infractions.top_up(tx, short, owner=receipt.owner, now=now)
+        reach("receipt.credited")
     return counted
 
 
@@ -73,6 +78,7 @@ def hold(tx: Tx, receipt: Receipt, parked: Payment, reason: str, *, now: Instant
     ledger.post(tx, rules.parked_journal(receipt, str(counted)), now=now)
     kind = review.LATE if reason == rules.LATE else review.MISMATCH
     review.open_item(tx, parked, reason, receipt_id=counted, kind=kind, now=now)
+    reach("receipt.held")
     return True
 
 
@@ -86,4 +92,5 @@ def suspend(tx: Tx, receipt: Receipt, reason: str, *, public_id: str, now: Insta
         return False
     ledger.post(tx, rules.unowned_journal(receipt, str(counted)), now=now)
     review.open_receipt(tx, receipt, reason, receipt_id=counted, now=now)
+    reach("receipt.suspended")
     return True

@@ -12,6 +12,7 @@ from opentill.gateways.port import Gateway, GatewaySession, PaidVerdict, UnpaidV
 from opentill.gateways.rounds import Round, each
 from opentill.kernel.clock import MINUTE, SECOND, Instant, after
 from opentill.kernel.errors import Conflict, Fault, Invalid, NotFound
+from opentill.kernel.failpoints import reach
 from opentill.kernel.owner import Owner
 from opentill.payments import queries, rules, service, store
 from opentill.payments.model import Payment, PaymentStatus, Session, SessionState
@@ -47,6 +48,7 @@ async def choose_gateway(tools: Tools, token: str, slug: str) -> tuple[Payment, 
             now=now,
         )
     )
+    reach("session.opened")
     charge = await pix_flow.charge_for(tools, payment) if slug == PIX else None
     return payment, session, charge
 
@@ -70,6 +72,7 @@ async def submit(tools: Tools, token: str, form: Mapping[str, str]) -> Payment:
     )
     if not first:
         return await check_session(tools, noted)
+    reach("submission.noted")
     return await _ask(tools, noted, payment, pays_until=after(now, service.CALL_OVER))
 
 
@@ -163,6 +166,7 @@ async def _expire(tools: Tools, payment_id: int, owner: Owner) -> None:
             tx, payment_id, owner=owner, ids=tools.ids, keyring=tools.keyring, now=tools.clock.now()
         )
     )
+    reach("payment.expired")
 
 
 async def _ask(tools: Tools, session: Session, payment: Payment, *, pays_until: Instant | None = None) -> Payment:
@@ -178,12 +182,14 @@ async def _ask(tools: Tools, session: Session, payment: Payment, *, pays_until: 
         verdict = await asyncio.wait_for(call(_seen(session, payment), now=tools.clock.now()), timeout=CALL_S)
     except Exception:  # whatever it is, and be the gateway no longer there: it has not said no
         verdict = UnpaidVerdict(VerdictState.UNKNOWN)
+    reach("gateway.answered")
     for _ in range(verdict.times if isinstance(verdict, PaidVerdict) else 1):  # as often as the provider says it
         payment = await tools.db.write(
             lambda tx: service.conclude(
                 tx, session, verdict, ids=tools.ids, keyring=tools.keyring, now=tools.clock.now()
             )
         )
+    reach("session.concluded")
     return payment
 
 

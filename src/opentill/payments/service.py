@@ -10,6 +10,7 @@ from opentill.events import record
 from opentill.gateways.port import PaidVerdict, UnpaidVerdict, Verdict, VerdictState
 from opentill.kernel.clock import SECOND, Instant, after
 from opentill.kernel.errors import Conflict, Fault, Invalid, NotFound
+from opentill.kernel.failpoints import reach
 from opentill.kernel.ids import Ids
 from opentill.kernel.mode import Mode
 from opentill.kernel.money import Money
@@ -109,6 +110,7 @@ def place(tx: Tx, payment: Payment, *, ids: Ids, keyring: Keyring) -> None:
             raise Invalid([Fault("gateway", "VALIDATION_FAILED", conflict.message)]) from conflict
     _store(tx, payment, ids=ids, keyring=keyring)
     record(tx, payment_event("payment.pending", payment, at=payment.created_at), ids=ids)
+    reach("payment.created")
 
 
 def store_new(
@@ -186,6 +188,7 @@ def note_submission(tx: Tx, session: Session, detail: str, *, keyring: Keyring, 
         return current, False
     rules.start(payment, current.gateway, now=now)
     store.note_detail(tx, current, detail, next_check_at=after(now, CALL_OVER))
+    reach("submission.written")
     return replace(current, state=SessionState.UNKNOWN, detail=detail, checks=0), True
 
 
@@ -194,6 +197,7 @@ def conclude(tx: Tx, session: Session, verdict: Verdict, *, ids: Ids, keyring: K
     payment = _locked(tx, session.payment_id, owner=session.owner, keyring=keyring)
     if isinstance(verdict, PaidVerdict) and verdict.amount.units > 0:
         store.update_session(tx, session, state=SessionState.PAID, now=now, provider_ref=verdict.ref)
+        reach("session.concluding")
         receipt = Receipt(session.owner, session.gateway, "", verdict.ref, verdict.amount, now)
         return receive(tx, payment, receipt, charge=session.charge, ids=ids, now=now)
     current = store.open_session(tx, payment.id, owner=payment.owner)
@@ -352,6 +356,7 @@ def _end(tx: Tx, ended: Payment, session: Session | None, kind: str, *, ids: Ids
         store.update_session(tx, session, state=SessionState.ABANDONED, now=now, reason=ended.status.value)
     store.update(tx, ended)
     record(tx, payment_event(kind, ended, at=now), ids=ids)
+    reach("payment.ending")
     return ended
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from opentill.db import ReadTx, Row, Tx
 from opentill.kernel.clock import DAY, HOUR, MINUTE, SECOND, Instant, after
 from opentill.kernel.errors import Fault, Invalid, Refused
+from opentill.kernel.failpoints import reach
 from opentill.kernel.ids import Ids
 from opentill.kernel.money import Money
 from opentill.kernel.owner import Owner
@@ -169,6 +170,7 @@ def start_charge(
         updated_at=now,
     )
     store.insert_charge(tx, charge, next_check_at=after(now, ABANDONED))
+    reach("charge.written")
     return charge
 
 
@@ -258,6 +260,7 @@ def note_notification(tx: Tx, account: Account, body: bytes, hints: Sequence[Hin
         if hint.kind is HintKind.RECEIPT:
             announced.add(charge_id_of(txid or ""))
     store.set_paying(tx, [charge_id for charge_id in announced if charge_id], account.id, now=now)
+    reach("notification.written")
 
 
 def have_read(tx: Tx, account: Account, e2e_id: str, *, now: Instant) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, NamedTuple
 from opentill.db import ReadTx, Row, Tx, Unavailable
 from opentill.kernel.clock import DAY, SECOND, Instant
 from opentill.kernel.errors import Conflict
+from opentill.kernel.failpoints import reach
 from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Keyring
 
@@ -152,6 +153,7 @@ def keep(
     Raises Conflict as `once` does.
     """
     if _take(tx, slot, "done", now=now, status=status, sealed_body=sealed_body) is not None:
+        reach("key.kept")
         return None
     return _kept(tx, slot, keyring=keyring, now=now)
 
@@ -172,6 +174,7 @@ def claim(tx: Tx, slot: Slot, *, keyring: Keyring, now: Instant | None) -> Claim
     taken = _take(tx, slot, "running", now=now)
     if taken is None:
         return _kept(tx, slot, keyring=keyring, now=now)
+    reach("key.claimed")
     return Claimed(json.loads(taken["chosen"] or "{}"), taken["locked_until_at"])
 
 
@@ -210,6 +213,7 @@ def finish(tx: Tx, slot: Slot, status: int, body: bytes, *, keyring: Keyring) ->
         sealed_body=keyring.seal(body, slot.seal_context),
         **slot._place,
     )
+    reach("key.answered")
 
 
 def release(tx: Tx, slot: Slot, claimed: Claimed, *, forget: bool = False) -> None:

@@ -136,6 +136,7 @@ async def test_a_charge_whose_process_died_is_gone_on_with_by_the_repeat(shop: S
     assert charge.state is State.ACTIVE
     assert await shop.events() == [CREATED]
     assert len(await kept(shop)) == 1
+    assert [made["executions"] for made in (await shop.bank_books())["charges"]] == [1], "sent again without a read"
 
 
 async def test_a_bank_that_takes_too_long_keeps_nobody_waiting_and_its_charge_is_gone_on_with(shop: Shop) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from opentill.db import Tx
 from opentill.gateways.port import RefundNews, SessionNews
 from opentill.kernel.clock import Instant
+from opentill.kernel.failpoints import reach
 from opentill.kernel.ids import Ids
 from opentill.kernel.secret import Keyring
 from opentill.payments import service as payments
@@ -27,12 +28,14 @@ def take(
     if not store.insert(tx, callback, CallbackState.RECEIVED, public_id="dlv_" + ids.timed_hex(), status=200):
         store.count_repeat(tx, callback)
         return True
+    reach("callback.kept")
     payment_id = _apply(tx, callback, news, ids=ids, keyring=keyring, now=now)
     if payment_id is None:
         store.forget(tx, callback)
         reject(tx, callback, UNKNOWN, status=404, ids=ids)
         return False
     store.name_payment(tx, callback, payment_id)
+    reach("callback.applied")
     return True
 
 

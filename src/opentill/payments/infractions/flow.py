@@ -9,6 +9,7 @@ import structlog
 from opentill.db import Tx
 from opentill.gateways.rounds import Lanes, Round, each
 from opentill.kernel.clock import DAY, MINUTE, Instant, after
+from opentill.kernel.failpoints import reach
 from opentill.kernel.owner import Owner
 from opentill.payments.infractions import service, store
 from opentill.payments.infractions.model import Infraction
@@ -94,6 +95,7 @@ async def _list(tools: Tools, account: Account) -> None:
 
 async def _hear(tools: Tools, account: Account, said: port.ProviderInfraction) -> None:
     await tools.db.write(lambda tx: service.hear(tx, account, said, ids=tools.ids, now=tools.clock.now()))
+    reach("contest.heard")
 
 
 async def _work(tools: Tools, infraction: Infraction) -> None:
@@ -108,6 +110,7 @@ async def _hand_on(tools: Tools, infraction: Infraction) -> None:
     until = after(tools.clock.now(), MINUTE)
     if not await tools.db.write(lambda tx: service.take(tx, infraction, until=until)):
         return
+    reach("defence.taken")
     account = await tools.db.read(lambda tx: accounts.find_account(tx, infraction.receipt.account_id))
     bank = tools.payer(account) if account else None
     by_hand = bank is None or not bank.capabilities.defenses
@@ -115,6 +118,7 @@ async def _hand_on(tools: Tools, infraction: Infraction) -> None:
         evidence = [Evidence(**item) for item in json.loads(infraction.evidence or "[]")]
         try:
             await bank.send_defense(infraction.ref, infraction.defense_text or "", evidence)
+            reach("defence.sent")
         except (port.Refused, port.Denied) as refused:
             _tell(infraction.receipt.account_id, "infraction.defend", refused)
             by_hand = not await _is_defended(bank, infraction)

@@ -15,6 +15,7 @@ from opentill.db import ReadTx, Row, Tx
 from opentill.gateways.rounds import Lanes, Round, each
 from opentill.kernel.clock import DAY, MINUTE, SECOND, Instant, after
 from opentill.kernel.errors import Busy, Conflict, NotFound, Refused
+from opentill.kernel.failpoints import reach
 from opentill.kernel.owner import Owner
 from opentill.merchants.model import Merchant
 from opentill.payments import rules, store
@@ -83,7 +84,9 @@ async def cash_in(
         )
 
     charge = await tools.db.write(intend)
-    return await _create(tools, charge, city=city, finish=finish, within_s=within_s)
+    reach("charge.intended")
+    begun = charge.id != proposed
+    return await _create(tools, charge, begun=begun, city=city, finish=finish, within_s=within_s)
 
 
 async def charge_for(tools: Tools, payment: Payment) -> Charge:
@@ -96,7 +99,8 @@ async def charge_for(tools: Tools, payment: Payment) -> Charge:
             raise NotFound("PAYMENT_NOT_FOUND", "No such payment.")
         return pix.intend_checkout_charge(tx, current, charge_id=proposed, now=tools.clock.now())
 
-    return await _create(tools, await tools.db.write(intend))
+    charge = await tools.db.write(intend)
+    return await _create(tools, charge, begun=charge.id != proposed)
 
 
 async def confirm_hint(tools: Tools, hint: Row) -> bool:
@@ -116,6 +120,7 @@ async def confirm_hint(tools: Tools, hint: Row) -> bool:
             receipts = found.receipts if found else ()
     except port.CallFailed as failure:  # the hint is put off
         _tell(account, "receipt.read", failure)
+    reach("hint.read")
     now = tools.clock.now()
 
     def book(tx: Tx) -> bool:
@@ -129,9 +134,12 @@ async def confirm_hint(tools: Tools, hint: Row) -> bool:
             rail.end_hint(tx, hint, now=now)
         else:
             rail.put_hint_off(tx, hint, now=now)
+        reach("hint.ending")
         return done
 
-    return await tools.db.write(book)
+    done = await tools.db.write(book)
+    reach("hint.ended")
+    return done
 
 
 async def _end_hint(tools: Tools, hint: Row, *, done: bool) -> bool:
@@ -193,6 +201,7 @@ async def look_at(tools: Tools, charge: Charge) -> None:
             rail.looked_at(tx, current, now=now)
 
     await tools.db.write(apply)
+    reach("charge.looked_at")
 
 
 async def _read(tools: Tools, account: Account, charge: Charge) -> tuple[bool, ProviderCharge | None]:
@@ -202,6 +211,7 @@ async def _read(tools: Tools, account: Account, charge: Charge) -> tuple[bool, P
     except port.CallFailed as failure:
         _tell(account, "charge.read", failure)
         return False, None
+    reach("charge.read")
     if found is not None and found.state is ChargeState.UNKNOWN:
         log.error("unknown charge status", account=account.id, charge=charge.id, status=found.provider_status)
     await _book(tools, account, found.receipts if found else ())
@@ -253,6 +263,7 @@ async def _remove(tools: Tools, charge: Charge) -> None:
         raise _unavailable() from away
     except (port.Ambiguous, port.Refused):
         pass  # the read that follows tells what the bank made of it
+    reach("charge.removed")
     await look_at(tools, charge)
 
 
@@ -334,7 +345,9 @@ async def _sweep_account(tools: Tools, account: Account) -> None:
     """Sweep what came since the last good end. The window is closed only once all of it could be read and booked."""
     start, end = rail.sweep_window(account, now=tools.clock.now())
     if await _sweep_window(tools, account, start, end):
+        reach("sweep.booked")
         await tools.db.write(lambda tx: charges.set_swept(tx, account, until=end, now=tools.clock.now()))
+        reach("sweep.closed")
 
 
 async def _sweep_window(tools: Tools, account: Account, start: Instant, end: Instant) -> bool:
@@ -349,6 +362,7 @@ async def _sweep_window(tools: Tools, account: Account, start: Instant, end: Ins
             break
         if page.unreadable:
             log.error("unreadable receipts", account=account.id, count=page.unreadable, start=start, end=end)
+        reach("sweep.listed")
         await pages.take([page.items])
         cursor = page.cursor
         if cursor is None:
@@ -380,19 +394,21 @@ async def _create(
     tools: Tools,
     charge: Charge,
     *,
+    begun: bool,
     city: str | None = None,
     finish: Callable[[Tx, Charge], None] = lambda _tx, _charge: None,
     within_s: float = WITHIN_S,
 ) -> Charge:
-    """Have the bank make a stored charge and confirm it."""
+    """Have the bank make a stored charge and confirm it. Of one that was *begun* before, the bank is asked first."""
     made: ProviderCharge | None = None
     if charge.state is State.CREATING:
         account = await _account(tools, charge.account_id)
         try:
             async with asyncio.timeout(within_s):
-                made = await _made(tools, account, charge, city)
+                made = await _made(tools, account, charge, city, begun=begun)
         except TimeoutError:
             raise _unavailable() from None
+        reach("charge.made")
 
     def confirm(tx: Tx) -> Charge:
         confirmed = charge
@@ -404,21 +420,25 @@ async def _create(
         return confirmed
 
     confirmed = await tools.db.write(confirm)
+    reach("charge.confirmed")
     if confirmed.state is State.REJECTED:
         raise Busy("PROVIDER_REFUSED", "Provider unavailable, try again", retry_after_s=RETRY_AFTER_S)
     return confirmed
 
 
-async def _made(tools: Tools, account: Account, charge: Charge, city: str | None) -> ProviderCharge:
+async def _made(tools: Tools, account: Account, charge: Charge, city: str | None, *, begun: bool) -> ProviderCharge:
     """Return a charge as its bank made it; one with a static code where the bank makes none (pix-api.md §12.1)."""
     bank = tools.receiver(account)
     if not bank.capabilities.dynamic:
         return issue(charge, account, city=city)
-    return _with_code(await _ask_bank(tools, bank, charge), account, city)
+    return _with_code(await _ask_bank(tools, bank, charge, begun=begun), account, city)
 
 
-async def _ask_bank(tools: Tools, bank: PixReceiver, charge: Charge) -> ProviderCharge:
-    """Create the charge under its stored id; after a doubt, read before sending the same again."""
+async def _ask_bank(tools: Tools, bank: PixReceiver, charge: Charge, *, begun: bool) -> ProviderCharge:
+    """Create the charge under its stored id; after a doubt, read before sending the same again.
+
+    Whoever had *begun* before may have sent it, and died before the answer.
+    """
     request = ChargeRequest(
         txid=provider_txid(charge.id),
         amount_centavos=charge.amount.minor,
@@ -427,10 +447,10 @@ async def _ask_bank(tools: Tools, bank: PixReceiver, charge: Charge) -> Provider
         message=charge.description,
         reference=charge.external_id,
     )
+    made = await _read_back(bank, request.txid, waits_s=(0.0, *READ_WAITS_S)) if begun else None
     for wait_s in (*SEND_WAITS_S, None):
-        made: ProviderCharge | None = None
         try:
-            made = await bank.create_charge(request)
+            made = made or await bank.create_charge(request)
         except port.Refused as refused:
             await _reject(tools, charge)
             raise _refused() from refused
@@ -450,9 +470,9 @@ async def _ask_bank(tools: Tools, bank: PixReceiver, charge: Charge) -> Provider
     raise _unavailable()
 
 
-async def _read_back(bank: PixReceiver, txid: str) -> ProviderCharge | None:
+async def _read_back(bank: PixReceiver, txid: str, *, waits_s: Sequence[float] = READ_WAITS_S) -> ProviderCharge | None:
     """Read a charge whose creation is in doubt; None where the bank says it has none. Raises Busy if nobody knows."""
-    for wait_s in READ_WAITS_S:
+    for wait_s in waits_s:
         await asyncio.sleep(wait_s)
         try:
             return await bank.get_charge(txid)
@@ -485,6 +505,7 @@ async def _give_up(tools: Tools, account: Account, charge: Charge) -> None:
         lambda tx: pix.abandon(tx, charge, keyring=tools.keyring, now=now)
     ):
         return
+    reach("charge.abandoned")
     bank, txid = tools.receiver(account), provider_txid(charge.id)
     found: ProviderCharge | None = None
     again_at: Instant | None = None
@@ -497,6 +518,7 @@ async def _give_up(tools: Tools, account: Account, charge: Charge) -> None:
     except port.CallFailed as failure:
         _tell(account, "charge.cancel", failure)
         again_at = after(now, MINUTE) if now < charge.expires_at else None  # then it is over by itself
+    reach("charge.given_up")
     await _book(tools, account, found.receipts if found else ())
     await tools.db.write(lambda tx: charges.plan_look(tx, charge, at=again_at))
 

@@ -11,6 +11,7 @@ from opentill.db import ReadTx, Tx
 from opentill.events import Event, record
 from opentill.kernel.clock import SECOND, Instant
 from opentill.kernel.errors import NotFound, Refused
+from opentill.kernel.failpoints import reach
 from opentill.kernel.ids import Ids
 from opentill.kernel.money import Money, from_minor
 from opentill.kernel.owner import Owner
@@ -120,6 +121,7 @@ def announce(tx: Tx, charge_id: str, made: ProviderCharge, *, payment: Payment, 
         record(
             tx, payment_event("charge.created", payment, at=now, pix_type="pix.charge.created", charge=shown), ids=ids
         )
+    reach("charge.announced")
     return active
 
 
@@ -196,6 +198,7 @@ def expire(tx: Tx, charge_id: str, *, payment: Payment, ids: Ids, now: Instant) 
         return  # what is being paid waits for its receipt, or until that is given up (C13)
     expired = pix.settle(tx, charge, State.EXPIRED, now=now)
     _end_with_charge(tx, payment, expired, PaymentStatus.EXPIRED, ids=ids, now=now)
+    reach("charge.expiring")
 
 
 def cancel(tx: Tx, charge_id: str, *, payment: Payment, ids: Ids, now: Instant) -> None:
@@ -205,6 +208,7 @@ def cancel(tx: Tx, charge_id: str, *, payment: Payment, ids: Ids, now: Instant) 
         return
     removed = pix.settle(tx, charge, State.CANCELLED, now=now)
     _end_with_charge(tx, payment, removed, PaymentStatus.CANCELLED, ids=ids, now=now)
+    reach("charge.cancelling")
 
 
 def settle_accepted(tx: Tx, completed: Payment, booked: BookedReceipt, *, now: Instant) -> dict[str, Any]:

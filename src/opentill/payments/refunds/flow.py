@@ -13,6 +13,7 @@ from opentill.gateways.port import RefundAnswer, Refunder, RefundOrder, RefundSt
 from opentill.gateways.rounds import each
 from opentill.kernel.clock import SECOND, Instant, after
 from opentill.kernel.errors import Conflict, NotFound
+from opentill.kernel.failpoints import reach
 from opentill.kernel.owner import Owner
 from opentill.merchants import gateways
 from opentill.payments import store
@@ -64,6 +65,7 @@ async def give_back(
         return refund, True
 
     refund, is_new = await tools.db.write(intend)
+    reach("refund.intended")
     if is_new and refund.step is RefundStep.CALLING:
         return await _ask(tools, refund, first=True, until=_first_until(refund), finish=finish)
     return await finished(tools, refund, finish)
@@ -122,6 +124,7 @@ async def _check(tools: Tools, refund: Refund) -> None:
     """Ask about one refund, unless somebody else does: two workers never call for the same one."""
     until = after(tools.clock.now(), refund_rules.CHECK_OVER)
     if await tools.db.write(lambda tx: rows.take(tx, refund, until=until)):
+        reach("refund.taken")
         await _ask(tools, refund, until=until, finish=lambda _tx, _refund: None)
 
 
@@ -140,13 +143,16 @@ async def _ask(tools: Tools, refund: Refund, *, first: bool = False, until: Inst
     answer = await _called(refunder, order, tools, until=until, send=first)
     if not first and answer.state is RefundState.ABSENT:
         answer = await _called(refunder, order, tools, until=until, send=True)
+    reach("refund.answered")
 
     def apply(tx: Tx) -> Refund:
         concluded = refunds.conclude(tx, refund, answer, ids=tools.ids, keyring=tools.keyring, now=tools.clock.now())
         finish(tx, concluded)
         return concluded
 
-    return await tools.db.write(apply)
+    concluded = await tools.db.write(apply)
+    reach("refund.concluded")
+    return concluded
 
 
 async def _called(

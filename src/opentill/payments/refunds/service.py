@@ -14,6 +14,7 @@ from opentill.events import record
 from opentill.gateways.port import RefundAnswer, RefundOrder, RefundState, RefundTerms
 from opentill.kernel.clock import Instant, after
 from opentill.kernel.errors import NotFound
+from opentill.kernel.failpoints import reach
 from opentill.kernel.ids import Ids
 from opentill.kernel.money import Money, render
 from opentill.kernel.owner import Owner
@@ -114,6 +115,7 @@ def intend(
         _require_balance(tx, refund, target.left)
     if terms.by_hand and not terms.at_once:
         review.open_refund(tx, refund, SENT_BY_HAND, now=now)
+    reach("refund.written")
     return refund
 
 
@@ -170,6 +172,7 @@ def conclude(tx: Tx, refund: Refund, answer: RefundAnswer, *, ids: Ids, keyring:
             _raise_alarm(tx, after_answer, now=now)
             return after_answer
     tell_all(tx, f"refund.{after_answer.status.value}", after_answer, ids=ids, keyring=keyring, now=now)
+    reach("refund.concluding")
     return after_answer
 
 

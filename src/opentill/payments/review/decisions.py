@@ -11,6 +11,7 @@ from opentill.events import record
 from opentill.gateways.port import RefundAnswer, RefundState
 from opentill.kernel.clock import SECOND, Instant, after
 from opentill.kernel.errors import Conflict, Fault, Forbidden, Invalid, NotFound
+from opentill.kernel.failpoints import reach
 from opentill.kernel.ids import Ids
 from opentill.kernel.money import Money, render
 from opentill.kernel.owner import Owner
@@ -98,6 +99,7 @@ def approve(
     parts = pix.settle_accepted(tx, completed, receipt, now=now) if receipt is not None else {}
     record_completed(tx, completed, ids=ids, now=now, **parts)
     items.resolve(tx, item, by, "approved", reason, {"seen_units": seen.units}, now=now)
+    reach("review.approved")
     return completed
 
 

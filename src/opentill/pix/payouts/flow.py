@@ -16,6 +16,7 @@ from opentill.gateways.rounds import Lanes
 from opentill.kernel.calendar import day_of
 from opentill.kernel.clock import SECOND, after
 from opentill.kernel.errors import Busy, Fault, Invalid, NotFound, Refused
+from opentill.kernel.failpoints import reach
 from opentill.kernel.money import Money, from_minor
 from opentill.kernel.owner import Owner
 from opentill.pix import port
@@ -119,7 +120,9 @@ async def _take(tools: PayoutTools, payout: Payout) -> Payout | None:
             return service.take(tx, payout, ids=tools.ids, now=now)
         return payout
 
-    return await tools.db.write(take)
+    taken = await tools.db.write(take)
+    reach("payout.taken")
+    return taken
 
 
 async def ask(tools: PayoutTools, payout: Payout) -> None:
@@ -132,6 +135,7 @@ async def ask(tools: PayoutTools, payout: Payout) -> None:
         _tell(payout, "payout.query", failure)
         await tools.db.write(lambda tx: service.hear_nothing(tx, payout, now=tools.clock.now()))
         return
+    reach("payout.asked")
     if said is not None:
         await tools.db.write(lambda tx: service.hear(tx, payout, said, ids=tools.ids, now=tools.clock.now()))
         return
@@ -141,6 +145,7 @@ async def ask(tools: PayoutTools, payout: Payout) -> None:
     if payout.state is State.UNKNOWN and never_arrived:
         again = await tools.db.write(lambda tx: service.take_again(tx, payout, now=tools.clock.now()))
         if again is not None:
+            reach("payout.taken_again")
             await _send(tools, again)
         return
     await tools.db.write(lambda tx: service.hear_nothing(tx, payout, now=tools.clock.now()))
@@ -170,12 +175,15 @@ async def _send(tools: PayoutTools, payout: Payout) -> None:
         return
     try:
         said = await (await _bank(tools, payout)).submit(_request(payout))
+        reach("payout.submitted")
     except port.Refused as refused:
         failure = rules.failure_of(refused.code, refused.rail_code, refused.detail)
         await tools.db.write(lambda tx: service.refuse(tx, payout, failure, ids=tools.ids, now=tools.clock.now()))
+        reach("payout.refused")
     except port.Ambiguous as ambiguous:
         _tell(payout, "payout.submit", ambiguous)
         await tools.db.write(lambda tx: service.doubt(tx, payout, ids=tools.ids, now=tools.clock.now()))
+        reach("payout.doubted")
     except (port.NotSent, port.Denied) as away:
         _tell(payout, "payout.submit", away)
         wait_s = away.retry_after_s if isinstance(away, port.NotSent) else None
@@ -184,6 +192,7 @@ async def _send(tools: PayoutTools, payout: Payout) -> None:
         )
     else:
         await tools.db.write(lambda tx: service.hear(tx, payout, said, ids=tools.ids, now=tools.clock.now()))
+        reach("payout.heard")
 
 
 def _request(payout: Payout) -> PayoutRequest:

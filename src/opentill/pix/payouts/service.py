@@ -12,6 +12,7 @@ from opentill.events import Event, record
 from opentill.kernel.calendar import day_begins, day_of
 from opentill.kernel.clock import DAY, MINUTE, SECOND, Instant, after
 from opentill.kernel.errors import Conflict, NotFound, Refused
+from opentill.kernel.failpoints import reach
 from opentill.kernel.ids import Ids
 from opentill.kernel.money import Money, from_minor
 from opentill.kernel.owner import Owner
@@ -83,6 +84,7 @@ def accept(tx: Tx, order: Order, *, owner: Owner, by: str, own_e2e: bool, ids: I
     )
     store.insert(tx, payout)
     ledger.post(tx, rules.held_journal(payout), now=now)
+    reach("payout.accepted")
     return payout
 
 
@@ -173,6 +175,7 @@ def hear(tx: Tx, payout: Payout, said: ProviderPayout, *, ids: Ids, now: Instant
     if known.state in PAID:
         for came_back in said.returns:
             known = _take_back(tx, known, came_back, ids=ids, now=now)
+    reach("payout.hearing")
     return _put_off(tx, known, now=now)
 
 
@@ -254,6 +257,7 @@ def _fail(tx: Tx, payout: Payout, failure: Failure, *, ids: Ids, now: Instant) -
     store.update(tx, failed)
     ledger.post(tx, rules.released_journal(failed), now=now)
     _say(tx, failed, "payout.failed", at=now, ids=ids)
+    reach("payout.failing")
     return failed
 
 
@@ -275,6 +279,7 @@ def _confirm(tx: Tx, payout: Payout, said: ProviderPayout, *, ids: Ids, now: Ins
     completed = replace(payout, state=State.COMPLETED, completed_at=said.settled_at or now, tries=0, updated_at=now)
     ledger.post(tx, rules.completed_journal(completed), now=now)
     _say(tx, completed, "payout.confirmed", at=now, ids=ids)
+    reach("payout.confirming")
     return completed
 
 
@@ -326,6 +331,7 @@ def _take_back(tx: Tx, payout: Payout, came_back: PayoutReturn, *, ids: Ids, now
     }
     _say(tx, returned, "payout.returned", at=now, ids=ids, **{"return": part})
     _say(tx, returned, "return.received", at=now, ids=ids, **{"return": part})
+    reach("payout.returning")
     return returned
 
 
