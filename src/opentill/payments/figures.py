@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from opentill.db import ReadTx
-from opentill.db.growing import first_id
 from opentill.kernel.clock import DAY, Instant
 from opentill.kernel.money import Money, currency
 from opentill.kernel.owner import Owner
+from opentill.payments import anchors
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +24,17 @@ class Figure:
 
 def by_day(tx: ReadTx, *, owner: Owner, since: Instant) -> Sequence[Figure]:
     """Return the payments made since an instant, added up by day, gateway, state and currency."""
+    above, _ = anchors.ids_between(tx, since, None, owner=owner)
     rows = tx.all(
         f"""
         select created_at / {DAY} as day, coalesce(gateway, '') as gateway, detail, currency, count(*) as n,
                sum(units) as units, sum(fee_units) as fee_units
           from payment
-         where merchant_id = :merchant_id and mode = :mode and id >= :first and created_at >= :since
+         where merchant_id = :merchant_id and mode = :mode and id > :above and created_at >= :since
          group by created_at / {DAY}, coalesce(gateway, ''), detail, currency
         """,
         **owner.columns,
-        first=first_id(tx, "payment", since),
+        above=above,
         since=since,
     )
     return [

@@ -7,7 +7,7 @@ import pytest
 from opentill.db import Database, ReadTx
 from opentill.kernel.clock import DAY, HOUR, MINUTE, SECOND, Instant
 from opentill.kernel.owner import Owner
-from opentill.payments import anchors, queries
+from opentill.payments import anchors, figures, queries
 from opentill.payments.queries import EVERYTHING, Filters
 from tests.make import NOW, Scene
 from tests.usecases.payments.many import insert_payments
@@ -116,3 +116,18 @@ async def test_a_payment_is_not_anchored_while_an_older_one_may_still_appear(lis
 
     assert await lists.extend(Instant(newest + 4 * MINUTE)) == 0
     assert await lists.extend(Instant(newest + 5 * MINUTE)) == 1
+
+
+async def test_the_figures_of_days_are_the_same_with_anchors_as_without(lists: Lists) -> None:
+    since = Instant(SINCE + 4 * HOUR)
+
+    async def added_up() -> Sequence[figures.Figure]:
+        found = await lists.db.read(lambda tx: figures.by_day(tx, owner=lists.owner, since=since))
+        return sorted(found, key=str)
+
+    before = await added_up()
+    while await lists.extend():
+        pass
+
+    assert sum(figure.count for figure in before) == 1_500
+    assert await added_up() == before
