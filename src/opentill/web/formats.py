@@ -2,8 +2,10 @@
 
 import copy
 from datetime import date
+from datetime import time as clock_time
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
+from typing import Final
 
 from babel import Locale
 from babel.dates import format_date, format_skeleton, format_time
@@ -14,9 +16,11 @@ from opentill.kernel.clock import Instant, iso_seconds, to_datetime
 from opentill.kernel.money import UNITS_PER_MINOR, Money, render
 
 DAY_ELEMENT = Markup('<time datetime="{}">{}</time>')
+KEPT: Final = 4_096  # texts of each kind: a list shows the same few over and over, and writing one takes long
 TIME_ELEMENT = Markup('<time datetime="{}" data-behaviour="local-time">{}</time>')
 
 
+@lru_cache(KEPT)
 def money(amount: Money, locale: Locale) -> str:
     """Write an amount as the locale does, with exactly the currency's decimals: `R$ 1.234,50`, `JP¥1,500`."""
     pattern = _pattern(locale, amount.currency.exponent)
@@ -44,7 +48,7 @@ def short_day(instant: Instant, locale: Locale) -> str:
 def time(instant: Instant, locale: Locale) -> Markup:
     """Write an instant in UTC and say so; where scripts run, it becomes the reader's own time."""
     moment = to_datetime(instant)
-    day, hour = format_date(moment, "medium", locale=locale), format_time(moment, "short", locale=locale)
+    day, hour = _date(moment.date(), locale), _hour(moment.hour, moment.minute, locale)
     return TIME_ELEMENT.format(iso_seconds(instant), f"{day}, {hour} UTC")
 
 
@@ -56,7 +60,19 @@ def decimal(number: Decimal, locale: Locale) -> str:
 
 def day(when: date, locale: Locale) -> Markup:
     """Write a day of the calendar, which is the same wherever it is read: `31 de mar. de 2026`."""
-    return DAY_ELEMENT.format(when.isoformat(), format_date(when, "medium", locale=locale))
+    return DAY_ELEMENT.format(when.isoformat(), _date(when, locale))
+
+
+@lru_cache(KEPT)
+def _date(when: date, locale: Locale) -> str:
+    text: str = format_date(when, "medium", locale=locale)
+    return text
+
+
+@lru_cache(KEPT)
+def _hour(hour: int, minute: int, locale: Locale) -> str:
+    text: str = format_time(clock_time(hour, minute), "short", locale=locale)
+    return text
 
 
 @cache
