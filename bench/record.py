@@ -41,10 +41,14 @@ def record(install: Install, merchants: Sequence[Merchant], send: Send) -> Reque
 
 
 def two_alike(once: Callable[[], Recording]) -> tuple[Recording, Recording]:
-    """Record twice; once more where one of the two also read what the product reads once in a while for everybody."""
-    while len(one := once()) != len(other := once()):
+    """Record twice; once more where one of the two also ran what the product does once in a while for everybody."""
+    while texts(one := once()) != texts(other := once()):
         pass
     return one, other
+
+
+def texts(recording: Recording) -> Sequence[str]:
+    return [traced.sql for unit in recording for traced in unit.statements]
 
 
 def recorded(trace: Path, send: Send, server: Server, merchant: Merchant) -> Recording:
