@@ -78,6 +78,32 @@ async def test_an_export_adds_up_to_the_books(database: Database, tmp_path: Path
     assert sum(books.values()) == 0
 
 
+async def test_the_export_of_refunds_adds_up_to_the_ledger(database: Database, tmp_path: Path) -> None:
+    house = await open_house(database, tmp_path)
+    browser = await house.browser()
+    await browser.opens(f"{house.home}/fees")
+    await browser.presses("Let it hold", percent="3.33", currency="", gateway="")
+    payment = await pays(house.shop, amount="10.07", order_id="A-9")
+    for amount, reason in (("1.01", "=1+1"), ("2.50", "broken")):
+        await browser.opens(f"{house.home}/payments/{payment.reference}/refunds")
+        await browser.presses("Give it back", amount=amount, reason=reason)
+
+    await browser.opens(f"{house.home}/refunds")
+    rows = list(csv.DictReader(io.StringIO((await browser.client.get(browser.links("CSV")[0])).text)))
+    assert [(row["amount"], row["status"], row["reason"]) for row in rows] == [
+        ("2.50", "completed", "broken"),
+        ("1.01", "completed", "'=1+1"),
+    ]
+    assert all(Decimal(row["fee_returned"]) > 0 for row in rows)
+    ledger = (await browser.client.get(f"{house.home}/reports/ledger.csv")).text
+    booked = [
+        Decimal(row["amount"])
+        for row in csv.DictReader(io.StringIO(ledger))
+        if row["source"] == "refund" and row["account"] in ("available", "held")
+    ]
+    assert sum(Decimal(row["fee_returned"]) - Decimal(row["charge_amount"]) for row in rows) == sum(booked)
+
+
 async def test_the_bench_names_the_step_that_fails(database: Database, tmp_path: Path) -> None:
     house = await open_house(database, tmp_path)
     browser = await house.browser()

@@ -14,7 +14,6 @@ from opentill.admin.visit import Visit
 from opentill.db import Row
 from opentill.kernel.clock import DAY, Instant, after, iso_seconds
 from opentill.kernel.errors import NotFound
-from opentill.kernel.money import currency
 from opentill.ledger import explorer
 
 PAGE: Final = 50
@@ -101,15 +100,8 @@ def _cells(row: Row, account: Row) -> tuple[str, ...]:
         str(row["line"]),
         *map(sheets.harmless, texts),
         account["currency"],
-        exact(row["units"], account["currency"]),
+        sheets.exact(row["units"], account["currency"]),
     )
-
-
-def exact(units: int, code: str) -> str:
-    """Write units as a plain decimal with every digit, so that a sum of many is the sum of the books."""
-    places = currency(code).exponent + 2
-    digits = str(abs(units)).rjust(places + 1, "0")
-    return f"{'-' if units < 0 else ''}{digits[:-places]}.{digits[-places:]}"
 
 
 def _span(visit: Visit) -> tuple[Instant, Instant, dict[str, Any]]:
