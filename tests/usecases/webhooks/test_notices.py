@@ -6,13 +6,14 @@ import pytest
 
 from opentill.events import Audience, document_of
 from opentill.kernel.clock import DAY, HOUR, MINUTE, SECOND
+from opentill.outbound.outcomes import Outcome
 from opentill.webhooks import service
 from opentill.webhooks.bodies import render
 from opentill.webhooks.model import DeliveryState, Dialect, Endpoint, EndpointState, Kind, Options, Recover
 from opentill.webhooks.store import outbox
 from opentill.workers import replay
 from tests.contract.webhooks.schema import errors_in
-from tests.usecases.webhooks.engine import Bench, says
+from tests.usecases.webhooks.engine import Bench, fails, says
 
 pytestmark = pytest.mark.anyio
 
@@ -173,3 +174,35 @@ async def test_operational_endpoints_are_told_and_never_hear_of_themselves(bench
     assert await names(bench) == ["N7"]
     await bench.plan()
     assert await bench.claim() == []
+
+
+async def test_while_the_operator_is_away_deliveries_go_on_and_each_notice_comes_later_once(
+    bench: Bench,
+) -> None:
+    well, _ = await bench.endpoint("https://well.example/hook")
+    gone, _ = await bench.endpoint("https://gone.example/hook", options=Options(schedule=()))
+    operator, _ = await bench.endpoint("https://ops.example/hook", dialect=Dialect.STANDARD)
+    await bench.db.write(
+        lambda tx: tx.run(
+            "update webhook_endpoint set kind = :kind where id = :id", kind=int(Kind.OPERATIONAL), id=operator.id
+        )
+    )
+    for url in (gone.url, operator.url):
+        bench.receiver.answers[url] = lambda _: fails(Outcome.TIMEOUT_CONNECT)
+    await attempts(bench)
+    for _ in range(3):
+        await bench.plan()
+        await bench.claim_and_complete()
+        bench.clock.advance(HOUR)
+    await attempts(bench, 1, "meanwhile")
+    assert [request.url for request in bench.receiver.requests].count(well.url) == 2
+
+    del bench.receiver.answers[operator.url]
+    before = len(bench.receiver.requests)
+    for _ in range(30):
+        await bench.plan()
+        await bench.claim_and_complete()
+        bench.clock.advance(HOUR)
+    told = [request for request in bench.receiver.requests[before:] if request.url == operator.url]
+    assert len(told) == len({dict(request.headers)["webhook-id"] for request in told})
+    assert len(told) == len([name for name in await names(bench) if name == "N7"]) == 2
