@@ -108,11 +108,11 @@ async def test_a_payout_nobody_asked_for_is_proven_absent(scene: Scene) -> None:
 
 
 @pytest.mark.checklist("L8")
-async def test_the_same_payout_again_is_the_same_and_another_under_its_reference_is_refused(scene: Scene) -> None:
+async def test_the_same_payout_again_is_the_same_and_another_under_its_reference_is_a_doubt(scene: Scene) -> None:
     payer, request = scene.payer(), scene.payout()
     first = await payer.submit(request)
     assert await payer.submit(request) == first
-    with pytest.raises(Refused):
+    with pytest.raises(Ambiguous):
         await payer.submit(PayoutRequest(request.ref, 2001, request.target))
     assert await executed(scene, request.ref) == 1
 

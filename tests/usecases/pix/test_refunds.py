@@ -112,6 +112,19 @@ async def test_a_lost_answer_is_resolved_by_reading(shop: Shop) -> None:
     assert await shop.books() == {"bank": -2_885, "available": 2_885}
 
 
+async def test_a_refusal_beside_a_return_of_another_amount_is_a_doubt(shop: Shop) -> None:
+    charge = await paid(shop)
+    await shop.fault("refund.submit", "duplicate")  # carried out, and refused as one that was there before
+    refund = await shop.gives_back(charge.id, "10.00")
+    shop.after["get_return"] = lambda: shop.fault("refund.query", "wrong_amount")  # the next look says one centavo more
+    await shop.asks_about_refunds()
+    assert await status(shop, refund) == "pending"
+    for _ in range(3):
+        await shop.asks_about_refunds(after_us=31 * SECOND)
+    assert await status(shop, refund) == "completed"
+    assert await shop.books() == {"bank": -2_000, "available": 2_000}
+
+
 @pytest.mark.checklist("X38", "L17")
 async def test_what_cannot_go_back_is_refused_in_the_words_of_the_api(shop: Shop) -> None:
     charge = await paid(shop)

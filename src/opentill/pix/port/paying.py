@@ -229,7 +229,7 @@ class PixPayout(Protocol):
     def capabilities(self) -> PayoutCapabilities: ...
 
     async def submit(self, request: PayoutRequest) -> ProviderPayout:
-        """Send money. One that exists under the same reference already is the answer if it agrees, else `Refused`."""
+        """Send money. One that exists under the same reference already is the answer if it agrees, else `Ambiguous`."""
         ...
 
     async def query(self, ref: str, e2e_id: str | None) -> ProviderPayout | None:

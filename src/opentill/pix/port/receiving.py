@@ -235,7 +235,7 @@ class PixReturns(Protocol):
     async def request_return(self, e2e_id: str, ref: str, amount_centavos: int, text: str) -> ProviderReturn:
         """Return a part or all of a receipt, as an ordinary return. *ref* is our refund's id.
 
-        One that exists under *ref* already and agrees is the answer; one that differs is `Refused`.
+        One that exists under *ref* already and agrees is the answer; one that differs is `Ambiguous`.
         """
         ...
 

@@ -254,8 +254,10 @@ class BacenReceiver:
             raise Ambiguous(f"refused, and not readable after that: {unread}") from refused
         except Refused:
             made = None
-        if made is None or made.amount_centavos != amount_centavos:
+        if made is None:
             raise return_refusal(refused)
+        if made.amount_centavos != amount_centavos:  # money under our name has left or may: that is no refusal
+            raise Ambiguous("refused, and the bank holds another return under its name") from refused
         return made
 
     async def _return(self, e2e_id: str, ref: str, budget: Budget) -> ProviderReturn | None:

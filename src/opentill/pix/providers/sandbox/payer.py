@@ -155,8 +155,10 @@ class SandboxPayer:
             raise Ambiguous(f"refused, and not readable after that: {unread}") from refused
         except Refused:
             sent = None
-        if sent is None or sent.amount_centavos != request.amount_centavos:
+        if sent is None:
             raise refused
+        if sent.amount_centavos != request.amount_centavos:  # money under our name has left or may: that is no refusal
+            raise Ambiguous("refused, and the bank holds another payout under its name") from refused
         return sent
 
     async def _query(self, ref: str, budget: Budget) -> ProviderPayout | None:
