@@ -18,7 +18,7 @@ from opentill.api.external.app import ExternalApi
 from opentill.api.merchant.app import MerchantApi
 from opentill.callbacks.gateway import GatewayCallbacks
 from opentill.db import Database, Tx
-from opentill.kernel.clock import MINUTE, SECOND
+from opentill.kernel.clock import HOUR, MINUTE, SECOND
 from opentill.kernel.money import currency, from_minor
 from opentill.merchants import gateways
 from opentill.merchants.model import Merchant
@@ -39,6 +39,7 @@ from tests.usecases.pix.shop import KEY, STRAY_KEY, Died, Shop, die, open_shop
 ASKS_MAX: Final = 12
 NOT_YET: Final = frozenset({409, 429, 500, 502, 503, 504})
 GOES_ON_AFTER: Final = 2 * MINUTE  # a key whose owner died is free then
+ROUND: Final = 5 * HOUR  # less than one sweep looks back
 SETTLES: Final = (SECOND, 5 * SECOND, 31 * SECOND, MINUTE, 4 * MINUTE, 4 * MINUTE, 11 * MINUTE, 11 * MINUTE)
 OPERATOR: Final = Actor("ana@example.com", "203.0.113.7", may_override=True)
 
@@ -69,7 +70,7 @@ class Teller:
         self.shop = Shop(database, folder, seed=1_000 * (1 + process) + round_)
         self.shop.merchant, self.shop.account_id = known.merchant, known.account_id
         self.shop.at_sandbox = True
-        self.shop.passes(10 * round_ * 60 * MINUTE + process * GOES_ON_AFTER)
+        self.shop.passes(ROUND * round_ + process * GOES_ON_AFTER)
         self.known, self.round = known, round_
         self._diary = folder / f"diary-{round_}"
 
