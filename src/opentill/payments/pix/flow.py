@@ -35,6 +35,7 @@ from opentill.pix.port import ChargeRequest, ChargeState, PixReceiver, ProviderC
 from opentill.pix.static import is_static, issue
 
 READ_WAITS_S: Final = (0.5, 1.0, 2.0, 4.0)  # after an ambiguous creation, while the caller waits
+READ_NOW_WAITS_S: Final = (0.0, *READ_WAITS_S)  # of one that somebody began before
 SEND_WAITS_S: Final = (0.5, 1.0)  # after a creation that certainly did not arrive
 RETRY_AFTER_S: Final = 5
 PROCESSED: Final = "Transaction has already been processed"
@@ -447,7 +448,7 @@ async def _ask_bank(tools: Tools, bank: PixReceiver, charge: Charge, *, begun: b
         message=charge.description,
         reference=charge.external_id,
     )
-    made = await _read_back(bank, request.txid, waits_s=(0.0, *READ_WAITS_S)) if begun else None
+    made = await _read_back(bank, request.txid, waits_s=READ_NOW_WAITS_S) if begun else None
     for wait_s in (*SEND_WAITS_S, None):
         try:
             made = made or await bank.create_charge(request)
