@@ -12,7 +12,7 @@ import pytest
 
 from opentill.db import Database
 from opentill.kernel.clock import DAY, Instant, SystemClock
-from opentill.kernel.failpoints import PLACES
+from opentill.kernel.failpoints import WEBHOOKS
 from opentill.webhooks import retention, service
 from opentill.webhooks.model import DeliveryState, Dialect, EndpointState, Options, Recover
 from opentill.webhooks.queries import orphans
@@ -37,7 +37,7 @@ WAYS = {"heartbeat": "slow:0.5", "send": "close:slow:0.02"}  # how the receiver 
 # The places a worker passes again and again while events keep coming; the others have a story of their own.
 ON_THE_WAY = sorted(
     place
-    for place in PLACES
+    for place in WEBHOOKS
     if place.split(".")[0] in ("plan", "claim", "send", "answer", "complete") or place in ("heartbeat", "shutdown")
 )
 
@@ -309,5 +309,5 @@ async def test_retention_that_dies_forgets_nothing_without_its_checkpoint(
 
 def test_every_place_has_its_test() -> None:
     stories = {"event.recorded", "event.committed", "reclaim", "disable", "activate.batch", "replay.batch", "rotate"}
-    assert set(ON_THE_WAY) | stories | {"feed.numbered", "retain.batch"} == PLACES
-    assert len(PLACES) == 24
+    assert set(ON_THE_WAY) | stories | {"feed.numbered", "retain.batch"} == WEBHOOKS
+    assert len(WEBHOOKS) == 24

@@ -93,13 +93,16 @@ async def test_two_versions_side_by_side_lose_nothing_whichever_dies(
         await reconciled(bench, receiver, recorded, deaths=starts)  # who starts alone takes back what another sends
 
 
+def engine_of(tree: Path) -> dict[Path, bytes]:
+    """Return the engine's files in a tree, by their path in it."""
+    parts = [tree / "src" / "opentill" / part for part in ENGINE]
+    files = [file for part in parts for file in (part.rglob("*.py") if part.is_dir() else [part])]
+    return {file.relative_to(tree): file.read_bytes() for file in files}
+
+
 def test_the_other_version_is_another(version_before: Path) -> None:
     ask = "import opentill.webhooks as engine; print(engine.__file__)"
     environment = os.environ | {"PYTHONPATH": str(version_before / "src")}
     there = subprocess.run([sys.executable, "-c", ask], env=environment, capture_output=True, text=True, check=True)
     assert there.stdout.startswith(str(version_before))
-    ours, theirs = (
-        {path.name: path.read_bytes() for path in (tree / "src/opentill/webhooks").rglob("*.py")}
-        for tree in (ROOT, version_before)
-    )
-    assert ours != theirs
+    assert engine_of(ROOT) != engine_of(version_before)
