@@ -1,6 +1,7 @@
 """One request to a screen: who asks, about which merchant, with which form, and how to answer."""
 
 from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -11,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from opentill.admin import session
 from opentill.db import ReadTx, Tx
 from opentill.kernel.clock import Instant
-from opentill.kernel.errors import Fault, Invalid, Refused
+from opentill.kernel.errors import Fault, Invalid, Refused, filled
 from opentill.kernel.mode import Mode
 from opentill.kernel.owner import Owner
 from opentill.merchants.queries import Brand
@@ -167,13 +168,15 @@ class Visit:
     def told(self, refusal: Refused | Fault) -> str:
         """Return why something was refused, in the reader's language.
 
-        A sentence that no translator saw, such as one with a name in it, gives way to what its code means.
+        A sentence that no translator saw gives way to what its code means.
         """
         language, meaning = self.pages.language_of(self.request), error_codes.BY_CODE.get(refusal.code)
-        said = language.texts.gettext(refusal.message)
-        if said != refusal.message or language.tag == DEFAULT or meaning is None:
-            return said
-        return f"{language.texts.gettext(meaning.cause)} {language.texts.gettext(meaning.cure)}"
+        texts = language.texts
+        said = texts.gettext(refusal.text)
+        if said != refusal.text or language.tag == DEFAULT or meaning is None:
+            states = {name: texts.gettext(one) for name, one in refusal.named.items() if isinstance(one, StrEnum)}
+            return filled(said, {**refusal.named, **states})
+        return f"{texts.gettext(meaning.cause)} {texts.gettext(meaning.cure)}"
 
     def go(self, place: str, *, note: str = "") -> Response:
         """Lead on to a path of the panel, which then shows a note."""

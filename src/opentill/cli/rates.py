@@ -35,8 +35,9 @@ def set_rate(
     base, quote, now = base.upper(), quote.upper(), SystemClock().now()
 
     def change(tx: Tx) -> None:
-        conversion.set_rate(tx, base, quote, rate, source="operator", now=now)
-        audit.write(tx, audit.at_console("rate.set", f"rate:{base}/{quote}", rate=rate), now=now)
+        before = conversion.set_rate(tx, base, quote, rate, source="operator", now=now)
+        was = before.rate if before else None
+        audit.write(tx, audit.at_console("rate.set", f"rate:{base}/{quote}", before=was, after=rate), now=now)
 
     _write(change, data)
     print(f"1 {base} = {rate} {quote}, for payments of the next 24 hours")

@@ -9,19 +9,31 @@
 
 Each API dialect has one table that gives a refusal its status and shape. Any other exception is a bug:
 a 500 that says nothing but its request id.
+
+A sentence that names something leaves a place for it, so that a page can say it in the reader's language:
+
+    raise Conflict("KEY_TAKEN", "The key %(key)s leads to an account already.", key=key.value)
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+
+
+def filled(text: str, named: Mapping[str, object]) -> str:
+    """Return a sentence with what it names in its places."""
+    return text % named if named else text
 
 
 class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error
     """Something that was asked for cannot be done, with a reason a person can act on."""
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, code: str, text: str, **named: object) -> None:
         self.code = code
-        self.message = message
+        self.text = text
+        self.named = named
+        self.message = filled(text, named)
+        super().__init__(self.message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +42,13 @@ class Fault:
 
     field: str
     code: str
-    message: str
+    text: str
+    named: Mapping[str, object] = dataclass_field(default_factory=dict)
+
+    @property
+    def message(self) -> str:
+        """Return the sentence in English."""
+        return filled(self.text, self.named)
 
 
 class Invalid(Refused):
@@ -56,6 +74,6 @@ class Forbidden(Refused):
 class Busy(Refused):
     """The service cannot do this now."""
 
-    def __init__(self, code: str, message: str, *, retry_after_s: int) -> None:
-        super().__init__(code, message)
+    def __init__(self, code: str, text: str, *, retry_after_s: int) -> None:
+        super().__init__(code, text)
         self.retry_after_s = retry_after_s

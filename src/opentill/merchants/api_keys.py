@@ -108,7 +108,7 @@ def unlock(tx: Tx, key_id: int, *, owner: Owner) -> ApiKey:
     """Take a locked key back into service. Raises NotFound, Conflict unless it is locked."""
     key = _held(tx, key_id, owner)
     if key.status != "locked":
-        raise Conflict("INVALID_STATE", f"This API key is {key.status}, not locked.")
+        raise Conflict("INVALID_STATE", "This API key is %(status)s, not locked.", status=key.status)
     store.change_api_key(tx, key.id, status="active")
     return key
 
@@ -158,7 +158,8 @@ def hash_of(text: str) -> str:
 def _active(tx: Tx, key_id: int, owner: Owner, now: Instant) -> ApiKey:
     key = _held(tx, key_id, owner)
     if key.status != "active" or key.expired(now):
-        raise Conflict("INVALID_STATE", f"This API key is {'expired' if key.status == 'active' else key.status}.")
+        status = "expired" if key.status == "active" else key.status
+        raise Conflict("INVALID_STATE", "This API key is %(status)s.", status=status)
     return key
 
 

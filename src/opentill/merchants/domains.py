@@ -51,7 +51,7 @@ def add(tx: Tx, host: str, *, merchant_id: int, main_host: str, ids: Ids, now: I
     if name == main_host:
         raise Conflict("HOST_TAKEN", "This is the installation's own host.")
     if len(of_merchant(tx, merchant_id)) >= DOMAINS_MAX:
-        raise Conflict("TOO_MANY_HOSTS", f"A merchant has at most {DOMAINS_MAX} hosts.")
+        raise Conflict("TOO_MANY_HOSTS", "A merchant has at most %(most)s hosts.", most=DOMAINS_MAX)
     added = tx.run(
         """
         insert into merchant_domain (merchant_id, host, token, state, created_at)

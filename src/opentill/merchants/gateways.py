@@ -117,7 +117,7 @@ def save_manual(
 ) -> None:
     """Make or change a manual gateway. Raises Conflict where the slug is reserved, or another gateway's."""
     if slug in RESERVED or SLUG_FORM.fullmatch(slug) is None:
-        raise Conflict("SLUG_TAKEN", f"A manual gateway cannot be called '{slug}'.")
+        raise Conflict("SLUG_TAKEN", "A manual gateway cannot be called '%(slug)s'.", slug=slug)
     saved = tx.run(
         """
         insert into merchant_gateway (merchant_id, mode, slug, name, kind, currency, min_units, max_units, settings,
@@ -142,7 +142,7 @@ def save_manual(
         now=now,
     )
     if not saved:
-        raise Conflict("SLUG_TAKEN", f"'{slug}' is the name of another gateway.")
+        raise Conflict("SLUG_TAKEN", "'%(slug)s' is the name of another gateway.", slug=slug)
 
 
 def callback_secret(slug: str, *, owner: Owner, keyring: Keyring) -> Secret:

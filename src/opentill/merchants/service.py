@@ -63,7 +63,7 @@ def find_merchant(tx: ReadTx, uuid: str) -> Merchant:
     """Return the merchant of a public id. Raises NotFound."""
     found = store.merchant_by_uuid(tx, uuid)
     if found is None:
-        raise NotFound("MERCHANT_NOT_FOUND", f"There is no merchant {uuid}.")
+        raise NotFound("MERCHANT_NOT_FOUND", "There is no merchant %(uuid)s.", uuid=uuid)
     return found
 
 

@@ -9,10 +9,10 @@ from typing import Final
 
 AREAS: Final = (
     "payments", "review", "refunds", "disputes", "links", "invoices", "customers", "payouts", "gateways", "fees",
-    "ledger", "reports", "merchants", "domains", "appearance", "developers", "operators", "settings", "system",
-    "audit",
+    "currencies", "ledger", "reports", "merchants", "domains", "appearance", "developers", "operators", "settings",
+    "system", "audit",
 )  # fmt: skip
-OF_THE_INSTALLATION: Final = frozenset({"operators", "settings", "system"})
+OF_THE_INSTALLATION: Final = frozenset({"currencies", "operators", "settings", "system"})
 SINGLE: Final = (
     "payments.mark_paid",
     "payments.override",
@@ -39,7 +39,7 @@ ROLES: Final[Mapping[str, frozenset[str]]] = {
     "admin": ALL - _both("system", "settings"),
     "finance": frozenset(
         _both("payments", "review", "refunds", "disputes", "payouts", "ledger", "reports", "fees", "invoices")
-        | _view("customers", "gateways", "links", "audit", "merchants")
+        | _view("customers", "gateways", "links", "audit", "merchants", "currencies")
         | {"review.decide", "refunds.create", "payments.mark_paid", "payouts.approve", "proofs.view"}
     ),
     "support": frozenset(

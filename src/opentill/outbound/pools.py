@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final
 
+import structlog
 from aiohttp import BaseConnector, ClientSession, ClientTimeout, DummyCookieJar
 
 from opentill.outbound.connections import GuardedConnector
@@ -12,6 +13,8 @@ from opentill.outbound.guard import Guard
 from opentill.outbound.model import Answer, OutboundRequest, blocked
 from opentill.outbound.refusals import Refusal
 from opentill.outbound.urls import Target
+
+log = structlog.get_logger("opentill.outbound")
 
 LINE_BYTES_MAX: Final = 8_190
 HEADERS_MAX: Final = 100
@@ -35,7 +38,13 @@ class Pool:
         return self._under_way > 0
 
     async def send(self, request: OutboundRequest) -> Answer:
-        """Judge and send one request, and return what became of it."""
+        """Judge and send one request, and return what became of it. The operator's log says what was refused."""
+        answer = await self._sent(request)
+        if answer.refusal is not None:
+            log.info("outbound.refused", why=answer.refusal.for_operator)
+        return answer
+
+    async def _sent(self, request: OutboundRequest) -> Answer:
         target = self._judged(request)
         if isinstance(target, Refusal):
             return blocked(target)

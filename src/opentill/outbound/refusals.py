@@ -26,7 +26,7 @@ class Refusal:
 
     @property
     def for_operator(self) -> str:
-        """Return a sentence with name, address and rule."""
+        """Return a sentence with name, address and rule, for the log of the installation."""
         if self.address is None:
             return f"{self.host or 'The URL'} is refused by the rule: {self.rule}."
         verb = "is" if self.address == self.host else "resolves to"

@@ -20,6 +20,8 @@ USABLE: Final = DAY  # an older rate is not used
 WHOLE: Final = 10_000  # basis points
 DIGITS_MAX: Final = 12
 
+_ = str  # marks a text for the catalogues
+
 
 def fix(tx: ReadTx, amount: Money, way: ActiveGateway, *, owner: Owner, now: Instant) -> Conversion | None:
     """Return what a gateway is to charge for an amount; None where it takes the amount as it is.
@@ -30,11 +32,12 @@ def fix(tx: ReadTx, amount: Money, way: ActiveGateway, *, owner: Owner, now: Ins
     if way.currency is not None and way.currency != amount.currency.code:
         charge = _converted(tx, amount, way.currency, owner=owner, now=now)
         if charge is None or not charge.amount.units:
-            raise Conflict("INVALID_STATE", f"{way.slug} does not take {amount.currency.code}.")
+            what = amount.currency.code
+            raise Conflict("INVALID_STATE", "%(gateway)s does not take %(what)s.", gateway=way.slug, what=what)
     charged = charge.amount if charge else amount
     if not way.takes_amount(charged):
-        message = f"{way.slug} does not take {render(charged)} {charged.currency.code}."
-        raise Conflict("INVALID_STATE", message)
+        what = f"{render(charged)} {charged.currency.code}"
+        raise Conflict("INVALID_STATE", "%(gateway)s does not take %(what)s.", gateway=way.slug, what=what)
     return charge
 
 
@@ -47,19 +50,15 @@ def takes(tx: ReadTx, amount: Money, way: ActiveGateway, *, owner: Owner, now: I
     return True
 
 
-def set_rate(tx: Tx, base: str, quote: str, rate: str, *, source: Literal["feed", "operator"], now: Instant) -> None:
-    """Keep how many units of *quote* one unit of *base* is worth. An operator's rate goes before the feed's.
+def set_rate(
+    tx: Tx, base: str, quote: str, rate: str, *, source: Literal["feed", "operator"], now: Instant
+) -> "Rate | None":
+    """Keep how many units of *quote* one unit of *base* is worth; return the rate whose place it takes.
 
-    Raises Invalid for what is no rate.
+    An operator's rate goes before the feed's. Raises Invalid for what is no rate.
     """
-    try:
-        Money(100, currency(base)).at(rate, currency(quote))
-    except UnknownCurrencyError as unknown:
-        message = f"{unknown} is no currency: name it as ISO 4217 does, such as BRL."
-        raise Invalid([Fault("currency", "VALIDATION_FAILED", message)]) from unknown
-    except MalformedRateError as malformed:
-        message = "A rate is a decimal above zero with at most 12 digits."
-        raise Invalid([Fault("rate", "VALIDATION_FAILED", message)]) from malformed
+    _check(base, quote, rate)
+    before = next((one for one in rates(tx) if (one.base, one.quote, one.source) == (base, quote, source)), None)
     tx.run(
         """
         insert into exchange_rate (base, quote, source, rate, taken_at)
@@ -72,6 +71,7 @@ def set_rate(tx: Tx, base: str, quote: str, rate: str, *, source: Literal["feed"
         rate=rate,
         now=now,
     )
+    return before
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,25 @@ def rates(tx: ReadTx) -> Sequence[Rate]:
     """Return every rate that is kept, also those too old to be used."""
     rows = tx.all("select base, quote, rate, source, taken_at from exchange_rate order by base, quote, source desc")
     return [Rate(**dict(row)) for row in rows]
+
+
+def _check(base: str, quote: str, rate: str) -> None:
+    """Raise Invalid with all that is wrong with a rate."""
+    faults = []
+    for name, code in (("base", base), ("quote", quote)):
+        try:
+            currency(code)
+        except UnknownCurrencyError:
+            text = _("%(code)s is no currency: name it as ISO 4217 does, such as BRL.")
+            faults.append(Fault(name, "VALIDATION_FAILED", text, {"code": code or "–"}))
+    if base == quote and not faults:
+        faults.append(Fault("quote", "VALIDATION_FAILED", "Name two different currencies."))
+    try:
+        Money(0, currency("BRL")).at(rate, currency("BRL"))
+    except MalformedRateError:
+        faults.append(Fault("rate", "VALIDATION_FAILED", "A rate is a decimal above zero with at most 12 digits."))
+    if faults:
+        raise Invalid(faults)
 
 
 def _converted(tx: ReadTx, amount: Money, quote: str, *, owner: Owner, now: Instant) -> Conversion | None:

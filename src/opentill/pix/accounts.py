@@ -94,7 +94,8 @@ def checked(credentials: Mapping[str, str], profile: Profile, *, now: Instant) -
     given = {name: text for name, text in credentials.items() if text}
     unknown = given.keys() - OWN - profile.braces
     if unknown:
-        raise Refused("UNKNOWN_CREDENTIAL", f"This bank does not ask for {', '.join(sorted(unknown))}.")
+        named = ", ".join(sorted(unknown))
+        raise Refused("UNKNOWN_CREDENTIAL", "This bank does not ask for %(named)s.", named=named)
     if "client_id" not in given and "token" not in profile.braces:
         raise Refused("NO_CLIENT_ID", "The bank's client id is missing.")
     tls = certificates.tls_profile(given)
@@ -162,7 +163,7 @@ def add_key(tx: Tx, account_id: int, key: Key, *, now: Instant) -> Account:
     """Let one more PIX key lead to an account: the newest is charged by, unless a merchant names another."""
     account = locked(tx, account_id)
     if len(store.active_keys(tx, account.id, owner=account.owner)) >= KEYS_MAX:
-        raise Refused("TOO_MANY_KEYS", f"An account has at most {KEYS_MAX} keys.")
+        raise Refused("TOO_MANY_KEYS", "An account has at most %(most)s keys.", most=KEYS_MAX)
     _require_free(tx, key, account.owner)
     store.insert_key(tx, account.id, key.value, key.type.value, owner=account.owner, now=now)
     return account
@@ -193,9 +194,9 @@ def found(tx: ReadTx, account_id: int) -> Account:
 
 
 def _unknown(account_id: int) -> NotFound:
-    return NotFound("ACCOUNT_NOT_FOUND", f"There is no bank account {account_id}.")
+    return NotFound("ACCOUNT_NOT_FOUND", "There is no bank account %(number)s.", number=account_id)
 
 
 def _require_free(tx: ReadTx, key: Key, owner: Owner) -> None:
     if store.key_is_taken(tx, key.value, mode=owner.mode):
-        raise Conflict("KEY_TAKEN", f"The key {key.value} leads to an account already.")
+        raise Conflict("KEY_TAKEN", "The key %(key)s leads to an account already.", key=key.value)

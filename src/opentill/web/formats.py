@@ -1,18 +1,18 @@
 """How an amount and an instant are shown. Nothing else in a page formats one."""
 
 import copy
-from datetime import date
+from datetime import date, timedelta
 from datetime import time as clock_time
 from decimal import Decimal
 from functools import cache, lru_cache
 from typing import Final
 
 from babel import Locale
-from babel.dates import format_date, format_skeleton, format_time
+from babel.dates import format_date, format_skeleton, format_time, format_timedelta
 from babel.numbers import NumberPattern, format_decimal
 from markupsafe import Markup
 
-from opentill.kernel.clock import Instant, iso_seconds, to_datetime
+from opentill.kernel.clock import SECOND, Instant, iso_seconds, to_datetime
 from opentill.kernel.money import UNITS_PER_MINOR, Money, render
 
 DAY_ELEMENT = Markup('<time datetime="{}">{}</time>')
@@ -52,9 +52,15 @@ def time(instant: Instant, locale: Locale) -> Markup:
     return TIME_ELEMENT.format(iso_seconds(instant), f"{day}, {hour} UTC")
 
 
-def decimal(number: Decimal, locale: Locale) -> str:
-    """Write a number that is not money with all its digits: `1,5`."""
-    text: str = format_decimal(number, "#,##0.##########", locale=locale)
+def ago(microseconds: int, locale: Locale) -> str:
+    """Write how long ago something was, in one round number: `3 hours ago`."""
+    text: str = format_timedelta(timedelta(microseconds=-max(microseconds, SECOND)), add_direction=True, locale=locale)
+    return text
+
+
+def decimal(number: Decimal | str, locale: Locale) -> str:
+    """Write a number that is not money with all its digits, 24 decimals at most: `1,5`."""
+    text: str = format_decimal(number, f"#,##0.{'#' * 24}", locale=locale)
     return text
 
 

@@ -167,6 +167,7 @@ class Pages:
         environment.filters["money"] = lambda amount: formats.money(amount, language.locale)
         environment.filters["plain"] = render
         environment.filters["decimal"] = lambda number: formats.decimal(number, language.locale)
+        environment.filters["ago"] = lambda microseconds: formats.ago(microseconds, language.locale)
         environment.filters["day"] = lambda when: formats.day(when, language.locale)
         environment.filters["exact"] = lambda amount: formats.exact(amount, language.locale)
         environment.filters["plain"] = render

@@ -24,13 +24,17 @@ def texts() -> set[str]:
             ("operators/**.py", "python"),
             ("admin/**.py", "python"),
             ("merchants/**.py", "python"),
+            ("payments/conversion.py", "python"),
+            ("payments/refunds/**.py", "python"),
             ("pix/accounts.py", "python"),
+            ("pix/providers/bacen/profile.py", "python"),
             ("pix/payouts/**.py", "python"),
             ("pix/providers/certificates.py", "python"),
             ("web/error_codes.py", "python"),
         ],
         options_map={"**/templates/**.html": {"trimmed": "true", "silent": "false"}},
-        keywords={"_": None, "gettext": None, "Fault": (3,), "Refused": (2,), "Conflict": (2,), "Forbidden": (2,)},
+        keywords={"_": None, "gettext": None, "Fault": (3,)}
+        | dict.fromkeys(("Refused", "Conflict", "Forbidden", "RefundRefused"), (2,)),
     )
     return {message for _, _, message, _, _ in found if isinstance(message, str)}
 

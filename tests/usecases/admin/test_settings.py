@@ -1,12 +1,15 @@
 """Settings in the panel: they hold, what is wrong is said, and secrets and pictures are handled with care."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from opentill.db import Database
+from opentill.kernel.clock import HOUR
 from opentill.merchants import brands, options
 from opentill.operators import install
+from opentill.payments import conversion
 from opentill.pix import queries as rail
 from tests.usecases.admin.house import House, open_house
 from tests.usecases.checkout.shop import Browser
@@ -95,6 +98,57 @@ async def test_a_bank_account_is_paused_replaced_and_its_secrets_are_never_shown
     assert [(line.status, len(line.keys)) for line in lines] == [("paused", 1), ("active", 0)]
     rows = await database.read(lambda tx: tx.all("select detail from audit_entry"))
     assert not [row for row in rows if "cavalos" in row["detail"]]
+
+
+async def test_a_rate_is_set_for_a_day_and_what_it_was_is_noted(database: Database, tmp_path: Path) -> None:
+    house = await open_house(database, tmp_path)
+    browser = await house.browser()
+    await browser.opens("/admin/rates")
+    assert "No rates yet" in browser.text
+    await browser.presses("Use it for a day", base="usd", quote="brl", rate="5,4321")
+    await browser.presses("Use it for a day", base="USD", quote="BRL", rate="5.5", reason="feed is late")
+    assert "1 USD 5.5 BRL an operator" in browser.text
+    [entry] = await database.read(
+        lambda tx: tx.all("select detail from audit_entry where action = 'rate.set' and reason = 'feed is late'")
+    )
+    assert json.loads(entry["detail"]) == {"before": "5.4321", "after": "5.5"}
+
+    house.shop.clock.advance(3 * HOUR)
+    browser = await house.browser()
+    assert "in use 3 hours ago" in (await browser.opens("/admin/rates")).text
+    house.shop.clock.advance(21 * HOUR)
+    browser = await house.browser()
+    assert "too old 1 day ago" in (await browser.opens("/admin/rates")).text
+
+
+async def test_what_is_no_rate_is_said_beside_its_field_in_the_reader_s_language(
+    database: Database, tmp_path: Path
+) -> None:
+    house = await open_house(database, tmp_path)
+    browser = await house.browser(**{"accept-language": "pt"})
+    await browser.opens("/admin/rates")
+    await browser.presses("Usar por um dia", base="XXZ", quote="XXY", rate="zero")
+    assert browser.page.status_code == 422
+    for said in ("XXZ não é uma moeda", "XXY não é uma moeda", "Uma cotação é um decimal acima de zero"):
+        assert said in browser.text
+    await browser.presses("Usar por um dia", base="USD", quote="USD", rate="1")
+    assert "Indique duas moedas diferentes." in browser.text
+    assert await database.read(conversion.rates) == []
+
+
+async def test_a_refusal_names_what_it_is_about_in_the_reader_s_language(database: Database, tmp_path: Path) -> None:
+    house = await open_house(database, tmp_path)
+    browser = await house.browser(**{"accept-language": "es"})
+    await browser.opens(f"{house.home}/accounts/1")
+    [key] = (await database.read(lambda tx: rail.account_lines(tx, owner=house.shop.merchant.owner)))[0].keys
+    [form] = [form for form in browser.forms if form.action.endswith("/add-key")]
+    await browser.sends(form.action, form.fields | {"pix_key": key})
+    assert f"La clave {key} ya lleva a una cuenta." in browser.text
+
+    await browser.opens(f"{house.home}/payments/{house.names['payment']}/refunds")
+    [form] = [form for form in browser.forms if form.action.endswith("/refunds")]
+    await browser.sends(form.action, form.fields | {"amount": "100.00"})
+    assert "Solo quedan 99.90 BRL por devolver." in browser.text
 
 
 async def test_the_audit_log_is_narrowed_by_what_and_of_what(database: Database, tmp_path: Path) -> None:

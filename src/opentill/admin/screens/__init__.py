@@ -24,6 +24,7 @@ from opentill.admin.screens import (
     payouts,
     people,
     pix,
+    rates,
     refund_sheet,
     requests,
     selling,
@@ -57,6 +58,7 @@ ALL: Final[tuple[Screen, ...]] = (
     *domains.SCREENS,
     *options.SCREENS,
     *brands.SCREENS,
+    *rates.SCREENS,
     *people.SCREENS,
     *system.SCREENS,
 )

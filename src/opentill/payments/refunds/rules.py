@@ -17,6 +17,8 @@ CHECK_OVER: Final = 25 * SECOND  # the same of a question and the call that may 
 WAITS: Final = (5 * SECOND, 15 * SECOND, 30 * SECOND, MINUTE, 2 * MINUTE, 5 * MINUTE, 15 * MINUTE)
 ALARM: Final = DAY  # a refund nobody knows of for so long is shown to a person
 
+_ = str  # marks a text for the catalogues
+
 
 class Objection(StrEnum):
     """Why money cannot go back. Each API has its own words for it."""
@@ -31,11 +33,21 @@ class Objection(StrEnum):
     BALANCE = "balance"
 
 
+SAID: Final = {
+    Objection.IMPOSSIBLE: _("The gateway %(gateway)s cannot give money back."),
+    Objection.WINDOW: _("The time in which it could be refunded is over."),
+    Objection.NOTHING_LEFT: _("Nothing is left to refund: %(rest)s."),
+    Objection.NOT_POSITIVE: _("The amount must be greater than zero; %(rest)s is left to refund."),
+    Objection.TOO_MUCH: _("Only %(rest)s is left to refund."),
+    Objection.NOT_PARTLY: _("%(gateway)s gives back all or nothing."),
+}
+
+
 class RefundRefused(Refused):
     """The refund was refused before anything was written; *left* is what may still go back."""
 
-    def __init__(self, objection: Objection, message: str, left: Money) -> None:
-        super().__init__("INVALID_REFUND_PARAMETERS", message)
+    def __init__(self, objection: Objection, text: str, left: Money, **named: object) -> None:
+        super().__init__("INVALID_REFUND_PARAMETERS", text, **named)
         self.objection = objection
         self.left = left
 
@@ -76,16 +88,16 @@ def agree(target: Target, wanted: int | None, *, terms: RefundTerms, now: Instan
     amount = left if wanted is None else Money(wanted, left.currency)
     over_at = after(target.receipt.received_at, terms.window) if terms.window is not None else None
     objections = (
-        (not terms.possible, Objection.IMPOSSIBLE, f"The gateway {gateway} cannot give money back."),
-        (over_at is not None and now >= over_at, Objection.WINDOW, "The time in which it could be refunded is over."),
-        (not left.units, Objection.NOTHING_LEFT, f"Nothing is left to refund: {rest}."),
-        (amount.units <= 0, Objection.NOT_POSITIVE, f"The amount must be greater than zero; {rest} is left to refund."),
-        (amount > left, Objection.TOO_MUCH, f"Only {rest} is left to refund."),
-        (not terms.partly and amount < target.amount, Objection.NOT_PARTLY, f"{gateway} gives back all or nothing."),
+        (not terms.possible, Objection.IMPOSSIBLE),
+        (over_at is not None and now >= over_at, Objection.WINDOW),
+        (not left.units, Objection.NOTHING_LEFT),
+        (amount.units <= 0, Objection.NOT_POSITIVE),
+        (amount > left, Objection.TOO_MUCH),
+        (not terms.partly and amount < target.amount, Objection.NOT_PARTLY),
     )
-    for holds, objection, message in objections:
+    for holds, objection in objections:
         if holds:
-            raise RefundRefused(objection, message, left)
+            raise RefundRefused(objection, SAID[objection], left, gateway=gateway, rest=rest)
     return amount
 
 
@@ -105,8 +117,12 @@ def asked(target: Target, charge: Money) -> Money:
 def require_completed(payment: Payment) -> None:
     """Raise RefundRefused for a payment whose money is not the merchant's."""
     if payment.status is not PaymentStatus.COMPLETED:
-        message = f"The payment is {payment.status}; only a completed one is refunded."
-        raise RefundRefused(Objection.NOT_COMPLETED, message, Money(0, payment.amount.currency))
+        raise RefundRefused(
+            Objection.NOT_COMPLETED,
+            "The payment is %(status)s; only a completed one is refunded.",
+            Money(0, payment.amount.currency),
+            status=payment.status,
+        )
 
 
 def shares(target: Target, amount: Money, *, fee_given: Money, fee_back: bool, charge: Money | None = None) -> Shares:

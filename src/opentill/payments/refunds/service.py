@@ -228,8 +228,12 @@ def _require_balance(tx: Tx, refund: Refund, left: Money) -> None:
     """
     balance = books.balance(tx, AVAILABLE, refund.charge.currency.code, owner=refund.owner)
     if (balance + refund.fee).units < 0:
-        message = f"The balance does not cover this refund; {render(left)} {left.currency.code} is left to refund."
-        raise RefundRefused(Objection.BALANCE, message, left)
+        raise RefundRefused(
+            Objection.BALANCE,
+            "The balance does not cover this refund; %(rest)s is left to refund.",
+            left,
+            rest=f"{render(left)} {left.currency.code}",
+        )
 
 
 def _contradicted(tx: Tx, refund: Refund, answer: RefundAnswer, *, now: Instant) -> Refund:

@@ -149,8 +149,9 @@ class Profiles:
             if name in profile_names():
                 return load_profile(name, mode)
         except (ValueError, KeyError, TypeError, OSError) as bad:
-            raise Refused("BAD_PROFILE", f"The profile {name} cannot be used: {bad}.") from None
-        raise Refused("UNKNOWN_BANK", f"There is no profile {name}. Known are: {', '.join(self.names(mode))}.")
+            raise Refused("BAD_PROFILE", "The profile %(name)s cannot be used: %(why)s.", name=name, why=bad) from None
+        text, known = "There is no profile %(name)s. Known are: %(known)s.", ", ".join(self.names(mode))
+        raise Refused("UNKNOWN_BANK", text, name=name, known=known)
 
     def _has(self, name: str, mode: Mode) -> bool:
         try:
