@@ -48,6 +48,7 @@ from opentill.web.rate_limit import Limits, OwnLimits
 from opentill.workers.banks import bank_loops
 from opentill.workers.deliver import deliver_loop
 from opentill.workers.domains import domains_loop
+from opentill.workers.mail import mail_loop
 from opentill.workers.plan import plan_loop
 from opentill.workers.replay import replay_loop
 from opentill.workers.request_log import request_log_loop
@@ -235,6 +236,7 @@ def _loops(assembly: Assembly, stop: asyncio.Event, *, workers: bool) -> dict[st
         found["plan"] = plan_loop(engine, stop)
         found["deliver"] = deliver_loop(engine, stop)
         found["replay"] = replay_loop(engine, stop)
+        found["mail"] = mail_loop(dependencies, stop)
         found["resume"] = resume_loops(dependencies, stop)
         found["retain"] = retain_loop(dependencies, stop)
         found["watch"] = watch_loop(dependencies, stop)

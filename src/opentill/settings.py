@@ -5,6 +5,7 @@ Nothing needs to be set to start: a data folder holds the SQLite file, the maste
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,9 @@ PIX_WORDS: Final = {
     "pix_compat_external_id_invalid": ("reject", "null"),
     "pix_compat_dynamic_amount": ("must_match", "payload_wins"),
 }
+MAIL_PORTS: Final = {"starttls": 587, "tls": 465, "none": 25}
+MAIL_LANGUAGES: Final = ("pt-BR", "en", "es")
+MAIL_FROM: Final = re.compile(r"(?:[^<>\x00-\x1f\x7f\"\\]{0,100}<)?[^@<>\s]{1,64}@[A-Za-z0-9.-]{1,189}>?", re.ASCII)
 LEASE_SPARE_S: Final = 20  # by which a lease outlasts the longest attempt
 
 
@@ -63,6 +67,14 @@ class Settings:
     pix_webhooks_extra_events: bool = False  # endpoints may name the extra events
     pix_live_host: str = ""  # a host name that takes live credentials only
     pix_sandbox_host: str = ""
+    mail_host: str = ""  # the server that takes our mail; empty: none is sent
+    mail_port: int = 0  # 0: 465 with tls, 587 with starttls, 25 with none
+    mail_security: str = "starttls"  # or tls, or none
+    mail_user: str = ""  # empty: we do not sign in
+    mail_password: str = ""
+    mail_from: str = ""  # our address, perhaps with a name: OpenTill <till@shop.example>
+    mail_language: str = "en"  # of letters to people whose language nobody knows
+    mail_days: int = 30  # how long it is listed that a letter was sent
     metrics_token: str = ""  # who shows it may read /metrics; empty: nobody
     master_key_file: str = ""  # empty: master.key in the data folder
     trace_sql: str = ""  # a file that gets every statement; for the benchmarks
@@ -87,6 +99,7 @@ class Settings:
         """Fill what follows from the rest. Raises BadSettingError where two contradict each other."""
         self._check_webhooks()
         self._check_pix()
+        self._check_mail()
         return replace(
             self,
             database_url=self.database_url or f"sqlite:///{self.data.resolve() / 'opentill.db'}",
@@ -109,6 +122,19 @@ class Settings:
         for name, words in PIX_WORDS.items():
             if getattr(self, name) not in words:
                 raise BadSettingError(f"OPENTILL_{name.upper()} takes {' or '.join(words)}")
+
+    def _check_mail(self) -> None:
+        """A letter needs a sender, and a password is never sent over the open network."""
+        if self.mail_security not in MAIL_PORTS:
+            raise BadSettingError(f"OPENTILL_MAIL_SECURITY takes {' or '.join(MAIL_PORTS)}")
+        if self.mail_language not in MAIL_LANGUAGES:
+            raise BadSettingError(f"OPENTILL_MAIL_LANGUAGE takes {' or '.join(MAIL_LANGUAGES)}")
+        if not self.mail_host:
+            return
+        if not MAIL_FROM.fullmatch(self.mail_from):
+            raise BadSettingError("OPENTILL_MAIL_FROM takes an address, such as OpenTill <till@shop.example>")
+        if self.mail_user and self.mail_security == "none":
+            raise BadSettingError("OPENTILL_MAIL_USER needs OPENTILL_MAIL_SECURITY=starttls or tls")
 
     @property
     def embedded(self) -> bool:

@@ -56,6 +56,7 @@ SEALED: Final = (
     Sealed("pix_account", "sealed_credentials", ("id",), _MERCHANT),
     Sealed("pix_account", "sealed_hook_token", ("id",), _MERCHANT),
     Sealed("operator", "sealed_totp", ("id",), "id"),
+    Sealed("mail", "sealed", ("id",), "public_id"),
     Sealed("submission", "sealed", ("id",), "payment_id"),
     Sealed("proof", "sealed", ("id",), "submission_id"),
     Sealed("webhook_secret", "sealed", ("id",), "endpoint_id || '/' || id"),

@@ -38,7 +38,10 @@ MONEY: Final = frozenset({
     "submission.noted", "submission.written", "sweep.booked", "sweep.closed", "sweep.listed",
 })  # fmt: skip
 
-PLACES: Final = WEBHOOKS | MONEY
+# Where a letter is kept, taken, and given to the mail server.
+MAIL: Final = frozenset({"mail.posted", "mail.claimed", "mail.handed"})
+
+PLACES: Final = WEBHOOKS | MONEY | MAIL
 
 _armed = os.environ.get("OPENTILL_FAILPOINT", "")
 _visits = count(1)

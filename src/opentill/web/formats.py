@@ -47,9 +47,13 @@ def short_day(instant: Instant, locale: Locale) -> str:
 
 def time(instant: Instant, locale: Locale) -> Markup:
     """Write an instant in UTC and say so; where scripts run, it becomes the reader's own time."""
-    moment = to_datetime(instant)
-    day, hour = _date(moment.date(), locale), _hour(moment.hour, moment.minute, locale)
-    return TIME_ELEMENT.format(iso_seconds(instant), f"{day}, {hour} UTC")
+    return TIME_ELEMENT.format(iso_seconds(instant), moment(instant, locale))
+
+
+def moment(instant: Instant, locale: Locale) -> str:
+    """Write an instant in UTC as plain text, for letters."""
+    at = to_datetime(instant)
+    return f"{_date(at.date(), locale)}, {_hour(at.hour, at.minute, locale)} UTC"
 
 
 def ago(microseconds: int, locale: Locale) -> str:
@@ -67,6 +71,11 @@ def decimal(number: Decimal | str, locale: Locale) -> str:
 def day(when: date, locale: Locale) -> Markup:
     """Write a day of the calendar, which is the same wherever it is read: `31 de mar. de 2026`."""
     return DAY_ELEMENT.format(when.isoformat(), _date(when, locale))
+
+
+def plain_day(instant: Instant, locale: Locale) -> str:
+    """Write a day of UTC as plain text."""
+    return _date(to_datetime(instant).date(), locale)
 
 
 @lru_cache(KEPT)

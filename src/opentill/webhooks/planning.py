@@ -11,14 +11,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from opentill.db import Tx
-from opentill.events import document_of
+from opentill.events import Audience, document_of
 from opentill.kernel.clock import SECOND, Instant, after
 from opentill.kernel.failpoints import reach
 from opentill.kernel.ids import Ids
 from opentill.kernel.owner import Owner
+from opentill.kernel.secret import Keyring
 from opentill.webhooks import schema
 from opentill.webhooks.bodies import render
 from opentill.webhooks.direct import Picker, Slots
+from opentill.webhooks.letters import post_letters
 from opentill.webhooks.model import Claimed, DeliveryState, Endpoint, Job, Klass, Origin, RecordedEvent
 from opentill.webhooks.queue import jobs_of
 from opentill.webhooks.routing import Destination, destinations
@@ -68,13 +70,16 @@ def plan(
     tx: Tx,
     *,
     ids: Ids,
+    keyring: Keyring,
     now: Instant,
     events_max: int = BATCH_EVENTS_MAX,
     slots: Slots | None = None,
     trusts_database_clock: bool = False,
     validates: bool = False,
 ) -> Planned:
-    """Plan the oldest unplanned events. One planner at a time: while another has the turn, nothing is done.
+    """Plan the oldest unplanned events, and post the letters of those that are notices.
+
+    One planner at a time: while another has the turn, nothing is done.
 
     With *slots* some of the new deliveries are claimed at once and returned as jobs. Where it *validates*, every body
     is held against its schema.
@@ -91,6 +96,9 @@ def plan(
     if validates:
         batch.violations = _violations(batch)
     waiting, jobs = _write(tx, batch, ids=ids, now=now, slots=slots) if batch.planned else ([], [])
+    notices = [e for e in events if e.audience is Audience.OPERATIONAL and e.seq not in batch.faults]
+    if notices:
+        post_letters(tx, [(e, document_of(stored[e.seq])) for e in notices], ids=ids, keyring=keyring, now=now)
     outbox.mark(tx, (e.seq for e in events if e.seq not in batch.faults), PLANNED)
     if batch.faults:
         outbox.mark(tx, batch.faults, FAILED)

@@ -112,6 +112,7 @@ class _Planner:
                 lambda tx: planning.plan(
                     tx,
                     ids=engine.ids,
+                    keyring=engine.keyring,
                     now=now,
                     slots=slots,
                     trusts_database_clock=engine.trusts_database_clock,
@@ -131,7 +132,9 @@ class _Planner:
         """Plan the next event alone; if even that fails, it is marked and the others go on."""
         engine = self._engine
         try:
-            return await engine.db.write(lambda tx: planning.plan(tx, ids=engine.ids, now=engine.now(tx), events_max=1))
+            return await engine.db.write(
+                lambda tx: planning.plan(tx, ids=engine.ids, keyring=engine.keyring, now=engine.now(tx), events_max=1)
+            )
         except (Unavailable, Busy):
             raise
         except Exception as fault:  # whatever it is, it belongs to this event

@@ -11,6 +11,7 @@ import structlog
 from opentill.db import Tx, Unavailable
 from opentill.kernel.clock import DAY, Instant
 from opentill.kernel.errors import Busy
+from opentill.mail import service as mail
 from opentill.merchants import request_log
 from opentill.payments.inbound import service as inbound
 from opentill.payments.review import proofs
@@ -61,6 +62,7 @@ async def retain(
         "callbacks": lambda tx, _: _forget_callbacks(tx, terms, now),
         "requests": lambda tx, _: _forget_requests(tx, settings, now),
         "proofs": lambda tx, _: _forget_proofs(tx, now),
+        "letters": lambda tx, _: _forget_letters(tx, settings, now),
     }
     removed, faults = dict[str, int](), list[Exception]()
     for name, purge in purges.items():
@@ -122,6 +124,12 @@ def _forget_requests(tx: Tx, settings: Settings, now: Instant) -> Round:
 def _forget_proofs(tx: Tx, now: Instant) -> Round:
     removed = proofs.purge(tx, now=now, rows_max=PROOFS_MAX)
     return Round(removed, 0 if removed == PROOFS_MAX else None)
+
+
+def _forget_letters(tx: Tx, settings: Settings, now: Instant) -> Round:
+    before = Instant(now - settings.mail_days * DAY)
+    removed = mail.purge(tx, before=before, most=retention.ROWS_MAX)
+    return Round(removed, 0 if removed == retention.ROWS_MAX else None)
 
 
 def _once(tx: Tx, *, purge: Purge, cursor: int) -> Round:

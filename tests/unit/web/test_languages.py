@@ -21,6 +21,7 @@ def texts() -> set[str]:
         str(SOURCE),
         method_map=[
             ("**/templates/**.html", "jinja2.ext:babel_extract"),
+            ("**/templates/**.txt", "jinja2.ext:babel_extract"),
             ("operators/**.py", "python"),
             ("admin/**.py", "python"),
             ("merchants/**.py", "python"),
@@ -32,7 +33,7 @@ def texts() -> set[str]:
             ("pix/providers/certificates.py", "python"),
             ("web/error_codes.py", "python"),
         ],
-        options_map={"**/templates/**.html": {"trimmed": "true", "silent": "false"}},
+        options_map={f"**/templates/**.{ending}": {"trimmed": "true", "silent": "false"} for ending in ("html", "txt")},
         keywords={"_": None, "gettext": None, "Fault": (3,)}
         | dict.fromkeys(("Refused", "Conflict", "Forbidden", "RefundRefused"), (2,)),
     )

@@ -165,7 +165,9 @@ class Bench:
 
     async def plan(self) -> planning.Planned:
         engine = self.engine
-        return await self.db.write(lambda tx: planning.plan(tx, ids=engine.ids, now=engine.now(tx)))
+        return await self.db.write(
+            lambda tx: planning.plan(tx, ids=engine.ids, keyring=engine.keyring, now=engine.now(tx))
+        )
 
     async def claim(self, *, worker: str = "worker-1", free: int = 64) -> list[Job]:
         """Claim as the dispatcher does."""

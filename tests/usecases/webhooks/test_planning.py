@@ -279,7 +279,7 @@ async def planned_and_counted(bench: Bench) -> Counted:
 
     def work(tx: Tx) -> None:
         counted.append(Counted(tx))
-        planning.plan(counted[-1], ids=engine.ids, now=engine.clock.now())
+        planning.plan(counted[-1], ids=engine.ids, keyring=engine.keyring, now=engine.clock.now())
 
     await bench.db.write(work)
     return counted[-1]

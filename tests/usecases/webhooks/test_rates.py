@@ -48,7 +48,9 @@ async def test_deliveries_of_a_lane_with_a_rate_are_never_planned_as_claimed(ben
     await bench.happens(bench.event())
     engine = bench.engine
     planned = await bench.db.write(
-        lambda tx: planning.plan(tx, ids=engine.ids, now=bench.clock.now(), slots=Slots("w", 8, {}, 8))
+        lambda tx: planning.plan(
+            tx, ids=engine.ids, keyring=engine.keyring, now=bench.clock.now(), slots=Slots("w", 8, {}, 8)
+        )
     )
     assert (planned.jobs, planned.deliveries) == ((), 1)
 

@@ -12,7 +12,9 @@ pytestmark = pytest.mark.anyio
 
 async def planned(bench: Bench) -> Planned:
     engine = bench.engine
-    return await bench.db.write(lambda tx: planning.plan(tx, ids=engine.ids, now=engine.now(tx), validates=True))
+    return await bench.db.write(
+        lambda tx: planning.plan(tx, ids=engine.ids, keyring=engine.keyring, now=engine.now(tx), validates=True)
+    )
 
 
 async def test_a_body_as_it_should_be_raises_no_voice(bench: Bench) -> None:
