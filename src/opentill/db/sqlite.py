@@ -9,6 +9,7 @@ from typing import Any
 from opentill.db.database import Driver, Options
 from opentill.db.errors import CheckViolation, DatabaseError, IntegrityViolation, Unavailable, UniqueViolation
 from opentill.db.lane import Answer, Job, Waiter, Work
+from opentill.db.lookup import NotHere, SecondStatement
 from opentill.db.transaction import Dialect
 from opentill.db.unit import CursorTx, outcome
 
@@ -31,6 +32,7 @@ def driver(path: Path, options: Options) -> Driver:
         reads_at_once_max=READS_AT_ONCE_MAX,
         open_writer=lambda: Writer(connect(path, options)),
         open_reader=lambda: Reader(connect(path, options)),
+        lookups=lambda: Lookups(path, options),
     )
 
 
@@ -185,6 +187,46 @@ class Reader:
         """Nothing to tidy."""
 
     def close(self) -> None:
+        self._connection.close()
+
+
+class OneStatement(Transaction):
+    """A `ReadTx` of one statement, which sees one moment by itself."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(connection)
+        self.executed = False
+
+    def _execute(self, sql: str, params: Mapping[str, object]) -> sqlite3.Cursor:
+        if self.executed:
+            raise SecondStatement
+        self.executed = True
+        return super()._execute(sql, params)
+
+
+class Lookups:
+    """Reads on the event loop, from memory as a rule, that wait for nobody."""
+
+    def __init__(self, path: Path, options: Options) -> None:
+        self._path = path
+        self._options = options
+
+    async def open(self) -> None:
+        self._connection = connect(self._path, self._options)
+        self._connection.execute("pragma query_only = on")
+        self._connection.execute("pragma busy_timeout = 0")
+        self._tx = OneStatement(self._connection)
+
+    async def find(self, work: Work) -> Any:
+        self._tx.executed = False
+        result, error = outcome(work, self._tx)
+        if isinstance(error, SecondStatement | DatabaseError):
+            raise NotHere from error
+        if error is not None:
+            raise error
+        return result
+
+    async def close(self) -> None:
         self._connection.close()
 
 

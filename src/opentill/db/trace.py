@@ -30,6 +30,9 @@ class TracedDatabase(Database):
     async def read(self, work: Callable[[ReadTx], T]) -> T:
         return await super().read(lambda tx: self._traced("read", work, tx))
 
+    async def lookup(self, work: Callable[[ReadTx], T]) -> T:
+        return await super().lookup(lambda tx: self._traced("read", work, tx))
+
     async def close(self) -> None:
         await super().close()
         os.close(self._file)

@@ -250,3 +250,28 @@ async def test_a_read_of_one_statement_costs_one_and_of_more_one_transaction(ban
     assert alone is not None
     assert alone["level"] == "read committed"
     assert [row["level"] for row in together if row is not None] == ["repeatable read"] * 2
+
+
+async def test_lookups_whose_connection_was_ended_are_answered_all_the_same(bank: Database, postgres_url: str) -> None:
+    await bank.write(opening("found"))
+    for _ in range(3):
+        assert await bank.lookup(lambda tx: balance(tx, "found")) == 0
+        asked = [asyncio.create_task(bank.lookup(lambda tx: balance(tx, "found"))) for _ in range(20)]
+        await asyncio.to_thread(terminate_others, postgres_url)
+        assert await asyncio.gather(*asked) == [0] * 20
+
+
+async def test_after_a_broken_connection_lookups_come_back_to_the_event_loop(
+    bank: Database, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opentill.db.postgres.lookups.TRY_AGAIN_AFTER_S", 0.0)
+    await bank.write(opening("found"))
+
+    def where(tx: ReadTx) -> threading.Thread:
+        balance(tx, "found")
+        return threading.current_thread()
+
+    await asyncio.to_thread(terminate_others, postgres_url)
+    async with asyncio.timeout(30):
+        while await bank.lookup(where) is not threading.current_thread():  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.01)

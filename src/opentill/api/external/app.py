@@ -124,7 +124,7 @@ class ExternalApi(Edge[ExternalCall]):
 
     async def _look_up(self, client_id: str, secret: str, call: ExternalCall) -> PixCredential | None:
         keyring, now = self.dependencies.keyring, call.arrived_at
-        return await self.dependencies.db.read(
+        return await self.dependencies.db.lookup(
             lambda tx: merchants.find_credential(tx, client_id, secret, keyring=keyring, now=now)
         )
 
@@ -153,7 +153,7 @@ class ExternalApi(Edge[ExternalCall]):
             return
         if call.slot is not None:  # a request that still runs under this key is answered first
             slot, keyring = call.slot, self.dependencies.keyring
-            await self.dependencies.db.read(lambda tx: idempotency.look(tx, slot, keyring=keyring, now=call.key_now))
+            await self.dependencies.db.lookup(lambda tx: idempotency.look(tx, slot, keyring=keyring, now=call.key_now))
         raise Stopped(403, f"API key lacks permission: {permission}")
 
 

@@ -29,7 +29,7 @@ async def answered_before(call: ExternalCall) -> Answer | None:
     slot, deps = call.slot, call.dependencies
     if slot is None:
         return None
-    kept = await deps.db.read(lambda tx: idempotency.look(tx, slot, keyring=deps.keyring, now=call.key_now))
+    kept = await deps.db.lookup(lambda tx: idempotency.look(tx, slot, keyring=deps.keyring, now=call.key_now))
     return replay(call, kept) if kept else None
 
 

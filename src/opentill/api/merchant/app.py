@@ -131,7 +131,7 @@ class MerchantApi(Edge[MerchantCall]):
         return None
 
     async def _look_up(self, text: str) -> ApiKey | None:
-        return await self.dependencies.db.read(lambda tx: merchants.find_api_key(tx, text))
+        return await self.dependencies.db.lookup(lambda tx: merchants.find_api_key(tx, text))
 
     async def _touch(self, key: ApiKey, address: str, agent: str, now: Instant) -> None:
         await self.dependencies.db.write(
@@ -172,7 +172,9 @@ class MerchantApi(Edge[MerchantCall]):
 
     async def _look(self, call: MerchantCall, slot: Slot) -> Finished | None:
         keyring = self.dependencies.keyring
-        return await self.dependencies.db.read(lambda tx: idempotency.look(tx, slot, keyring=keyring, now=call.key_now))
+        return await self.dependencies.db.lookup(
+            lambda tx: idempotency.look(tx, slot, keyring=keyring, now=call.key_now)
+        )
 
 
 def _authorise(call: MerchantCall, scope: str) -> None:

@@ -68,7 +68,7 @@ async def found(call: MerchantCall, ref: str) -> Payment:
         message = "The payment_id must be a payment's UUID or its txn_ reference."
         raise Invalid([Fault("payment_id", "INVALID_PAYMENT_ID", message)])
     keyring, owner = call.dependencies.keyring, call.by.owner
-    payment = await call.dependencies.db.read(lambda tx: queries.find(tx, ref, owner=owner, keyring=keyring))
+    payment = await call.dependencies.db.lookup(lambda tx: queries.find(tx, ref, owner=owner, keyring=keyring))
     if payment is None:
         raise NotFound("PAYMENT_NOT_FOUND", "No such payment.")
     return payment

@@ -64,7 +64,7 @@ async def show(call: MerchantCall) -> Answer:
     owner = call.by.owner
     found = None
     if len(ref) <= wire.REF_MAX:
-        found = await call.dependencies.db.read(lambda tx: queries.find(tx, ref, owner=owner))
+        found = await call.dependencies.db.lookup(lambda tx: queries.find(tx, ref, owner=owner))
     if found is None:
         raise NotFound("REFUND_NOT_FOUND", "No such refund.")
 

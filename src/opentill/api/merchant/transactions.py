@@ -35,7 +35,7 @@ async def show(call: MerchantCall) -> Answer:
 
 async def _found(call: MerchantCall, ref: str) -> Payment | None:
     keyring, owner = call.dependencies.keyring, call.by.owner
-    return await call.dependencies.db.read(lambda tx: queries.find(tx, ref, owner=owner, keyring=keyring))
+    return await call.dependencies.db.lookup(lambda tx: queries.find(tx, ref, owner=owner, keyring=keyring))
 
 
 OPERATIONS: Final = (

@@ -7,6 +7,7 @@ import psycopg
 from opentill.db.database import Driver, Options
 from opentill.db.errors import Unavailable
 from opentill.db.postgres.connection import CONNECT_TIMEOUT_S, connect
+from opentill.db.postgres.lookups import Lookups
 from opentill.db.postgres.session import Reader, Writer
 
 # Reads a thread takes at once, where more are waiting than there are threads: waking a thread costs as much as a read.
@@ -15,13 +16,15 @@ READS_AT_ONCE_MAX = 8
 
 def driver(url: str, options: Options) -> Driver:
     """Return how sessions on the database at *url* are opened."""
+    read_only = partial(connect, url, options, default_transaction_read_only="on")
     return Driver(
         dialect="postgres",
         writers=options.writers,
         jobs_at_once_max=1,
         reads_at_once_max=READS_AT_ONCE_MAX,
         open_writer=lambda: Writer(partial(connect, url, options)),
-        open_reader=lambda: Reader(partial(connect, url, options, default_transaction_read_only="on")),
+        open_reader=lambda: Reader(read_only),
+        lookups=lambda: Lookups(read_only),
     )
 
 

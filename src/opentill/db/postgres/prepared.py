@@ -48,10 +48,22 @@ class Bound(NamedTuple):
     formats: list[int]
 
 
-class _Prepared(NamedTuple):
-    name: bytes
+class Shape(NamedTuple):
+    """How the answers to a statement become rows."""
+
     transformer: abc.Transformer
     make_row: Callable[[Sequence[Any]], Values] | None  # None where it gives no rows
+
+    def rows(self, result: PGresult) -> list[Values]:
+        if self.make_row is None:
+            return []
+        self.transformer.set_pgresult(result, set_loaders=False)
+        return self.transformer.load_rows(0, result.ntuples, self.make_row)
+
+
+class _Prepared(NamedTuple):
+    name: bytes
+    shape: Shape
 
 
 class Statements:
@@ -66,9 +78,8 @@ class Statements:
         """Execute a statement, which is prepared when it is first seen. Raises psycopg.Error."""
         prepared = self._prepared.get((sql, bound.types)) or self._prepare(sql, bound.types)
         result = self._libpq.exec_prepared(prepared.name, bound.values, bound.formats)  # type: ignore[arg-type]  # a null is None
-        if result.status == ExecStatus.TUPLES_OK and prepared.make_row is not None:
-            prepared.transformer.set_pgresult(result, set_loaders=False)
-            return Rows(prepared.transformer.load_rows(0, result.ntuples, prepared.make_row), result.ntuples)
+        if result.status == ExecStatus.TUPLES_OK:
+            return Rows(prepared.shape.rows(result), result.ntuples)
         require_done(result)
         return Rows([], result.command_tuples or 0)
 
@@ -84,9 +95,7 @@ class Statements:
         require_done(self._libpq.prepare(name, numbered(sql)[0], types))
         told = self._libpq.describe_prepared(name)
         require_done(told)
-        transformer = Transformer(self._connection)
-        transformer.set_loader_types([told.ftype(column) for column in range(told.nfields)], Format.TEXT)
-        self._prepared[sql, types] = prepared = _Prepared(name, transformer, row_maker(told))
+        self._prepared[sql, types] = prepared = _Prepared(name, shape_of(self._connection, told))
         return prepared
 
 
@@ -118,10 +127,13 @@ def bind(sql: str, params: Mapping[str, object]) -> Bound | None:
     return Bound(values, tuple(types), formats)
 
 
-def row_maker(told: PGresult) -> Callable[[Sequence[Any]], Values] | None:
-    """Return how a row is made of its columns' values; None where there are no columns."""
+def shape_of(connection: Connection, told: PGresult) -> Shape:
+    """Return the shape of the answers to a statement, as the server *told* it."""
+    transformer = Transformer(connection)
+    transformer.set_loader_types([told.ftype(column) for column in range(told.nfields)], Format.TEXT)
     names = [(told.fname(column) or b"").decode() for column in range(told.nfields)]
-    return (lambda values: dict(zip(names, values, strict=True))) if names else None
+    make_row = (lambda values: dict(zip(names, values, strict=True))) if names else None
+    return Shape(transformer, make_row)
 
 
 def require_done(result: PGresult) -> None:
