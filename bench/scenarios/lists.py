@@ -15,15 +15,17 @@ from bench.session import Session
 
 TIMES = 40
 WARM = 3
+LISTS = ("transactions", "events")
 PAGES = (1, 100, 10_000)
 FAR = 250_000  # payments before page 10,000
 FILTERS = (
-    "per_page=25",
-    "status=completed",
-    "status=failed,cancelled",
-    "gateway=pix&status=expired",
-    "from=2024-06-01&to=2024-06-30",
-    "reference=ORD-500001",
+    "transactions?per_page=25",
+    "transactions?status=completed",
+    "transactions?status=failed,cancelled",
+    "transactions?gateway=pix&status=expired",
+    "transactions?from=2024-06-01&to=2024-06-30",
+    "transactions?reference=ORD-500001",
+    "events?event=payment.completed&from=2024-06-01&to=2024-06-30",
 )
 
 
@@ -32,11 +34,11 @@ def measure(wanted: Sequence[Bar], session: Session) -> Sequence[Found]:
     url = session.cluster.create("opentill_lists") if session.cluster else ""
     install = Install(session.work / "lists", url)
     merchant = seed.build(install)[0]
-    with serving(install) as server:
+    with serving(install, **seed.KEPT) as server:
         lists = Lists(server, merchant)
-        numbered = p95([ms for page in PAGES for ms in lists.ask(f"page={page}")])
+        numbered = p95([ms for name in LISTS for page in PAGES for ms in lists.ask(f"{name}?page={page}")])
         filtered = p95([ms for query in FILTERS for ms in lists.ask(query)])
-        near, far = lists.ask(f"cursor={cursor(lists.newest())}"), lists.ask(f"cursor={cursor(lists.newest() - FAR)}")
+        near, far = (lists.ask(f"transactions?cursor={cursor(lists.newest() - back)}") for back in (0, FAR))
         ratio = statistics.median(far) / statistics.median(near)
     size = {"payments": seed.PAYMENTS, "requests": TIMES, "screens": 0}
     values = {("P18", "p95"): numbered, ("P17", "p95"): filtered, ("P17", "page 10,000 / page 1"): ratio}
@@ -66,11 +68,11 @@ class Lists:
         return taken
 
     def newest(self) -> int:
-        found: int = self._get("per_page=1")["data"][0]["id"]
+        found: int = self._get("transactions?per_page=1")["data"][0]["id"]
         return found
 
     def _get(self, query: str) -> dict[str, list[dict[str, int]]]:
-        self._connection.request("GET", f"/api/v1/transactions?{query}", headers=self._headers)
+        self._connection.request("GET", f"/api/v1/{query}", headers=self._headers)
         answer = self._connection.getresponse()
         body = json.loads(answer.read())
         if answer.status != 200 or not body["data"]:

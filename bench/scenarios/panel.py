@@ -36,7 +36,7 @@ def measure(wanted: Sequence[Bar], session: Session) -> Sequence[Found]:
     url = session.cluster.create("opentill_panel") if session.cluster else ""
     install = Install(session.work / "panel", url)
     seed.build(install, session.data_set, time.time_ns() // 1_000 - SETTLED_US - session.data_set * seed.STEP_US)
-    with serving(install) as server:
+    with serving(install, **seed.KEPT) as server:
         link = install.run("setup").split()[-1]
         visitor = Visitor(server)
         visitor.signs_up(urlsplit(link).path)

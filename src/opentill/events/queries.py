@@ -1,11 +1,11 @@
 """Events for lists and screens. Read-only."""
 
 import json
-import zlib
 from collections.abc import Sequence
 from typing import Any, Final
 
 from opentill.db import ReadTx, Row
+from opentill.events import document_of
 from opentill.kernel.owner import Owner
 
 PAGE_MAX: Final = 200
@@ -57,6 +57,4 @@ def one(tx: ReadTx, event_id: str, *, owner: Owner) -> tuple[Row, str] | None:
     )
     if row is None:
         return None
-    doc = bytes(row["doc"])
-    plain = doc if doc.startswith(b"{") else zlib.decompress(doc)  # short documents are kept as they are
-    return row, json.dumps(json.loads(plain), ensure_ascii=False, indent=2)
+    return row, json.dumps(document_of(bytes(row["doc"])), ensure_ascii=False, indent=2)

@@ -8,10 +8,11 @@ nearest anchor instead of from its end; creating a payment costs nothing more.
 from typing import Final, NamedTuple
 
 from opentill.db import ReadTx, Row, Tx
+from opentill.db.blocks import ROWS
 from opentill.kernel.clock import HOUR, MINUTE, Instant
 from opentill.kernel.owner import Owner
 
-STEP: Final = 1_000  # payments between two anchors
+STEP: Final = ROWS  # payments between two anchors
 SETTLED: Final = 5 * MINUTE  # of younger payments, an older one may still be uncommitted
 ASTRAY: Final = HOUR  # ids and times of creation may disagree by less than this
 OWNERS_MAX: Final = 500  # in one transaction
@@ -88,13 +89,14 @@ def _set(tx: Tx, row: Row, now: Instant) -> int:
     """Anchor a payment if it is old enough."""
     return tx.run(
         """
-        insert into payment_anchor (merchant_id, mode, ordinal, payment_id, created_at)
-        select merchant_id, mode, :ordinal, id, created_at
+        insert into payment_anchor (merchant_id, mode, ordinal, payment_id, created_at, set_at)
+        select merchant_id, mode, :ordinal, id, created_at, :now
           from payment where id = :id and created_at <= :settled
         on conflict (merchant_id, mode, ordinal) do nothing
         """,
         ordinal=row["ordinal"] + STEP,
         id=row["payment_id"],
+        now=now,
         settled=now - SETTLED,
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from opentill.db import ReadTx, Row
+from opentill.db.blocks import Block, Blocks
 from opentill.db.listing import Listing
 from opentill.kernel.clock import Instant
 from opentill.kernel.money import Money, currency
@@ -13,7 +14,7 @@ from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Keyring
 from opentill.payments import anchors, store, tallies
 from opentill.payments.model import Detail, Payment, Session
-from opentill.payments.tallies import Block, Held
+from opentill.payments.tallies import Held
 
 UUID_FORM: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 REFERENCE_FORM: Final = re.compile(r"txn_[0-9a-f]{16}", re.ASCII)
@@ -143,8 +144,12 @@ def page(
     before: int | None = None,
 ) -> Sequence[Payment]:
     """Return up to *limit* payments, newest first: those with ids below *before*, or after *offset* of them."""
-    if filters.broad and before is None:
-        return _broad_page(tx, filters, owner=owner, keyring=keyring, now=now, limit=limit, offset=offset)
+    if filters.broad:
+
+        def read(block: Block, limit: int, offset: int) -> Sequence[Payment]:
+            return _read(tx, _within(filters, block, owner, now), keyring=keyring, limit=limit, offset=offset)
+
+        return _blocks(tx, filters, owner, now).below(before).page(read, offset=offset, limit=limit)
     listing = _listing(tx, filters, owner, now).asked("p.id < :before", before=before)
     if before is None and filters == EVERYTHING:
         newest, offset = anchors.from_newest(tx, offset, owner=owner)
@@ -152,30 +157,14 @@ def page(
     return _read(tx, listing, keyring=keyring, limit=limit, offset=offset)
 
 
-def _broad_page(
-    tx: ReadTx, filters: Filters, *, owner: Owner, keyring: Keyring, now: Instant, limit: int, offset: int
-) -> Sequence[Payment]:
-    """Return a page of a narrowed list, read from the blocks that can hold it."""
-    found = tallies.blocks(tx, owner=owner, since=filters.since, until=filters.before, matches=filters.take)
-    parts, skip = tallies.reach(
-        found, lambda block: _count_in(tx, filters, block, owner=owner, now=now), offset=offset, limit=limit
-    )
-    payments: list[Payment] = []
-    for part in parts:
-        listing = _within(_narrowed(filters, owner, now), part)
-        payments += _read(tx, listing, keyring=keyring, limit=limit - len(payments), offset=skip)
-        skip = 0
-        if len(payments) == limit:
-            break
-    return payments
+def _blocks(tx: ReadTx, filters: Filters, owner: Owner, now: Instant) -> Blocks:
+    found = tallies.blocks(tx, owner=owner, since=filters.since, until=filters.before, take=filters.take)
+    return Blocks(found, lambda block: _within(filters, block, owner, now).count(tx, "payment p"))
 
 
-def _within(listing: Listing, block: Block) -> Listing:
+def _within(filters: Filters, block: Block, owner: Owner, now: Instant) -> Listing:
+    listing = _narrowed(filters, owner, now)
     return listing.where("p.id > :above and p.id <= :up_to", above=block.above, up_to=block.up_to)
-
-
-def _count_in(tx: ReadTx, filters: Filters, block: Block, *, owner: Owner, now: Instant) -> int:
-    return _within(_narrowed(filters, owner, now), block).count(tx, "payment p")
 
 
 def _read(tx: ReadTx, listing: Listing, *, keyring: Keyring, limit: int, offset: int) -> Sequence[Payment]:
@@ -245,11 +234,7 @@ def count(tx: ReadTx, filters: Filters, *, owner: Owner, now: Instant) -> int:
     if filters == EVERYTHING:
         return anchors.count(tx, owner=owner)
     if filters.broad:
-        found = tallies.blocks(tx, owner=owner, since=filters.since, until=filters.before, matches=filters.take)
-        return sum(
-            _count_in(tx, filters, block, owner=owner, now=now) if block.matching is None else block.matching
-            for block in found
-        )
+        return _blocks(tx, filters, owner, now).total()
     return _listing(tx, filters, owner, now).count(tx, "payment p")
 
 

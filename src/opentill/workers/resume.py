@@ -7,7 +7,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Final
 
 import structlog
@@ -22,6 +22,7 @@ from opentill.payments.tools import Tools
 from opentill.pix.payouts import flow as payouts
 from opentill.web import idempotency
 from opentill.web.dependencies import Dependencies
+from opentill.webhooks import event_blocks
 from opentill.workers import store
 from opentill.workers.repeat import repeat
 
@@ -60,8 +61,10 @@ async def resume_loops(dependencies: Dependencies, stop: asyncio.Event) -> None:
             ("fill blocks", _rounds(infractions.top_up_due, tools), BLOCKS_S),
             ("expire", _rounds(flow.expire_due, tools, whole=True), EXPIRY_S),
             ("sweep", _rounds(_in_lanes(pix_flow.sweep), tools, whole=True), SWEEP_S),
-            ("anchor payments", lambda: _anchor(dependencies), ANCHOR_S),
-            ("count payments", lambda: _count(dependencies), ANCHOR_S),
+            ("anchor payments", _of_owners(anchors.extend, dependencies), ANCHOR_S),
+            ("count payments", _a_few(tallies.write_down, tallies.BLOCKS_MAX, dependencies), ANCHOR_S),
+            ("set blocks of events", _of_owners(event_blocks.extend, dependencies), ANCHOR_S),
+            ("count events", _a_few(event_blocks.write_down, event_blocks.BLOCKS_MAX, dependencies), ANCHOR_S),
             ("purge", lambda: _purge(dependencies), PURGE_S),
             ("heartbeat", lambda: _beat(dependencies), HEARTBEAT_S),
         ):
@@ -97,26 +100,30 @@ def _rounds(
     return run
 
 
-async def _anchor(dependencies: Dependencies) -> bool:
-    """Set anchors for lists of payments, one for each owner who is due one."""
-    made, after = 0, 0
-    while True:
-        more, last = await _anchor_after(dependencies, after)
-        made += more
-        if last is None:
-            return made > 0
-        after = last
+def _of_owners(
+    extend: Callable[..., tuple[int, int | None]], dependencies: Dependencies
+) -> Callable[[], Awaitable[bool]]:
+    """Return a job that marks the next place in a list of each owner who is due one."""
+
+    async def run() -> bool:
+        now, made, after = dependencies.clock.now(), 0, 0
+        while True:
+            more, last = await dependencies.db.write(partial(extend, now=now, after=after))
+            made += more
+            if last is None:
+                return made > 0
+            after = last
+
+    return run
 
 
-async def _anchor_after(dependencies: Dependencies, merchant_id: int) -> tuple[int, int | None]:
-    now = dependencies.clock.now()
-    return await dependencies.db.write(lambda tx: anchors.extend(tx, now=now, after=merchant_id))
+def _a_few(count: Callable[..., int], most: int, dependencies: Dependencies) -> Callable[[], Awaitable[bool]]:
+    """Return a job that writes down what old blocks of a list hold, a few at a time."""
 
+    async def run() -> bool:
+        return await dependencies.db.write(partial(count, now=dependencies.clock.now())) == most
 
-async def _count(dependencies: Dependencies) -> bool:
-    """Write down what blocks of old payments hold, a few at a time."""
-    now = dependencies.clock.now()
-    return await dependencies.db.write(lambda tx: tallies.write_down(tx, now=now)) == tallies.BLOCKS_MAX
+    return run
 
 
 async def _purge(dependencies: Dependencies) -> bool:

@@ -60,6 +60,16 @@ async def test_events_are_narrowed_and_paged(house: House) -> None:
     assert await listed(house, key=house.other.key) == []
 
 
+@pytest.mark.parametrize("doc", [b"{}", b"[]", b"{", b"x\x9cdamaged", b"", b'{"payment": 7}'])
+async def test_an_event_whose_document_is_damaged_is_listed_without_its_body(house: House, doc: bytes) -> None:
+    await house.merchant("POST", "/payments", PAYMENT)
+    await house.run("update event set doc = :doc where merchant_type = 'payment.pending'", doc=doc)
+
+    [event] = await listed(house, "?event=payment.pending")
+
+    assert (event["event"], event["payload"]) == ("payment.pending", None)
+
+
 async def test_deliveries_stand_with_their_event(house: House) -> None:
     hook = (await house.merchant("POST", "/webhooks", {"url": "https://shop.example/hook"})).json()["data"]
     await house.merchant("POST", "/payments", PAYMENT)

@@ -11,7 +11,10 @@ EVENT: Final = exactly(
     event=TEXT,
     payment_id=TEXT_OR_NULL,
     trx_id=TEXT_OR_NULL,
-    payload={"type": "object", "description": "The body, as receivers of this dialect get it with amounts as text."},
+    payload={
+        "type": ["object", "null"],
+        "description": "The body, as receivers of this dialect get it with amounts as text; null if it is damaged.",
+    },
     created_at=TIME,
     deliveries={"type": "array", "items": DELIVERY},
 )

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
+import structlog
+
 from opentill.api.merchant import event_documents as documents
 from opentill.api.merchant.call import MerchantCall
 from opentill.api.merchant.paging import meta, read_filters, read_paging
@@ -16,12 +18,15 @@ from opentill.payments import queries as payments
 from opentill.web.exchange import Answer
 from opentill.web.json_body import write
 from opentill.web.routes import Operation
-from opentill.webhooks.bodies import merchant as bodies
-from opentill.webhooks.model import AmountFormat
+from opentill.webhooks.bodies import UnrenderableError, render, variant_of
+from opentill.webhooks.model import Dialect, Options, RecordedEvent
 from opentill.webhooks.queries import event_log
 from opentill.webhooks.queries.event_log import EventFilters, EventRow
 
+VARIANT: Final = variant_of(Dialect.MERCHANT, Options())  # amounts as text
 CANCELED: Final = {"payment.canceled": "payment.cancelled"}  # the same event (§14.1)
+
+log = structlog.get_logger("opentill.api")
 
 
 async def index(call: MerchantCall) -> Answer:
@@ -68,12 +73,21 @@ def _shown(tx: ReadTx, rows: Sequence[EventRow], call: MerchantCall) -> list[dic
                 "event": event.merchant_type,
                 "payment_id": event.object_id if reference else None,
                 "trx_id": reference,
-                "payload": json.loads(bodies.render(event, AmountFormat.STRING)),
+                "payload": _payload(event),
                 "created_at": iso_seconds(event.occurred_at),
                 "deliveries": [delivery_object(one, names) for one in deliveries.get(row.id, ())],
             }
         )
     return shown
+
+
+def _payload(event: RecordedEvent) -> Any:
+    """Return the body of an event; nothing where what is stored of it cannot be shown any more."""
+    try:
+        return json.loads(render(event, VARIANT))
+    except UnrenderableError:
+        log.exception("event.unrenderable", event_id=event.id)
+        return None
 
 
 OPERATIONS: Final = (

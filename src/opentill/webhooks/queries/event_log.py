@@ -1,16 +1,19 @@
 """Events as the merchant API lists them: what happened, in its dialect, with the deliveries (§9.13 there)."""
 
+import zlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from opentill.db import ReadTx, Row
+from opentill.db.blocks import Block, Blocks
 from opentill.db.bulk import among, numbers
 from opentill.db.listing import Listing
 from opentill.events import document_of
 from opentill.kernel.clock import Instant
 from opentill.kernel.owner import Owner
+from opentill.webhooks import event_blocks
 from opentill.webhooks.model import RecordedEvent
 from opentill.webhooks.queries.merchant_log import LogRow, rows
 from opentill.webhooks.store import outbox
@@ -44,18 +47,20 @@ def page(
     tx: ReadTx, *, filters: EventFilters, owner: Owner, limit: int, offset: int = 0, before: int | None = None
 ) -> list[EventRow]:
     """Return up to *limit* events, newest first: those numbered below *before*, or after *offset* of them."""
-    listing = _listing(filters, owner).asked("v.seq < :before", before=before)
-    found = tx.all(
-        f"{_EVENT} where {listing.condition} order by v.seq desc limit :limit offset :offset",
-        limit=limit,
-        offset=offset,
-        **listing.params,
-    )
-    return [EventRow(_opened(row)) for row in found]
+    if filters.payment_uuid is not None:
+        listing = _listing(filters, owner).asked("v.seq < :before", before=before)
+        return _read(tx, listing, limit=limit, offset=offset)
+
+    def read(block: Block, limit: int, offset: int) -> Sequence[EventRow]:
+        return _read(tx, _within(filters, block, owner), limit=limit, offset=offset)
+
+    return _blocks(tx, filters, owner).below(before).page(read, offset=offset, limit=limit)
 
 
 def count(tx: ReadTx, *, filters: EventFilters, owner: Owner) -> int:
     """Return how many events pass the filters."""
+    if filters.payment_uuid is None:
+        return _blocks(tx, filters, owner).total()
     return _listing(filters, owner).count(tx, "event v")
 
 
@@ -85,8 +90,33 @@ def deliveries_of(tx: ReadTx, events: Sequence[EventRow], *, owner: Owner) -> Ma
     return by_event
 
 
+def _blocks(tx: ReadTx, filters: EventFilters, owner: Owner) -> Blocks:
+    found = event_blocks.blocks(tx, owner=owner, since=filters.since, until=filters.before, name=filters.event)
+    return Blocks(found, lambda block: _within(filters, block, owner).count(tx, "event v"))
+
+
+def _within(filters: EventFilters, block: Block, owner: Owner) -> Listing:
+    listing = _listing(filters, owner)
+    return listing.where("v.seq > :above and v.seq <= :up_to", above=block.above, up_to=block.up_to)
+
+
+def _read(tx: ReadTx, listing: Listing, *, limit: int, offset: int) -> list[EventRow]:
+    found = tx.all(
+        f"{_EVENT} where {listing.condition} order by v.seq desc limit :limit offset :offset",
+        limit=limit,
+        offset=offset,
+        **listing.params,
+    )
+    return [EventRow(_opened(row)) for row in found]
+
+
 def _opened(row: Row) -> RecordedEvent:
-    return outbox.as_event(row, document_of(bytes(row["doc"])))
+    """Open a row of the list; a document nobody can read is an empty one."""
+    try:
+        document = document_of(bytes(row["doc"]))
+    except (ValueError, zlib.error):
+        document = {}
+    return outbox.as_event(row, document)
 
 
 def _listing(filters: EventFilters, owner: Owner) -> Listing:

@@ -144,7 +144,18 @@ def digests(tx: ReadTx, event_seqs: Iterable[int]) -> list[Row]:
 
 
 def delete_events(tx: Tx, event_seqs: Sequence[int]) -> None:
-    """Delete events with everything that was planned for them."""
+    """Delete events with everything that was planned for them, and forget what was known of their blocks."""
+    tx.run(
+        f"""
+        update event_block set tally = null
+         where (merchant_id, mode, up_to) in (
+               select e.merchant_id, e.mode, (select min(b.up_to) from event_block b
+                                               where b.merchant_id = e.merchant_id and b.mode = e.mode
+                                                 and b.up_to >= e.seq)
+                 from event e where e.seq {among(tx, "seqs")})
+        """,
+        seqs=numbers(tx, event_seqs),
+    )
     for table, column in (("webhook_payload", "event_seq"), ("webhook_delivery", "event_seq"), ("event", "seq")):
         tx.run(f"delete from {table} where {column} {among(tx, 'seqs')}", seqs=numbers(tx, event_seqs))
 
