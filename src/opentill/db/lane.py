@@ -43,7 +43,7 @@ class Session(Protocol):
 
 REST_AFTER_S = 0.25
 REFUSE_AFTER_S = 0.0002  # the event loop stops this long before it refuses work
-STAND_ASIDE_S_MAX = 0.01  # and at the most this long while a lone thread executes
+STAND_ASIDE_S_MAX = 0.03  # and at the most this long while a lone thread executes: 64 units of work, on a slow machine
 
 
 class _Phase(Enum):
