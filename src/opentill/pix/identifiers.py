@@ -14,10 +14,11 @@ CHARGE_ID_CHARACTERS: Final = 25  # also the longest label a static code may car
 TXID_PREFIX: Final = "ot"
 DATED_TAIL_CHARACTERS: Final = 12
 RAIL_TAIL_CHARACTERS: Final = 11
+RAIL_ID_CHARACTERS: Final = 32
 
 _CHARGE_ID: Final = re.compile(r"[a-z][a-z0-9]{24}")
 _STRICT_END_TO_END: Final = re.compile(r"E[0-9A-Z]{8}[0-9]{12}[a-zA-Z0-9]{11}")
-_LENIENT: Final = re.compile(r"[a-zA-Z0-9]{32}")
+_LENIENT: Final = re.compile(rf"[a-zA-Z0-9]{{{RAIL_ID_CHARACTERS}}}")
 _RAIL_ALPHABET: Final = digits + ascii_letters
 
 

@@ -10,6 +10,7 @@ from opentill.kernel.mode import Mode
 from opentill.kernel.money import Money
 from opentill.kernel.owner import Owner
 from opentill.payments.infractions.model import Contested, Infraction, State
+from opentill.payments.store import same_money
 from opentill.pix.model import BRL, GATEWAY
 from opentill.pix.port import ProviderReturn
 
@@ -48,15 +49,14 @@ def lock_contested(tx: Tx, end_to_end_id: str, account_id: int, *, owner: Owner)
 
     What two processes hear of it at once they then book one after the other: neither would see the other's contest.
     """
+    condition, named = same_money(GATEWAY, str(account_id), end_to_end_id)
     row = tx.one_or_none(
         f"""
         select {CONTESTED} from receipt r
-         where r.merchant_id = :merchant_id and r.mode = :mode and r.gateway = '{GATEWAY}'
-           and r.account = :account and r.ref = :ref{_lock(tx, "r")}
+         where r.merchant_id = :merchant_id and r.mode = :mode and {condition}{_lock(tx, "r")}
         """,
         **owner.columns,
-        account=str(account_id),
-        ref=end_to_end_id,
+        **named,
     )
     return _as_contested(row) if row else None
 

@@ -174,15 +174,11 @@ def _found(
 
 def _target(tx: Tx, account: Account, arrived: ProviderReceipt, *, keyring: Keyring) -> Target | None:
     """Return the money a bank speaks of, locked after the payment it completed; None where it is not booked yet."""
+    condition, named = store.same_money(GATEWAY, str(account.id), arrived.e2e_id)
     rows = tx.all(
-        f"""{_SOURCE}
-         where r.merchant_id = :merchant_id and r.mode = :mode and r.gateway = '{GATEWAY}'
-           and r.account = :account and r.ref = :ref
-        """,
-        account=str(account.id),
-        ref=arrived.e2e_id,
-        merchant_id=account.owner.merchant_id,
-        mode=int(account.owner.mode),
+        f"{_SOURCE} where r.merchant_id = :merchant_id and r.mode = :mode and {condition}",
+        **account.owner.columns,
+        **named,
     )
     if not rows:
         return None

@@ -5,7 +5,7 @@ A charge belongs to exactly one payment. Locks are taken payment first, then cha
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from opentill.db import ReadTx, Tx
 from opentill.events import Event, record
@@ -22,14 +22,16 @@ from opentill.payments import booking, rules, service, store
 from opentill.payments.completion import record_completed
 from opentill.payments.documents import merchant_part, payment_event
 from opentill.payments.infractions import service as infractions
-from opentill.payments.model import BookedReceipt, Order, Payment, PaymentStatus, Receipt, SessionState
+from opentill.payments.model import Order, Payment, PaymentStatus, Receipt, SessionState
 from opentill.payments.pix import refunds as pix_refunds
 from opentill.pix import service as pix
 from opentill.pix import store as charges
-from opentill.pix.identifiers import charge_id_of, payer_ispb, receipt_id
+from opentill.pix.identifiers import charge_id_of, is_rail_id, is_strict_end_to_end_id, payer_ispb, receipt_id
 from opentill.pix.model import BRL, GATEWAY, LIVE, OVER, Account, Charge, State
 from opentill.pix.policy import policy_of
 from opentill.pix.port import ProviderCharge, ProviderReceipt
+
+PAYABLE: Final = frozenset({*LIVE, State.CONFLICTED, State.EXPIRED, State.CANCELLED})  # money completes it
 
 
 def intend_cash_in(
@@ -211,14 +213,28 @@ def cancel(tx: Tx, charge_id: str, *, payment: Payment, ids: Ids, now: Instant) 
     reach("charge.cancelling")
 
 
-def settle_accepted(tx: Tx, completed: Payment, booked: BookedReceipt, *, now: Instant) -> dict[str, Any]:
-    """A person accepted the amount that came (C7): its charge is paid. The payment's lock is held.
+def seen_by_hand(tx: Tx, payment: Payment, ref: str, amount: Money, *, now: Instant) -> Receipt | None:
+    """Return money a person saw arrive over PIX, under the name its bank has for it, so that it counts once whoever
+    tells of it first. None for money of another kind. The payment's lock is held.
+    """
+    named = is_rail_id(ref) if payment.gateway == GATEWAY else is_strict_end_to_end_id(ref)
+    if not named or amount.currency != BRL:
+        return None
+    charge, account = charge_of(tx, payment), pix.account_of(tx, owner=payment.owner)
+    account_id = charge.account_id if charge else account.id if account else None
+    if account_id is None:
+        return None
+    charge_id = charge.id if charge and charge.state in PAYABLE else None
+    return Receipt(payment.owner, GATEWAY, str(account_id), ref, amount, now, charge_id=charge_id)
+
+
+def settle_accepted(tx: Tx, completed: Payment, receipt: Receipt, *, now: Instant) -> dict[str, Any]:
+    """A person said that what came is what was asked for (C7): its charge is paid. The payment's lock is held.
 
     Return what the event of it says besides the payment: nothing where no charge waited for this.
     """
-    receipt = store.told_receipt(tx, booked.id, owner=booked.owner)
     charge = _charge(tx, receipt.charge_id, completed) if receipt.charge_id is not None else None
-    if charge is None or charge.state is not State.CONFLICTED:
+    if charge is None or charge.state not in PAYABLE:
         return {}
     paid, fee = pix.settle(tx, charge, State.COMPLETED, now=now), rules.fee_at_gateway(completed, receipt.amount)
     return {

@@ -39,6 +39,7 @@ from opentill.payments.review import items, submissions
 from opentill.payments.review import queue as review
 from opentill.payments.review.items import Actor as Actor
 from opentill.payments.review.items import Item
+from opentill.pix.model import GATEWAY as PIX
 
 REASONS: Final = frozenset({"not_found", "wrong_amount", "already_used", "unreadable", "fraud", "other"})
 
@@ -96,7 +97,8 @@ def approve(
     completed = _completed(tx, item, payment, receipt, seen, now=now)
     service.close_try(tx, completed, SessionState.PAID, now=now)
     submissions.decide(tx, completed.id, "approved", owner=owner, now=now)
-    parts = pix.settle_accepted(tx, completed, receipt, now=now) if receipt is not None else {}
+    told = store.told_receipt(tx, receipt.id, owner=owner) if receipt is not None else None
+    parts = pix.settle_accepted(tx, completed, told, now=now) if told is not None else {}
     record_completed(tx, completed, ids=ids, now=now, **parts)
     items.resolve(tx, item, by, "approved", reason, {"seen_units": seen.units}, now=now)
     reach("review.approved")
@@ -199,10 +201,11 @@ def mark_paid(
         raise Conflict("INVALID_STATE", f"The payment is {payment.detail} and cannot be marked as paid.")
     if seen != payment.charged:
         _require_override(payment, seen, by, reason)
-    receipt = Receipt(owner, payment.gateway or rules.MANUAL, "", ref, seen, now)
+    receipt = pix.seen_by_hand(tx, payment, ref, seen, now=now) or _by_hand(payment, ref, seen, now)
     completed = _complete(tx, payment, receipt, now=now)
     service.close_try(tx, completed, SessionState.ABANDONED, now=now, reason="marked as paid")
-    record_completed(tx, completed, ids=ids, now=now)
+    parts = pix.settle_accepted(tx, completed, receipt, now=now)
+    record_completed(tx, completed, ids=ids, now=now, **parts)
     audit.write(
         tx,
         items.change(by, owner, "payment.mark_paid", f"payment {payment.uuid}", reason, seen_units=seen.units),
@@ -287,11 +290,17 @@ def _completed(
 
 def _complete(tx: Tx, payment: Payment, receipt: Receipt, *, now: Instant) -> Payment:
     fee = fee_of(tx, payment.amount, gateway=receipt.gateway, owner=payment.owner)
-    by_hand = payment.by_hand or receipt.gateway == rules.MANUAL
+    by_hand = receipt.gateway != PIX and (payment.by_hand or receipt.gateway == rules.MANUAL)
     completed = rules.completed(payment, receipt, fee=fee, charge=payment.charge, by_hand=by_hand, now=now)
     if not booking.complete(tx, receipt, completed, accepted=True, now=now):
-        raise Conflict("INVALID_STATE", f"{receipt.ref} has been counted for another payment.")
+        raise Conflict("INVALID_STATE", f"{receipt.ref} has been counted already.")
     return completed
+
+
+def _by_hand(payment: Payment, ref: str, seen: Money, now: Instant) -> Receipt:
+    """Return money that came by no bank account of ours; what a PIX bank does not know goes back by hand too."""
+    gateway = rules.MANUAL if payment.gateway in (None, PIX) else payment.gateway
+    return Receipt(payment.owner, gateway, "", ref, seen, now)
 
 
 def _held(tx: Tx, item: Item) -> BookedReceipt | None:

@@ -21,6 +21,7 @@ from opentill.payments.store.receipts import (
     insert_receipt,
     lock_receipt,
     receipt,
+    same_money,
     told_receipt,
 )
 from opentill.payments.store.sessions import (
@@ -59,6 +60,7 @@ __all__ = [
     "open_session",
     "plan_check",
     "receipt",
+    "same_money",
     "session_by_reference",
     "session_count",
     "set_dispute_status",

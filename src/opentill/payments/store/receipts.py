@@ -10,6 +10,8 @@ from opentill.kernel.mode import Mode
 from opentill.kernel.money import Money, currency
 from opentill.kernel.owner import Owner
 from opentill.payments.model import BookedReceipt, Receipt
+from opentill.pix.identifiers import RAIL_ID_CHARACTERS
+from opentill.pix.model import GATEWAY as PIX
 
 RECEIPT: Final = """
         select id, merchant_id, mode, payment_id, gateway, account, ref, units, currency, fee_units, refunding_units,
@@ -40,7 +42,7 @@ def insert_receipt(
         values (:merchant_id, :mode, :gateway, :account, :ref, :public_id, :payment_id, :units, :currency,
                 :fee_units, :origin, :state, :late, :accepted, :payer_name, :payer_document, :payer_ispb,
                 :payer_bank_name, :charge_id, :uuid, :received_at, :now)
-        on conflict (merchant_id, mode, gateway, account, ref) do nothing
+        on conflict do nothing
         returning id
         """,
         **receipt.owner.columns,
@@ -68,6 +70,17 @@ def insert_receipt(
     return rows[0]["id"] if rows else None
 
 
+def same_money(gateway: str, account: str, ref: str) -> tuple[str, dict[str, str]]:
+    """Return the condition that finds money by the name its provider has for it, and its values.
+
+    An id of the PIX rail names one payment in all of PIX, whichever of the owner's accounts tells of it.
+    """
+    if gateway == PIX and len(ref) == RAIL_ID_CHARACTERS:
+        return f"gateway = '{PIX}' and length(ref) = {RAIL_ID_CHARACTERS} and ref = :ref", {"ref": ref}
+    named = {"gateway": gateway, "account": account, "ref": ref}
+    return "gateway = :gateway and account = :account and ref = :ref", named
+
+
 def accept_receipt(tx: Tx, receipt: BookedReceipt, *, fee: Money, late: bool) -> None:
     """Save held money as what completed its payment."""
     tx.run(
@@ -84,16 +97,11 @@ def accept_receipt(tx: Tx, receipt: BookedReceipt, *, fee: Money, late: bool) ->
 
 def counted_receipt(tx: ReadTx, receipt: Receipt) -> Row | None:
     """Return where this money is counted already: the `id` of its row and its `payment_id`."""
+    condition, named = same_money(receipt.gateway, receipt.account, receipt.ref)
     return tx.one_or_none(
-        """
-        select id, payment_id from receipt
-         where merchant_id = :merchant_id and mode = :mode
-           and gateway = :gateway and account = :account and ref = :ref
-        """,
+        f"select id, payment_id from receipt where merchant_id = :merchant_id and mode = :mode and {condition}",
         **receipt.owner.columns,
-        gateway=receipt.gateway,
-        account=receipt.account,
-        ref=receipt.ref,
+        **named,
     )
 
 

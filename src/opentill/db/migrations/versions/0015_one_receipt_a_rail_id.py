@@ -1,0 +1,10 @@
+"""An id of the PIX rail names one receipt of an owner, whichever account, or person, tells of it."""
+
+from opentill.db.migrations import beside
+
+revision = "0015"
+down_revision = "0014"
+
+
+def upgrade() -> None:
+    beside.run(__file__)

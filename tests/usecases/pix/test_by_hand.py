@@ -1,0 +1,189 @@
+"""Money a person saw arrive over PIX and what its bank tells of it: one receipt, whoever is first."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from opentill.db import Tx
+from opentill.kernel.clock import MINUTE, SECOND
+from opentill.kernel.errors import Conflict
+from opentill.kernel.money import Money
+from opentill.payments.model import Payment, PaymentStatus, Refund, RefundStatus
+from opentill.payments.pix import flow as pix_flow
+from opentill.payments.refunds import flow as refund_flow
+from opentill.payments.review import decisions
+from opentill.payments.review.decisions import Actor
+from opentill.pix import accounts, service
+from opentill.pix.keys import detect
+from opentill.pix.model import BRL, State
+from tests.usecases.pix.shop import KEY, Shop
+
+pytestmark = pytest.mark.anyio
+ANA = Actor("ana@example.com", "203.0.113.7", may_override=True)
+RAIL_ID = "E99999002202603071530abcdef12345"
+ONCE = {"bank": -3_000, "available": 3_000}
+
+
+async def marks_paid(shop: Shop, payment: Payment, ref: str) -> Payment:
+    def mark(tx: Tx) -> Payment:
+        return decisions.mark_paid(
+            tx,
+            payment.id,
+            owner=payment.owner,
+            by=ANA,
+            seen=Money(300_000, BRL),
+            ref=ref,
+            reason="it is on the account",
+            ids=shop.scene.ids,
+            keyring=shop.scene.keyring,
+            now=shop.clock.now(),
+        )
+
+    return await shop.db.write(mark)
+
+
+async def hints(shop: Shop) -> None:
+    await shop.is_told()
+
+
+async def sweeps(shop: Shop) -> None:
+    await shop.sweeps()
+
+
+async def looks(shop: Shop) -> None:
+    shop.passes(MINUTE)
+    await shop.looks()
+
+
+@pytest.mark.parametrize("tells", [hints, sweeps, looks])
+async def test_what_a_person_saw_first_the_bank_tells_of_in_vain(
+    shop: Shop, tells: Callable[[Shop], Awaitable[None]]
+) -> None:
+    charge = await shop.charges("30.00")
+    [ref] = await shop.payer_pays(charge)
+
+    await marks_paid(shop, await shop.payment_of(charge), ref)
+    await tells(shop)
+    await tells(shop)
+
+    assert await shop.state(charge) is State.COMPLETED
+    assert await shop.receipts() == [("charge", "booked", 3_000)]
+    assert await shop.books() == ONCE
+    events = await shop.events()
+    assert events.count("payment.completed pix.charge.paid") == 1
+    assert "charge.paid pix.charge.paid" not in events
+
+
+async def test_what_the_bank_told_of_first_a_person_cannot_count_again(shop: Shop) -> None:
+    charge, other = await shop.charges("30.00"), await shop.charges("30.00")
+    [ref] = await shop.payer_pays(charge)
+    await shop.is_told()
+
+    for taken in (charge, other):
+        with pytest.raises(Conflict):
+            await marks_paid(shop, await shop.payment_of(taken), ref)
+
+    assert await shop.receipts() == [("charge", "booked", 3_000)]
+    assert await shop.books() == ONCE
+
+
+async def test_a_person_and_the_bank_at_once_count_it_once(shop: Shop) -> None:
+    for _ in range(20):
+        charge = await shop.charges("30.00")
+        [ref] = await shop.payer_pays(charge)
+        await shop.rings()
+        jobs = [marks_paid(shop, await shop.payment_of(charge), ref), pix_flow.confirm_due_hints(shop.tools)]
+        met = await asyncio.gather(*jobs, return_exceptions=True)
+        assert [fault for fault in met if isinstance(fault, Exception) and not isinstance(fault, Conflict)] == []
+        assert await shop.state(charge) is State.COMPLETED
+
+    assert await shop.receipts() == [("charge", "booked", 3_000)] * 20
+    assert await shop.books() == {"bank": -60_000, "available": 60_000}
+
+
+@pytest.mark.parametrize("person_first", [True, False])
+async def test_money_paid_to_a_key_counts_once_for_a_payment_without_a_charge(shop: Shop, person_first: bool) -> None:
+    payment = await shop.orders("30.00")
+    await shop.pays_key(KEY, 3_000, e2e_id=RAIL_ID)
+
+    if person_first:
+        paid = await marks_paid(shop, payment, RAIL_ID)
+        assert (paid.status, paid.gateway) == (PaymentStatus.COMPLETED, "pix")
+        await shop.sweeps()
+    else:
+        await shop.sweeps()
+        with pytest.raises(Conflict):
+            await marks_paid(shop, payment, RAIL_ID)
+
+    assert len(await shop.receipts()) == 1
+    assert await shop.books() == ONCE
+
+
+async def test_money_counted_at_one_account_is_not_counted_at_the_next_one_of_the_same_bank(shop: Shop) -> None:
+    """The operator attaches the bank account anew; its bank lists under the new number what came under the old one."""
+    charge = await shop.charges("30.00")
+    [ref] = await shop.payer_pays(charge)
+    await shop.is_told()
+
+    def attach_again(tx: Tx) -> int:
+        merchant, now = shop.merchant, shop.clock.now()
+        accounts.remove_key(tx, shop.account_id, detect(KEY))
+        accounts.pause(tx, shop.account_id)
+        number, _ = service.attach_account(
+            tx,
+            owner=merchant.owner,
+            merchant_uuid=merchant.uuid,
+            profile="sandbox",
+            bank_name="Banco Sandbox",
+            bank_ispb="99999001",
+            credentials={"client_id": "shop", "client_secret": "shop-secret"},
+            keys=[detect(KEY)],
+            ids=shop.scene.ids,
+            keyring=shop.scene.keyring,
+            now=now,
+        )
+        return number
+
+    await shop.db.write(attach_again)
+    await shop.sweeps()
+    await shop.sim("returns", {"e2e_id": ref, "amount": 1_000, "nature": "ORIGINAL"})
+    await shop.sweeps()
+
+    assert await shop.receipts() == [("charge", "booked", 3_000)]
+    assert await shop.books() == {"bank": -2_000, "available": 2_000}
+
+
+async def test_what_a_person_saw_goes_back_through_its_bank(shop: Shop) -> None:
+    charge = await shop.charges("30.00")
+    [ref] = await shop.payer_pays(charge)
+    paid = await marks_paid(shop, await shop.payment_of(charge), ref)
+
+    refund = await gives_back(shop, paid)
+
+    assert (refund.gateway, refund.status) == ("pix", RefundStatus.COMPLETED)
+    assert await shop.books() == {}
+
+
+async def test_cash_for_a_pix_payment_is_not_pix_money(shop: Shop) -> None:
+    payment = await shop.payment_of(await shop.charges("30.00"))
+
+    paid = await marks_paid(shop, payment, "CASH-1")
+    refund = await gives_back(shop, paid)
+
+    assert (paid.gateway, paid.method) == ("manual", "manual")
+    assert (refund.gateway, refund.status) == ("manual", RefundStatus.PENDING)
+    assert await shop.reviews() == ["a refund is to be sent by hand"]
+
+
+async def gives_back(shop: Shop, payment: Payment) -> Refund:
+    """Give all of a payment back, and wait for what its bank does."""
+    wish = refund_flow.Wish(shop.tools.ids.uuid7())
+    asked = await refund_flow.give_back(shop.tools, payment.id, wish, owner=payment.owner)
+    for _ in range(3):
+        await shop.asks_about_refunds(after_us=31 * SECOND)
+    found = await shop.db.read(
+        lambda tx: refund_flow.rows.one(tx, "r.uuid = :uuid", owner=payment.owner, uuid=asked.uuid)
+    )
+    assert found is not None
+    return found
