@@ -120,7 +120,7 @@ async def test_a_hanging_bank_is_left_behind(shop: Shop) -> None:
     await shop.funds("100.00")
     await shop.sends("10.00")
     line = Hanging(shop.payout_bank)
-    lanes = Lanes(patience_s=0.05)
+    lanes = Lanes[int](patience_s=0.05)
 
     assert await flow.work_due(over(shop, line), lanes) == 1
     assert await flow.work_due(over(shop, line), lanes) == 0

@@ -441,11 +441,11 @@ def _job(run: Callable[[Any], Awaitable[int]]) -> Callable[[Market], Awaitable[A
     return operation
 
 
-class InTurn(Lanes):
+class InTurn(Lanes[Any]):
     """One lane for all: banks side by side would draw their ids in an order of chance."""
 
     async def each(
-        self, due: Iterable[T], lane: Callable[[T], int], work: Work[T], *, put_off: Work[T] | None = None
+        self, due: Iterable[T], lane: Callable[[T], Any], work: Work[T], *, put_off: Work[T] | None = None
     ) -> int:
         return await rounds.each(due, work, put_off=put_off)
 
@@ -462,12 +462,24 @@ async def sweep(tools: Tools) -> int:
     return await pix_flow.sweep(tools, InTurn())
 
 
+async def check_due_sessions(tools: Tools) -> int:
+    return await flow.check_due_sessions(tools, InTurn())
+
+
+async def expire_due(tools: Tools) -> int:
+    return await flow.expire_due(tools, InTurn())
+
+
+async def check_due_refunds(tools: Tools) -> int:
+    return await refund_flow.check_due_refunds(tools, InTurn())
+
+
 LOOPS: Final = (
     confirm_due_hints,
-    flow.check_due_sessions,
+    check_due_sessions,
     look_at_due,
-    flow.expire_due,
-    refund_flow.check_due_refunds,
+    expire_due,
+    check_due_refunds,
     sweep,
 )
 
@@ -489,10 +501,10 @@ WEIGHTED: Final[tuple[tuple[int, Callable[[Market], Awaitable[Any]]], ...]] = (
     (2, Market.meet_trouble),
     (3, Market.look_up),
     (4, _job(confirm_due_hints)),
-    (3, _job(flow.check_due_sessions)),
+    (3, _job(check_due_sessions)),
     (3, _job(look_at_due)),
-    (2, _job(flow.expire_due)),
-    (2, _job(refund_flow.check_due_refunds)),
+    (2, _job(expire_due)),
+    (2, _job(check_due_refunds)),
     (2, _job(sweep)),
 )
 WEIGHTS: Final = tuple(weight for weight, _ in WEIGHTED)

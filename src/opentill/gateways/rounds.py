@@ -1,7 +1,7 @@
 """Rounds over what is due: each item on its own, so that what one of them meets keeps no other waiting."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from typing import Final, Generic, TypeVar
 
 import structlog
@@ -10,6 +10,7 @@ from opentill.db import Unavailable
 from opentill.kernel.errors import Busy
 
 T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)  # what names a lane
 Work = Callable[[T], Awaitable[object]]
 
 AT_ONCE: Final = 8  # items of one lane
@@ -67,8 +68,8 @@ async def each(due: Iterable[T], work: Work[T], *, put_off: Work[T] | None = Non
     return round_of.end()
 
 
-class Lanes:
-    """Rounds side by side, one lane a bank account, so that a bank that hangs delays nobody but itself.
+class Lanes(Generic[K]):
+    """Rounds side by side, one lane a bank account or gateway, so that one that hangs delays nobody but itself.
 
     Within a lane a few items are dealt with at once. With a *patience*, who starts a round goes on after that
     time, and what is still under way stays `busy`: the caller leaves those lanes out until they are free.
@@ -76,11 +77,11 @@ class Lanes:
 
     def __init__(self, *, patience_s: float | None = None) -> None:
         self._patience_s = patience_s
-        self._running: dict[int, asyncio.Task[int]] = {}
+        self._running: dict[K, asyncio.Task[int]] = {}
 
     @property
-    def busy(self) -> frozenset[int]:
-        """The accounts whose bank has not answered yet."""
+    def busy(self) -> frozenset[K]:
+        """The lanes in which somebody has not answered yet."""
         return frozenset(self._running)
 
     @property
@@ -89,25 +90,25 @@ class Lanes:
         return list(self._running.values())
 
     async def each(
-        self, due: Iterable[T], lane: Callable[[T], int], work: Work[T], *, put_off: Work[T] | None = None
+        self, due: Iterable[T], lane: Callable[[T], K], work: Work[T], *, put_off: Work[T] | None = None
     ) -> int:
         """Do a round over what is at hand and return how many items there were.
 
         Raises what some of them met, together; of lanes left behind it is logged when they end.
         """
-        lanes: dict[int, list[T]] = {}
+        lanes: dict[K, list[T]] = {}
         for item in due:
             lanes.setdefault(lane(item), []).append(item)
-        free = {number: items for number, items in lanes.items() if number not in self._running}
-        started = [self._start(number, items, work, put_off) for number, items in free.items()]
+        free = {name: items for name, items in lanes.items() if name not in self._running}
+        started = [self._start(name, items, work, put_off) for name, items in free.items()]
         if started:
             await self._wait(started)
         return sum(map(len, free.values()))
 
-    def _start(self, number: int, items: list[T], work: Work[T], put_off: Work[T] | None) -> asyncio.Task[int]:
-        task = asyncio.create_task(_side_by_side(items, Round(work, put_off=put_off)), name=f"bank {number}")
-        self._running[number] = task
-        task.add_done_callback(lambda _: self._running.pop(number, None))
+    def _start(self, name: K, items: list[T], work: Work[T], put_off: Work[T] | None) -> asyncio.Task[int]:
+        task = asyncio.create_task(_side_by_side(items, Round(work, put_off=put_off)), name=f"lane {name}")
+        self._running[name] = task
+        task.add_done_callback(lambda _: self._running.pop(name, None))
         return task
 
     async def _wait(self, started: list[asyncio.Task[int]]) -> None:

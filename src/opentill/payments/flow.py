@@ -9,7 +9,7 @@ from typing import Final
 
 from opentill.db import ReadTx, Tx
 from opentill.gateways.port import Gateway, GatewaySession, PaidVerdict, UnpaidVerdict, Verdict, VerdictState
-from opentill.gateways.rounds import Round, each
+from opentill.gateways.rounds import Lanes
 from opentill.kernel.clock import MINUTE, SECOND, Instant, after
 from opentill.kernel.errors import Conflict, Fault, Invalid, NotFound
 from opentill.kernel.failpoints import reach
@@ -118,29 +118,47 @@ async def cancel_payment(tools: Tools, payment: Payment) -> Payment:
     return await tools.db.write(end)
 
 
-async def check_due_sessions(tools: Tools) -> int:
-    """Ask the gateways of the sessions that are due; return how many there were."""
-    due = await tools.db.read(lambda tx: store.due_sessions(tx, now=tools.clock.now(), limit=BATCH))
-    return await each(due, lambda session: _check(tools, session), put_off=lambda session: _put_off(tools, session))
+async def check_due_sessions(tools: Tools, lanes: Lanes[str] | None = None) -> int:
+    """Ask the gateways of the sessions that are due; return how many there were. Each gateway has a lane of its own."""
+    lanes = lanes or Lanes[str]()
+    due = await tools.db.read(lambda tx: store.due_sessions(tx, now=tools.clock.now(), limit=BATCH, but=lanes.busy))
+    return await lanes.each(
+        due,
+        lambda session: session.gateway,
+        lambda session: _check(tools, session),
+        put_off=lambda session: _put_off(tools, session),
+    )
 
 
-async def expire_due(tools: Tools) -> int:
+async def expire_due(tools: Tools, lanes: Lanes[int] | None = None) -> int:
     """End the payments whose time has passed, their gateway asked first; return how many were looked at.
 
-    Page by page, so that payments which cannot be ended keep none behind them waiting.
+    Page by page, so that payments which cannot be ended keep none behind them waiting. Each merchant has a lane of
+    its own: the bank or gateway that hangs is theirs.
     """
-    now, round_of = tools.clock.now(), Round[store.Overdue](lambda found: _expire(tools, found.place[1], found.owner))
+    lanes, now = lanes or Lanes[int](), tools.clock.now()
     patience_ended, place = Instant(now - rules.PATIENCE), (Instant(0), 0)
+    looked_at, faults = 0, list[Exception]()
     while True:
 
         def read(tx: ReadTx, after: tuple[Instant, int] = place) -> Sequence[store.Overdue]:
             return store.expired(tx, now=now, patience_ended=patience_ended, limit=BATCH, after=after)
 
         due = await tools.db.read(read)
-        await round_of.take(due)
+        try:
+            looked_at += await lanes.each(
+                due,
+                lambda found: found.owner.merchant_id,
+                lambda found: _expire(tools, found.place[1], found.owner),
+            )
+        except ExceptionGroup as met:  # told once every payment had its turn
+            faults += met.exceptions
         if len(due) < BATCH:
-            return round_of.end()
+            break
         place = due[-1].place
+    if faults:
+        raise ExceptionGroup("some payments could not be ended", faults)
+    return looked_at
 
 
 async def run_out(tools: Tools, payment: Payment) -> None:

@@ -6,9 +6,9 @@ Each job takes what is due in the database, a bounded number at a time, and runn
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from functools import partial, wraps
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
@@ -43,6 +43,8 @@ PURGE_ROWS_MAX: Final = 500  # in one transaction
 CALLBACKS_KEPT: Final = 90 * DAY
 BEATS_KEPT: Final = DAY  # of processes that are gone
 
+K = TypeVar("K", bound=Hashable)
+
 log = structlog.get_logger("opentill.workers")
 
 
@@ -52,14 +54,14 @@ async def resume_loops(dependencies: Dependencies, stop: asyncio.Event) -> None:
     async with asyncio.TaskGroup() as group:
         for name, job, every_s in (
             ("confirm hints", _rounds(_in_lanes(pix_flow.confirm_due_hints), tools), HINTS_S),
-            ("check sessions", _rounds(flow.check_due_sessions, tools), SESSIONS_S),
-            ("check refunds", _rounds(refund_flow.check_due_refunds, tools), REFUNDS_S),
+            ("check sessions", _rounds(_in_lanes(flow.check_due_sessions), tools), SESSIONS_S),
+            ("check refunds", _rounds(_in_lanes(refund_flow.check_due_refunds), tools), REFUNDS_S),
             ("look at charges", _rounds(_in_lanes(pix_flow.look_at_due), tools), CHARGES_S),
             ("pay out", _rounds(_in_lanes(payouts.work_due), tools), PAYOUTS_S),
             ("list contests", _rounds(_in_lanes(infractions.list_due), tools), CONTESTS_S),
-            ("look after contests", _rounds(infractions.work_due, tools), CONTESTS_S),
+            ("look after contests", _rounds(_in_lanes(infractions.work_due), tools), CONTESTS_S),
             ("fill blocks", _rounds(infractions.top_up_due, tools), BLOCKS_S),
-            ("expire", _rounds(flow.expire_due, tools, whole=True), EXPIRY_S),
+            ("expire", _rounds(_in_lanes(flow.expire_due), tools, whole=True), EXPIRY_S),
             ("sweep", _rounds(_in_lanes(pix_flow.sweep), tools, whole=True), SWEEP_S),
             ("anchor payments", _of_owners(anchors.extend, dependencies), ANCHOR_S),
             ("count payments", _a_few(tallies.write_down, tallies.BLOCKS_MAX, dependencies), ANCHOR_S),
@@ -71,9 +73,9 @@ async def resume_loops(dependencies: Dependencies, stop: asyncio.Event) -> None:
             group.create_task(repeat(name, job, every_s=every_s, stop=stop), name=name)
 
 
-def _in_lanes(job: Callable[[Tools, Lanes], Awaitable[int]]) -> Callable[[Tools], Awaitable[int]]:
+def _in_lanes(job: Callable[[Tools, Lanes[K]], Awaitable[int]]) -> Callable[[Tools], Awaitable[int]]:
     """Return a job that waits for banks only so long: who hangs is left behind, and asked no more until it answers."""
-    lanes = Lanes(patience_s=PATIENCE_S)
+    lanes = Lanes[K](patience_s=PATIENCE_S)
 
     @wraps(job)
     async def run(tools: Tools) -> int:

@@ -129,7 +129,7 @@ async def test_a_bank_that_hangs_delays_nobody_else(shop: Shop) -> None:
     """The other bank's charge is booked while the first has not answered, and the first is not asked again."""
     held = asyncio.Event()
     slow, quick = await shop.charges(), await shop.charges()
-    lanes, booked = Lanes(patience_s=0.05), []
+    lanes, booked = Lanes[int](patience_s=0.05), []
 
     async def work(charge: object) -> None:
         if charge is slow:
@@ -158,7 +158,7 @@ async def test_a_lane_deals_with_a_few_items_at_once_and_no_more() -> None:
         await asyncio.sleep(0)
         under_way -= 1
 
-    assert await Lanes().each(range(100), lambda _: 1, work) == 100
+    assert await Lanes[int]().each(range(100), lambda _: 1, work) == 100
     assert most == AT_ONCE
 
 
@@ -166,7 +166,7 @@ async def test_hints_of_a_busy_bank_are_left_out_of_a_round(shop: Shop) -> None:
     charge = await shop.charges()
     await shop.payer_pays(charge)
     await shop.rings()
-    lanes = Lanes(patience_s=0.0)
+    lanes = Lanes[int](patience_s=0.0)
     held = asyncio.Event()
     await lanes.each([shop.account_id], lambda number: number, lambda _: held.wait())
 
@@ -178,7 +178,7 @@ async def test_hints_of_a_busy_bank_are_left_out_of_a_round(shop: Shop) -> None:
 
 
 async def test_what_a_lane_left_behind_met_is_told_when_it_ends() -> None:
-    lanes, go_on = Lanes(patience_s=0.0), asyncio.Event()
+    lanes, go_on = Lanes[int](patience_s=0.0), asyncio.Event()
 
     async def work(_item: int) -> None:
         await go_on.wait()
@@ -188,4 +188,4 @@ async def test_what_a_lane_left_behind_met_is_told_when_it_ends() -> None:
     with capture_logs() as lines:
         go_on.set()
         await asyncio.sleep(0.01)
-    assert [line["lane"] for line in lines] == ["bank 7"]
+    assert [line["lane"] for line in lines] == ["lane 7"]

@@ -28,9 +28,9 @@ PAGES_MAX: Final = 100
 log = structlog.get_logger("opentill.payments")
 
 
-async def list_due(tools: Tools, lanes: Lanes | None = None) -> int:
+async def list_due(tools: Tools, lanes: Lanes[int] | None = None) -> int:
     """Ask each bank whose turn it is for contests, and book what it says; return how many banks were asked."""
-    lanes, now = lanes or Lanes(), tools.clock.now()
+    lanes, now = lanes or Lanes[int](), tools.clock.now()
     before = Instant(now - LISTED_EVERY)
     due = await tools.db.read(
         lambda tx: accounts.accounts_to_list(tx, listed_before=before, limit=BATCH, but=lanes.busy)
@@ -51,15 +51,24 @@ async def read(tools: Tools, account: Account, ref: str) -> bool:
     return True
 
 
-async def work_due(tools: Tools) -> int:
-    """Hand defences on, remind of deadlines, end what was watched long enough; return how many contests were due."""
+async def work_due(tools: Tools, lanes: Lanes[int] | None = None) -> int:
+    """Hand defences on, remind of deadlines, end what was watched long enough; return how many contests were due.
+
+    Each bank has a lane of its own.
+    """
+    lanes = lanes or Lanes[int]()
 
     def put_off(infraction: Infraction) -> Awaitable[bool]:
         later = after(tools.clock.now(), LISTED_EVERY)
         return tools.db.write(lambda tx: service.take(tx, infraction, until=later))
 
-    due = await tools.db.read(lambda tx: store.due(tx, now=tools.clock.now(), limit=BATCH))
-    return await each(due, lambda infraction: _work(tools, infraction), put_off=put_off)
+    due = await tools.db.read(lambda tx: store.due(tx, now=tools.clock.now(), limit=BATCH, but=lanes.busy))
+    return await lanes.each(
+        due,
+        lambda infraction: infraction.receipt.account_id,
+        lambda infraction: _work(tools, infraction),
+        put_off=put_off,
+    )
 
 
 async def top_up_due(tools: Tools) -> int:

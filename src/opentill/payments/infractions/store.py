@@ -1,6 +1,6 @@
 """SQL of contests and of what went back because of them. Private to this folder."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from opentill.db import ReadTx, Row, Tx
@@ -13,6 +13,7 @@ from opentill.payments.infractions.model import Contested, Infraction, State
 from opentill.payments.store import same_money
 from opentill.pix.model import BRL, GATEWAY
 from opentill.pix.port import ProviderReturn
+from opentill.pix.store import none_of
 
 CONTESTED: Final = """
        r.id as receipt_id, r.merchant_id, r.mode, r.account, r.units as receipt_units, r.ref as end_to_end_id,
@@ -194,9 +195,13 @@ def listed(tx: ReadTx, *, owner: Owner) -> Sequence[Infraction]:
     return [as_infraction(row) for row in rows]
 
 
-def due(tx: ReadTx, *, now: Instant, limit: int) -> Sequence[Infraction]:
-    """Return contests of all owners that something is to be done for now."""
-    rows = tx.all(f"{INFRACTION} where i.due_at <= :now order by i.due_at, i.id limit :limit", now=now, limit=limit)
+def due(tx: ReadTx, *, now: Instant, limit: int, but: Collection[int] = ()) -> Sequence[Infraction]:
+    """Return contests of all owners that something is to be done for now, *but* not those of some accounts."""
+    rows = tx.all(
+        f"{INFRACTION} where i.due_at <= :now{none_of(but, 'i.account_id')} order by i.due_at, i.id limit :limit",
+        now=now,
+        limit=limit,
+    )
     return [as_infraction(row) for row in rows]
 
 

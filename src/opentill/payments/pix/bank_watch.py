@@ -62,7 +62,7 @@ async def match_day(tools: Tools, day: date) -> int:
 
 async def for_every_account(tools: Tools, work: Callable[[Account], Awaitable[object]]) -> int:
     """Do something for every active account; return how many there are. Raises what some of them met, together."""
-    lanes, done, faults, after_id = Lanes(), 0, list[Exception](), 0
+    lanes, done, faults, after_id = Lanes[int](), 0, list[Exception](), 0
     while True:
 
         def read(tx: ReadTx, after: int = after_id) -> list[Account]:

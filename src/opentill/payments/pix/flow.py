@@ -284,9 +284,9 @@ async def _cancel_static(tools: Tools, account: Account, charge: Charge) -> None
     await tools.db.write(cancel)
 
 
-async def confirm_due_hints(tools: Tools, lanes: Lanes | None = None) -> int:
+async def confirm_due_hints(tools: Tools, lanes: Lanes[int] | None = None) -> int:
     """Confirm the hints that are due; return how many there were. Each bank has a lane of its own."""
-    lanes = lanes or Lanes()
+    lanes = lanes or Lanes[int]()
 
     def put_off(hint: Row) -> Awaitable[None]:
         return tools.db.write(lambda tx: rail.put_hint_off(tx, hint, now=tools.clock.now()))
@@ -297,9 +297,9 @@ async def confirm_due_hints(tools: Tools, lanes: Lanes | None = None) -> int:
     )
 
 
-async def look_at_due(tools: Tools, lanes: Lanes | None = None) -> int:
+async def look_at_due(tools: Tools, lanes: Lanes[int] | None = None) -> int:
     """Look at the charges that are due; return how many there were. Each bank has a lane of its own."""
-    lanes = lanes or Lanes()
+    lanes = lanes or Lanes[int]()
 
     def put_off(charge: Charge) -> Awaitable[None]:
         later = after(tools.clock.now(), MINUTE)
@@ -311,13 +311,13 @@ async def look_at_due(tools: Tools, lanes: Lanes | None = None) -> int:
     )
 
 
-async def sweep(tools: Tools, lanes: Lanes | None = None) -> int:
+async def sweep(tools: Tools, lanes: Lanes[int] | None = None) -> int:
     """List what arrived at each bank account since the last good sweep and book what is missing.
 
     Return how many accounts were due. One whose bank does not answer stays due, and keeps no other waiting.
     """
     now, swept = tools.clock.now(), 0
-    lanes, faults = lanes or Lanes(), list[Exception]()
+    lanes, faults = lanes or Lanes[int](), list[Exception]()
     due = await tools.db.read(_due_after(0, now))
     while due:
         try:

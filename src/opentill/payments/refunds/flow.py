@@ -10,7 +10,7 @@ from typing import Final
 
 from opentill.db import Tx
 from opentill.gateways.port import RefundAnswer, Refunder, RefundOrder, RefundState, RefundTerms
-from opentill.gateways.rounds import each
+from opentill.gateways.rounds import Lanes
 from opentill.kernel.clock import SECOND, Instant, after
 from opentill.kernel.errors import Conflict, NotFound
 from opentill.kernel.failpoints import reach
@@ -103,10 +103,11 @@ async def finished(tools: Tools, refund: Refund, finish: Finish) -> Refund:
     return await tools.db.write(end)
 
 
-async def check_due_refunds(tools: Tools) -> int:
-    """Ask the gateways of the refunds that are due; return how many there were."""
-    due = await tools.db.read(lambda tx: rows.due(tx, now=tools.clock.now(), limit=BATCH))
-    return await each(due, lambda refund: _check(tools, refund))
+async def check_due_refunds(tools: Tools, lanes: Lanes[str] | None = None) -> int:
+    """Ask the gateways of the refunds that are due; return how many there were. Each bank has a lane of its own."""
+    lanes = lanes or Lanes[str]()
+    due = await tools.db.read(lambda tx: rows.due(tx, now=tools.clock.now(), limit=BATCH, but=lanes.busy))
+    return await lanes.each(due, lambda found: found.lane, lambda found: _check(tools, found.refund))
 
 
 def terms_of(tx: Tx, tools: Tools, slug: str, owner: Owner) -> RefundTerms:

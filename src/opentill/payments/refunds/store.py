@@ -1,7 +1,7 @@
 """SQL of refunds, and of what they take from receipts and payments. Private to this feature."""
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Collection, Sequence
+from typing import Any, Final, NamedTuple
 
 from opentill.db import ReadTx, Row, Tx
 from opentill.kernel.clock import Instant
@@ -144,12 +144,32 @@ def one(tx: ReadTx, condition: str, *, owner: Owner, **params: Any) -> Refund | 
     return as_refund(row) if row else None
 
 
-def due(tx: ReadTx, *, now: Instant, limit: int) -> Sequence[Refund]:
-    """Return refunds of all merchants whose gateway is to be asked now, longest overdue first."""
+class Due(NamedTuple):
+    """A refund whose gateway is to be asked, and its gateway's lane: for PIX, its bank's."""
+
+    lane: str
+    refund: Refund
+
+
+def due(tx: ReadTx, *, now: Instant, limit: int, but: Collection[str] = ()) -> Sequence[Due]:
+    """Return refunds of all merchants whose gateway is to be asked now, longest overdue first, *but* not those of
+    some lanes.
+    """
+    busy = {f"busy{number}": lane for number, lane in enumerate(sorted(but))}
+    others = f"and lane not in ({', '.join(f':{name}' for name in busy)})" if busy else ""
     rows = tx.all(
-        f"{REFUND} where r.next_check_at <= :now order by r.next_check_at, r.id limit :limit", now=now, limit=limit
+        f"""
+        select * from (
+          select {COLUMNS}, r.next_check_at, a.gateway || ':' || a.account as lane
+            from refund r join receipt a on a.id = r.receipt_id
+           where r.next_check_at <= :now) found
+         where 1 = 1 {others} order by next_check_at, id limit :limit
+        """,
+        now=now,
+        limit=limit,
+        **busy,
     )
-    return [as_refund(row) for row in rows]
+    return [Due(row["lane"], as_refund(row)) for row in rows]
 
 
 def take(tx: Tx, refund: Refund, *, until: Instant) -> bool:

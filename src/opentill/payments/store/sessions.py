@@ -1,6 +1,6 @@
 """SQL of gateway sessions: the tries of a payment."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from opentill.db import ReadTx, Row, Tx
@@ -170,14 +170,18 @@ def plan_check(tx: Tx, session: Session, *, at: Instant) -> None:
     )
 
 
-def due_sessions(tx: ReadTx, *, now: Instant, limit: int) -> Sequence[Session]:
-    """Return open sessions of all merchants whose gateway is to be asked now."""
+def due_sessions(tx: ReadTx, *, now: Instant, limit: int, but: Collection[str] = ()) -> Sequence[Session]:
+    """Return open sessions of all merchants whose gateway is to be asked now, *but* not those of some gateways."""
+    busy = {f"busy{number}": gateway for number, gateway in enumerate(sorted(but))}
+    others = f"and gateway not in ({', '.join(f':{name}' for name in busy)})" if busy else ""
     rows = tx.all(
         f"""{SESSION}
-         where state in ('open', 'unknown') and next_check_at <= :now order by next_check_at, id limit :limit
+         where state in ('open', 'unknown') and next_check_at <= :now {others}
+         order by next_check_at, id limit :limit
         """,
         now=now,
         limit=limit,
+        **busy,
     )
     return [as_session(row) for row in rows]
 

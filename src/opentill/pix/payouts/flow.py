@@ -85,13 +85,13 @@ async def order_by_code(
     )
 
 
-async def work_due(tools: PayoutTools, lanes: Lanes | None = None) -> int:
+async def work_due(tools: PayoutTools, lanes: Lanes[int] | None = None) -> int:
     """Send, ask about or end what is due; return how many payouts there were. Each bank has a lane of its own.
 
     In order of creation they are taken one after the other, each when there is room to send it at once. What one of
     them meets keeps no other waiting. Raises what some of them met, together.
     """
-    lanes, turn = lanes or Lanes(), asyncio.Lock()
+    lanes, turn = lanes or Lanes[int](), asyncio.Lock()
 
     async def work(payout: Payout) -> None:
         async with turn:
