@@ -64,11 +64,11 @@ class Shop:
         self.terminal.pays = self.terminal.says = None
         return await self.reads(payment)
 
-    async def hears_late(self, payment: Payment) -> Payment:
+    async def hears_late(self, payment: Payment, name: str = "late") -> Payment:
         """Let the gateway say at last that the newest try was paid."""
         session = await self.tools.db.read(lambda tx: queries.last_session(tx, payment))
         assert session is not None
-        paid = PaidVerdict("late-" + session.reference, payment.amount)
+        paid = PaidVerdict(f"{name}-{session.reference}", payment.amount)
         return await self.tools.db.write(
             lambda tx: service.conclude(
                 tx, session, paid, ids=self.tools.ids, keyring=self.tools.keyring, now=self.tools.clock.now()

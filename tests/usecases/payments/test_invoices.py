@@ -199,6 +199,20 @@ async def test_late_money_for_an_invoice_that_was_paid_waits_for_a_person(databa
     assert await faults(shop) == []
 
 
+async def test_money_of_another_amount_that_waits_too_keeps_late_money_from_nothing(database: Database) -> None:
+    shop = await open_shop(database)
+    invoice = await sent(shop)
+    late = await shop.loses(await take(shop, invoice))
+    await shop.pays(await take(shop, invoice))
+    await shop.hears_late(replace(late, amount=late.amount + late.amount), "more")
+
+    late = await shop.hears_late(late)
+
+    assert (late.status, late.late) == (PaymentStatus.COMPLETED, True)
+    assert (await shop.reviews())[-1] == "its invoice was paid or cancelled before"
+    assert await faults(shop) == []
+
+
 async def test_an_invoice_paid_elsewhere_says_so_without_a_payment(database: Database) -> None:
     shop = await open_shop(database)
     invoice = await sent(shop)

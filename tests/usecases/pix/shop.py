@@ -277,13 +277,12 @@ class Shop:
     async def gives_back(self, ref: str, reais: str | None = None, **more: Any) -> Refund:
         """Ask for a refund as POST /pix/refund does, by any name of what was received."""
         units = parse(reais, currency("BRL")).units if reais else None
-        wanted: dict[str, Any] = {"reason": "MD06", "text": "Devolução PIX"} | more
+        wanted: dict[str, Any] = {"reason": "MD06", "text": "Devolução PIX", "owner": self.merchant.owner} | more
         refund, _ = await self.db.write(
             lambda tx: pix_refunds.request(
                 tx,
                 ref,
                 units,
-                owner=self.merchant.owner,
                 ids=self.scene.ids,
                 keyring=self.scene.keyring,
                 now=self.clock.now(),

@@ -11,7 +11,9 @@ from opentill.kernel.errors import Busy, Refused
 from opentill.payments import flow
 from opentill.payments.model import PaymentStatus
 from opentill.payments.pix import flow as pix_flow
+from opentill.pix.documents import cnpj_of
 from opentill.pix.model import Charge, State
+from opentill.pix.static import is_static
 from tests.usecases.pix.shop import Died, Shop, die
 
 CREATED = "payment.pending pix.charge.created"
@@ -342,3 +344,38 @@ async def test_a_charge_keeps_to_the_limits_the_operator_set(shop: Shop) -> None
 
     assert await kept(shop) == []
     assert [(await shop.charges(amount)).amount.units for amount in ("10.00", "50.00")] == [100_000, 500_000]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_bank_that_does_not_grant_us_charges_leaves_the_first_one_to_a_static_code(
+    shop: Shop, begun: bool
+) -> None:
+    await shop.sim(
+        "accounts",
+        {
+            "client_id": "shop",
+            "client_secret": "shop-secret",
+            "document": cnpj_of("112223330001"),
+            "name": "Loja Azul",
+            "city": "SAO PAULO",
+            "scopes": ["pix.read", "pix.write", "webhook.read", "webhook.write"],
+        },
+    )
+    await shop.starts_again()  # what a bank grants is known with its first token
+    intended: list[str] = []
+
+    def claim(_tx: object, proposed: str) -> str:
+        intended.append(proposed)
+        return intended[0]
+
+    if begun:
+        shop.before["create_charge"] = shop.before["get_charge"] = die
+        with pytest.raises(Died):
+            await shop.charges(claim=claim)
+        await shop.starts_again()
+
+    charge = await shop.charges(claim=claim)
+
+    assert is_static(charge)
+    assert charge.id == intended[0]
+    assert await shop.events() == [CREATED]

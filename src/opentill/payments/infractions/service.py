@@ -58,7 +58,7 @@ def note_return(tx: Tx, account: Account, end_to_end_id: str, came: ProviderRetu
     if store.has_return(tx, account.id, came):
         return False
     receipt = store.lock_contested(tx, end_to_end_id, account.id, owner=account.owner)
-    if receipt is None or store.has_return(tx, account.id, came):  # somebody may have booked it meanwhile
+    if receipt is None or store.has_return(tx, receipt.account_id, came):  # somebody may have booked it meanwhile
         return False
     infraction = store.lock_alive(tx, receipt)
     if infraction is None:

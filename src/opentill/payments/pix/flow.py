@@ -430,13 +430,13 @@ async def _create(
 async def _made(tools: Tools, account: Account, charge: Charge, city: str | None, *, begun: bool) -> ProviderCharge:
     """Return a charge as its bank made it; one with a static code where the bank makes none (pix-api.md §12.1)."""
     bank = tools.receiver(account)
-    if not bank.capabilities.dynamic:
-        return issue(charge, account, city=city)
-    return _with_code(await _ask_bank(tools, bank, charge, begun=begun), account, city)
+    made = await _ask_bank(tools, bank, charge, begun=begun) if bank.capabilities.dynamic else None
+    return issue(charge, account, city=city) if made is None else _with_code(made, account, city)
 
 
-async def _ask_bank(tools: Tools, bank: PixReceiver, charge: Charge, *, begun: bool) -> ProviderCharge:
-    """Create the charge under its stored id; after a doubt, read before sending the same again.
+async def _ask_bank(tools: Tools, bank: PixReceiver, charge: Charge, *, begun: bool) -> ProviderCharge | None:
+    """Create the charge under its stored id; after a doubt, read before sending the same again. None where the bank
+    turns out to make none for this account: what it grants is known with its first token.
 
     Whoever had *begun* before may have sent it, and died before the answer.
     """
@@ -456,6 +456,8 @@ async def _ask_bank(tools: Tools, bank: PixReceiver, charge: Charge, *, begun: b
             await _reject(tools, charge)
             raise _refused() from refused
         except port.Denied as denied:
+            if not bank.capabilities.dynamic:
+                return None
             raise _unavailable() from denied
         except port.Ambiguous:
             made = await _read_back(bank, request.txid)
@@ -472,7 +474,10 @@ async def _ask_bank(tools: Tools, bank: PixReceiver, charge: Charge, *, begun: b
 
 
 async def _read_back(bank: PixReceiver, txid: str, *, waits_s: Sequence[float] = READ_WAITS_S) -> ProviderCharge | None:
-    """Read a charge whose creation is in doubt; None where the bank says it has none. Raises Busy if nobody knows."""
+    """Read a charge whose creation is in doubt; None where the bank says it has none, or has none for this account.
+
+    Raises Busy if nobody knows.
+    """
     for wait_s in waits_s:
         await asyncio.sleep(wait_s)
         try:
@@ -480,6 +485,8 @@ async def _read_back(bank: PixReceiver, txid: str, *, waits_s: Sequence[float] =
         except (port.NotSent, port.Ambiguous):
             continue
         except (port.Refused, port.Denied):
+            if not bank.capabilities.dynamic:
+                return None
             break
     raise _unavailable()
 

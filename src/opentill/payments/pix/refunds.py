@@ -147,9 +147,11 @@ def _found(
     now: Instant,
 ) -> None:
     """Book a return nobody here asked for, once. The money has left, whatever the merchant has."""
-    owner, uuid = account.owner, uuid_of(f"return {account.id} {came.ref}")
-    target = _target(tx, account, arrived, keyring=keyring)
-    if target is None or refund_rows.one(tx, "r.uuid = :uuid", owner=owner, uuid=uuid) is not None:
+    owner, target = account.owner, _target(tx, account, arrived, keyring=keyring)
+    if target is None:
+        return
+    uuid = uuid_of(f"return {target.receipt.account} {came.ref}")
+    if refund_rows.one(tx, "r.uuid = :uuid", owner=owner, uuid=uuid) is not None:
         return
     receipt, charge = target.receipt, from_minor(came.amount_centavos, BRL)
     wish = Wish(uuid, charge=charge, origin="provider", public_id=refund_id(ids, now))

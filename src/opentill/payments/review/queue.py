@@ -20,7 +20,8 @@ def open_completed(tx: Tx, payment: Payment, reason: str, *, now: Instant) -> No
     [receipt] = tx.all(
         """
         select id from receipt
-         where payment_id = :payment_id and origin = 'charge' and merchant_id = :merchant_id and mode = :mode
+         where payment_id = :payment_id and origin = 'charge' and state = 'booked'
+           and merchant_id = :merchant_id and mode = :mode
         """,
         payment_id=payment.id,
         **payment.owner.columns,
