@@ -176,9 +176,10 @@ async def test_payments_that_cannot_be_ended_keep_none_behind_them_waiting(datab
     await database.write(lambda tx: tx.run("update customer set sealed = 'of a key that is lost'"))
     shop.scene.clock.advance(2 * HOUR)
 
-    with pytest.raises(ExceptionGroup, match=f"{len(stuck)} of {len(stuck) + 1}"):
+    with pytest.raises(ExceptionGroup) as met:
         await flow.expire_due(shop.tools)
 
+    assert len(faults_of(met.value)) == len(stuck)
     assert (await shop.reads(fine)).status is PaymentStatus.EXPIRED
 
 
@@ -194,3 +195,9 @@ async def test_a_payment_is_found_by_the_providers_reference_through_an_index(da
         return "\n".join(str(list(dict(row).values())[-1]) for row in rows)
 
     assert "payment_provider_ref" in await database.read(plan)
+
+
+def faults_of(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    """Return what single payments met, whichever page and lane they were of."""
+    inside = [faults_of(fault) if isinstance(fault, BaseExceptionGroup) else [fault] for fault in group.exceptions]
+    return [fault for faults in inside for fault in faults]

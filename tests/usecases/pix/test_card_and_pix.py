@@ -5,7 +5,7 @@ import pytest
 from opentill.gateways.port import PaidVerdict, UnpaidVerdict, VerdictState
 from opentill.kernel.clock import HOUR, MINUTE, SECOND
 from opentill.kernel.errors import Conflict
-from opentill.payments import flow
+from opentill.payments import flow, queries
 from opentill.payments.model import PaymentStatus
 from opentill.pix.model import State
 from tests.usecases.pix.shop import Shop
@@ -117,8 +117,9 @@ async def test_a_code_that_ends_ends_no_payment_whose_card_is_awaited(shop: Shop
         assert (await shop.tries(payment))[-1] == ("sandbox", "unknown")
 
     shop.terminal.says = PaidVerdict("ref", removed.amount)
-    shop.passes(MINUTE)
-    await flow.check_due_sessions(shop.tools)
+    session = await shop.db.read(lambda tx: queries.open_session(tx, removed))
+    assert session is not None
+    await flow.check_session(shop.tools, session)
     assert (await shop.reads(removed)).status is PaymentStatus.COMPLETED
 
 

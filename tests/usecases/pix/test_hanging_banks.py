@@ -37,7 +37,7 @@ class Bank:
     async def request_return(self, e2e_id: str, ref: str, amount_centavos: int, text: str) -> ProviderReturn:
         self.asked.set()
         await self.through.wait()
-        return ProviderReturn(ref, f"D{e2e_id[1:]}", amount_centavos, ReturnState.COMPLETED, Nature.ORIGINAL)
+        return ProviderReturn(ref, f"D{e2e_id[1:]}", amount_centavos, ReturnState.COMPLETED, Nature.ORDINARY)
 
     async def get_return(self, e2e_id: str, ref: str) -> ProviderReturn | None:
         self.asked.set()
