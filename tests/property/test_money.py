@@ -211,6 +211,7 @@ def some_payment(chance: Random) -> tuple[Payment, BookedReceipt]:
         amount=received,
         fee=fee_at_gateway(payment, received),
         refunding=Money(0, received.currency),
+        origin="charge",
         state="booked",
         received_at=NOW,
     )

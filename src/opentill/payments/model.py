@@ -286,6 +286,7 @@ class BookedReceipt:
     amount: Money
     fee: Money
     refunding: Money  # what went back and is going back of it
+    origin: str  # charge: it completed a payment, or was to; repeat or direct: it came besides
     state: str  # booked, held or suspense
     received_at: Instant
 

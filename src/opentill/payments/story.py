@@ -1,11 +1,16 @@
 """One payment's whole story, for the screen of it: tries, charge, receipts, what waits for a person. Read-only."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from opentill.db import ReadTx, Row
 from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Keyring
 from opentill.payments.model import Payment
+
+# Money that completed no payment, and has not gone back: it is held, or came once more.
+_RETURNABLE: Final = """(r.refunding_units < r.units and (
+                 r.state = 'held' or (r.state = 'booked' and r.origin = 'repeat')))"""
 
 
 def sessions(tx: ReadTx, payment: Payment) -> Sequence[Row]:
@@ -23,22 +28,27 @@ def sessions(tx: ReadTx, payment: Payment) -> Sequence[Row]:
 def receipts(tx: ReadTx, payment: Payment) -> Sequence[Row]:
     """Return the money that arrived for a payment, oldest first."""
     return tx.all(
-        """
-        select id, gateway, account, ref, units, currency, fee_units, origin, state, late, payer_name,
-               payer_bank_name, received_at, created_at
-          from receipt
-         where payment_id = :id and merchant_id = :merchant_id and mode = :mode order by id limit 200
+        f"""
+        select r.id, r.gateway, r.account, r.ref, r.units, r.currency, r.fee_units, r.origin, r.state, r.late,
+               r.payer_name, r.payer_bank_name, r.received_at, r.created_at,
+               {_RETURNABLE} and not exists (
+                 select 1 from review_item i
+                  where i.payment_id = r.payment_id and i.receipt_id = r.id and i.resolved_at is null
+                    and i.kind <> 'refund') as returnable
+          from receipt r
+         where r.payment_id = :id and r.merchant_id = :merchant_id and r.mode = :mode order by r.id limit 200
         """,
         **_place(payment),
     )
 
 
 def charge(tx: ReadTx, payment: Payment) -> Row | None:
-    """Return the PIX charge of a payment."""
+    """Return the newest PIX charge of a payment."""
     return tx.one_or_none(
         """
         select id, state, units, key, external_id, code, expires_at, next_check_at, created_at, updated_at
           from pix_charge where payment_id = :id and merchant_id = :merchant_id and mode = :mode
+         order by created_at desc, id desc limit 1
         """,
         **_place(payment),
     )
@@ -64,7 +74,8 @@ def reviews(tx: ReadTx, *, owner: Owner, limit: int, resolved: bool = False) -> 
     return tx.all(
         f"""
         select i.id, i.kind, i.subject_type, i.subject_id, i.reason, i.claimed_by, i.resolution, i.created_at,
-               i.resolved_at, p.reference, p.currency, r.units, r.currency as seen_currency
+               i.resolved_at, p.reference, p.currency, r.units, r.currency as seen_currency, i.receipt_id,
+               {_RETURNABLE} as returnable
           from review_item i left join payment p on p.id = i.payment_id left join receipt r on r.id = i.receipt_id
          where i.merchant_id = :merchant_id and i.mode = :mode and i.resolved_at {condition}
          order by i.id {order} limit :limit

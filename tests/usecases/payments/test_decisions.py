@@ -145,7 +145,7 @@ async def test_rejected_money_goes_back_and_the_payer_may_try_again(shop: Shop) 
     shop.scene.clock.advance(10 * MINUTE)
 
     waiting = await rejects(shop, await claimed(shop), final=False)
-    returned = await refund_flow.return_held(shop.tools, 1, "wrong amount", owner=payment.owner)
+    returned = await refund_flow.return_receipt(shop.tools, 1, "wrong amount", owner=payment.owner)
 
     assert (waiting.status, waiting.detail) == (PaymentStatus.PENDING, Detail.PENDING)
     assert waiting.expires_at == shop.scene.clock.now() + 30 * MINUTE
@@ -248,7 +248,7 @@ async def test_rejected_late_money_leaves_the_payment_as_it_ended(shop: Shop) ->
     await later(shop)
 
     await rejects(shop, await claimed(shop), final=True)
-    await refund_flow.return_held(shop.tools, 1, "too late", owner=payment.owner)
+    await refund_flow.return_receipt(shop.tools, 1, "too late", owner=payment.owner)
 
     assert (await shop.reads(payment)).status is PaymentStatus.EXPIRED
     assert await shop.balances() == {}

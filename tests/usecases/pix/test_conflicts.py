@@ -34,7 +34,7 @@ async def decides(shop: Shop, deed: Any, **more: Any) -> None:
 async def gives_back(shop: Shop) -> None:
     """Give the newest held money back, until the bank has done it."""
     receipt = (await shop.rows("select id from receipt where state = 'held' order by id desc"))[0]["id"]
-    await refund_flow.return_held(shop.tools, receipt, "wrong amount", owner=shop.merchant.owner)
+    await refund_flow.return_receipt(shop.tools, receipt, "wrong amount", owner=shop.merchant.owner)
     for _ in range(3):
         await shop.asks_about_refunds(after_us=31 * SECOND)
 

@@ -16,7 +16,7 @@ from opentill.payments import queries, story
 from opentill.payments.disputes import queries as dispute_queries
 from opentill.payments.disputes import service as disputes
 from opentill.payments.disputes.model import DisputeStatus
-from opentill.payments.model import Payment
+from opentill.payments.model import BookedReceipt, Payment, Refund
 from opentill.payments.queries import Filters
 from opentill.payments.refunds import flow as refund_flow
 from opentill.payments.refunds import queries as refund_queries
@@ -162,6 +162,33 @@ async def decide(visit: Visit) -> Response:
     return await _do(visit, lambda tx, _log: _decide(tx, visit, item_id, deed, seen), f"{visit.home}/reviews")
 
 
+async def return_receipt(visit: Visit) -> Response:
+    """Give back money that completed no payment, and decide what waits because of it."""
+    receipt_id, why = number(visit.path("receipt")), visit.field("reason")
+
+    def claim(tx: Tx) -> None:
+        visit.use_form(tx)
+        decisions.give_back(
+            tx, receipt_id, owner=visit.owner, by=_actor(visit), reason=why, keyring=visit.deps.keyring, now=visit.now
+        )
+
+    def noted(tx: Tx, receipt: BookedReceipt, returning: Refund) -> None:
+        gone = receipt.refunding.units
+        Journalist(visit, tx)(
+            "receipt.returned",
+            f"receipt:{receipt_id}",
+            before={"state": receipt.state, "units": receipt.amount.units, "returned_units": gone},
+            after={"returned_units": gone + returning.charge.units, "refund": returning.uuid},
+        )
+
+    place = f"{visit.home}/reviews"
+    try:
+        await refund_flow.return_receipt(visit.deps.tools, receipt_id, why, owner=visit.owner, claim=claim, noted=noted)
+    except Refused:
+        return visit.go(place, note="refused")
+    return visit.go(place, note="returned")
+
+
 def _decide(tx: Tx, visit: Visit, item_id: int, deed: str, seen: Money) -> object:
     owner, by, deps, now = visit.owner, _actor(visit), visit.deps, visit.now
     why = visit.field("reason")
@@ -236,4 +263,5 @@ SCREENS: Final = (
     Screen("GET", "/m/{merchant}/reviews", reviews, "review.view"),
     Screen("POST", "/m/{merchant}/reviews/{item}/claim", take, "review.manage"),
     Screen("POST", "/m/{merchant}/reviews/{item}/decision", decide, "review.decide"),
+    Screen("POST", "/m/{merchant}/receipts/{receipt}/return", return_receipt, "refunds.create"),
 )

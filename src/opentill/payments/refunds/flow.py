@@ -5,19 +5,18 @@ The first call and every repeat carry the refund's UUID, so that a gateway can t
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from opentill.db import Tx
 from opentill.gateways.port import RefundAnswer, Refunder, RefundOrder, RefundState, RefundTerms
 from opentill.gateways.rounds import Lanes
 from opentill.kernel.clock import SECOND, Instant, after
-from opentill.kernel.errors import Conflict, NotFound
+from opentill.kernel.errors import NotFound
 from opentill.kernel.failpoints import reach
 from opentill.kernel.owner import Owner
 from opentill.merchants import gateways
 from opentill.payments import store
-from opentill.payments.model import Refund, RefundStep
+from opentill.payments.model import BookedReceipt, Refund, RefundStep
 from opentill.payments.refunds import rules as refund_rules
 from opentill.payments.refunds import service as refunds
 from opentill.payments.refunds import store as rows
@@ -71,19 +70,31 @@ async def give_back(
     return await finished(tools, refund, finish)
 
 
-async def return_held(tools: Tools, receipt_id: int, reason: str, *, owner: Owner) -> Refund:
-    """Give back money that is held because nobody accepted it. Raises NotFound, Conflict, and RefundRefused."""
+async def return_receipt(
+    tools: Tools,
+    receipt_id: int,
+    reason: str,
+    *,
+    owner: Owner,
+    claim: Callable[[Tx], None] = lambda _tx: None,
+    noted: Callable[[Tx, BookedReceipt, Refund], None] = lambda _tx, _receipt, _refund: None,
+) -> Refund:
+    """Give back money that completed no payment: held because nobody accepted it, or paid once more.
+
+    *claim* runs in the transaction that stores the refund, before it, and *noted* after it. Raises NotFound, Conflict,
+    and RefundRefused.
+    """
     wish = Wish(tools.ids.uuid7(), reason=reason, origin="operator")
 
     def intend(tx: Tx) -> Refund:
+        claim(tx)
         receipt = store.lock_receipt(tx, receipt_id, owner=owner)
         if receipt is None:
             raise NotFound("RECEIPT_NOT_FOUND", "No such money.")
-        if receipt.state != "held":
-            raise Conflict("INVALID_STATE", f"This money is {receipt.state}, not held.")
-        terms = replace(terms_of(tx, tools, receipt.gateway, owner), window=None, at_once=False)
-        refund = refunds.intend_return(tx, receipt, wish, terms=terms, ids=tools.ids, now=tools.clock.now())
+        terms = terms_of(tx, tools, receipt.gateway, owner)
+        refund = refunds.intend_receipt(tx, receipt, wish, terms=terms, ids=tools.ids, now=tools.clock.now())
         refunds.tell_all(tx, "refund.created", refund, ids=tools.ids, keyring=tools.keyring, now=tools.clock.now())
+        noted(tx, receipt, refund)
         return refund
 
     refund = await tools.db.write(intend)

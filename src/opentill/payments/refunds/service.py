@@ -13,7 +13,7 @@ from opentill.db import ReadTx, Tx
 from opentill.events import record
 from opentill.gateways.port import RefundAnswer, RefundOrder, RefundState, RefundTerms
 from opentill.kernel.clock import Instant, after
-from opentill.kernel.errors import NotFound
+from opentill.kernel.errors import Conflict, NotFound
 from opentill.kernel.failpoints import reach
 from opentill.kernel.ids import Ids
 from opentill.kernel.money import Money, render
@@ -24,6 +24,7 @@ from opentill.ledger import queries as books
 from opentill.merchants import options
 from opentill.payments import store
 from opentill.payments.documents import payment_event, refund_part
+from opentill.payments.infractions import service as infractions
 from opentill.payments.model import BookedReceipt, Hold, Payment, Refund, RefundStatus, RefundStep
 from opentill.payments.pix import refund_events
 from opentill.payments.refunds import rules
@@ -142,6 +143,21 @@ def intend_return(tx: Tx, receipt: BookedReceipt, wish: Wish, *, terms: RefundTe
     if terms.by_hand:
         review.open_refund(tx, refund, SENT_BY_HAND, now=now)
     return refund
+
+
+def intend_receipt(tx: Tx, receipt: BookedReceipt, wish: Wish, *, terms: RefundTerms, ids: Ids, now: Instant) -> Refund:
+    """Store that locked money which completed no payment goes back: all that is held, or what is left of the rest.
+
+    Raises Conflict for other money, and RefundRefused where it cannot.
+    """
+    asked = replace(terms, at_once=False)
+    if receipt.state == "held":
+        return intend_return(tx, receipt, wish, terms=replace(asked, window=None), ids=ids, now=now)
+    if receipt.state != "booked" or receipt.origin == "charge":
+        raise Conflict("INVALID_STATE", "Only money that is held, or that came once more, goes back so.")
+    if infractions.is_contested(tx, receipt.id):
+        raise Conflict("INVALID_STATE", "This money is contested: it goes back as its bank decides.")
+    return intend(tx, Target(receipt, None), _named(wish, receipt, ids, now), terms=asked, now=now)
 
 
 def conclude(tx: Tx, refund: Refund, answer: RefundAnswer, *, ids: Ids, keyring: Keyring, now: Instant) -> Refund:

@@ -3,8 +3,9 @@
 An item is claimed first, so that two people cannot decide the same one. Every decision is in the audit log.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from opentill.db import ReadTx, Tx
 from opentill.events import record
@@ -120,15 +121,12 @@ def reject(
 ) -> Payment:
     """Say that the money does not count. The payer may try again, unless this is *final*.
 
-    Money that is held stays so until it is given back (`return_held`). Raises NotFound, Conflict, Invalid.
+    Money that is held stays so until it is given back (`return_receipt`). Raises NotFound, Conflict, Invalid.
     """
     if reason not in REASONS:
         raise Invalid([Fault("reason", "VALIDATION_FAILED", f"The reason is one of {', '.join(sorted(REASONS))}.")])
     item = items.claimed(tx, item_id, owner, by)
-    payment = _payment(tx, item, keyring)
-    submissions.decide(tx, payment.id, "rejected", owner=owner, now=now)
-    service.close_try(tx, payment, SessionState.DECLINED, now=now, reason=note or reason)
-    items.resolve(tx, item, by, "rejected", note or reason, {"final": final}, now=now)
+    payment = _turned_down(tx, item, by, "rejected", note or reason, {"final": final}, keyring=keyring, now=now)
     if not payment.open:
         return payment
     if final:
@@ -136,10 +134,20 @@ def reject(
         store.update(tx, ended)
         record(tx, payment_event("payment.failed", ended, at=now), ids=ids)
         return ended
-    expires_at = after(now, _expiry_s(tx, owner) * SECOND)
-    waiting = replace(rules.waiting_again(payment, now=now), expires_at=expires_at)
-    store.update(tx, waiting)
-    return waiting
+    return _waits_again(tx, payment, now=now)
+
+
+def give_back(tx: Tx, receipt_id: int, *, owner: Owner, by: Actor, reason: str, keyring: Keyring, now: Instant) -> None:
+    """Decide what waits for a person because of money that goes back to its payer (`return_receipt`): an open payment
+    waits for them again. Raises as `claim`.
+    """
+    for item in items.about(tx, receipt_id, owner, by):
+        if item.kind not in (review.MISMATCH, review.LATE):
+            items.resolve(tx, item, by, "returned", reason, {}, now=now)
+            continue
+        payment = _turned_down(tx, item, by, "returned", reason, {}, keyring=keyring, now=now)
+        if payment.open:
+            _waits_again(tx, payment, now=now)
 
 
 def settle(tx: Tx, item_id: int, *, owner: Owner, by: Actor, reason: str, keyring: Keyring, now: Instant) -> None:
@@ -229,6 +237,33 @@ def cancel(
     review.close_submissions(tx, payment, "cancelled", now=now)
     audit.write(tx, items.change(by, owner, "payment.cancel", f"payment {payment.uuid}", reason), now=now)
     return ended
+
+
+def _turned_down(
+    tx: Tx,
+    item: Item,
+    by: Actor,
+    resolution: str,
+    reason: str,
+    detail: Mapping[str, Any],
+    *,
+    keyring: Keyring,
+    now: Instant,
+) -> Payment:
+    """Close the try whose money does not count, and its item; return the payment as it was."""
+    payment = _payment(tx, item, keyring)
+    submissions.decide(tx, payment.id, "rejected", owner=item.owner, now=now)
+    service.close_try(tx, payment, SessionState.DECLINED, now=now, reason=reason)
+    items.resolve(tx, item, by, resolution, reason, detail, now=now)
+    return payment
+
+
+def _waits_again(tx: Tx, payment: Payment, *, now: Instant) -> Payment:
+    """Let the payer of a payment try again, as long as they had at first."""
+    expires_at = after(now, _expiry_s(tx, payment.owner) * SECOND)
+    waiting = replace(rules.waiting_again(payment, now=now), expires_at=expires_at)
+    store.update(tx, waiting)
+    return waiting
 
 
 _HELD: Final = """

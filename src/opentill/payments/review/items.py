@@ -60,6 +60,21 @@ def claimed(tx: Tx, item_id: int, owner: Owner, by: Actor) -> Item:
     return item
 
 
+def about(tx: Tx, receipt_id: int, owner: Owner, by: Actor) -> list[Item]:
+    """Return what waits for a decision about money, each locked and this person's to decide. Raises as `claimed`."""
+    rows = tx.all(
+        """
+        select i.id from review_item i
+         where i.merchant_id = :merchant_id and i.mode = :mode and i.receipt_id = :receipt_id
+           and i.resolved_at is null and i.kind <> 'refund'
+         order by i.id
+        """,
+        receipt_id=receipt_id,
+        **owner.columns,
+    )
+    return [claimed(tx, row["id"], owner, by) for row in rows]
+
+
 def set_claim(tx: Tx, item: Item, by: str | None, now: Instant) -> None:
     tx.run(
         """

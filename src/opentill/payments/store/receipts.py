@@ -15,7 +15,7 @@ from opentill.pix.model import GATEWAY as PIX
 
 RECEIPT: Final = """
         select id, merchant_id, mode, payment_id, gateway, account, ref, units, currency, fee_units, refunding_units,
-               state, received_at
+               origin, state, received_at
           from receipt
 """
 
@@ -160,6 +160,7 @@ def as_receipt(row: Row) -> BookedReceipt:
         amount=Money(row["units"], in_currency),
         fee=Money(row["fee_units"], in_currency),
         refunding=Money(row["refunding_units"], in_currency),
+        origin=row["origin"],
         state=row["state"],
         received_at=row["received_at"],
     )
