@@ -138,6 +138,10 @@ SCENES: dict[str, tuple[str, Scene]] = {
         "review.approved",
         after(TAKEN, pressing("~/reviews", "Approve", seen="19.99", reason="a cent")),
     ),
+    "/m/{merchant}/receipts/{receipt}/return": (
+        "receipt.returned",
+        after(TAKEN, pressing("~/reviews", "Return it to the payer")),
+    ),
     "/m/{merchant}/payouts/new": (
         "payout.requested",
         pressing("~/payouts/new", "Send the money", recipient="bia@example.com", amount="1.50", reason="supplier"),

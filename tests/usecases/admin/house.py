@@ -126,7 +126,7 @@ async def open_house(database: Database, folder: Path, **settings: Any) -> House
         "delivery": delivery,
         "customer": customer["uuid"],
         "item": "1",
-        "receipt": "1",
+        "receipt": "2",
         "link": "none",
         "invoice": NOBODY,
         "dispute": NOBODY,

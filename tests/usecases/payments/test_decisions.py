@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from opentill.db import Database
+from opentill.db import Database, Tx
 from opentill.events.service import document_of
 from opentill.gateways.port import PaidVerdict, UnpaidVerdict, VerdictState
 from opentill.kernel.clock import MINUTE
@@ -14,8 +14,9 @@ from opentill.kernel.money import Money, currency, parse
 from opentill.ledger import verification as books
 from opentill.merchants import gateways, options
 from opentill.payments import flow, service, store
-from opentill.payments.model import Detail, Payment, PaymentStatus, RefundStatus
+from opentill.payments.model import Detail, Payment, PaymentStatus, Refund, RefundStatus
 from opentill.payments.refunds import flow as refund_flow
+from opentill.payments.refunds.rules import RefundRefused
 from opentill.payments.review import decisions, proofs, submissions
 from opentill.payments.review.decisions import Actor
 from opentill.payments.verification import find_faults
@@ -152,6 +153,56 @@ async def test_rejected_money_goes_back_and_the_payer_may_try_again(shop: Shop) 
     assert returned.status is RefundStatus.COMPLETED
     assert await shop.balances() == {}
     assert (await shop.pays(payment, "paid")).status is PaymentStatus.COMPLETED
+    assert await audited(shop) == []
+
+
+async def gives_back(shop: Shop, receipt_id: int) -> Refund:
+    """Give money back as the panel does: what waits because of it is decided in the same transaction."""
+    tools, owner = shop.tools, shop.merchant.owner
+
+    def claim(tx: Tx) -> None:
+        now = tools.clock.now()
+        decisions.give_back(tx, receipt_id, owner=owner, by=ANA, reason="asked to", keyring=tools.keyring, now=now)
+
+    return await refund_flow.return_receipt(tools, receipt_id, "asked to", owner=owner, claim=claim)
+
+
+async def test_money_of_another_amount_goes_back_and_the_payer_may_try_again(shop: Shop) -> None:
+    payment = await shop.pays(await shop.orders("10.00"), "short")
+    with pytest.raises(Conflict):
+        await gives_back(shop, 1)  # nobody has claimed what waits
+    number = await claimed(shop)
+
+    returned = await gives_back(shop, 1)
+
+    assert returned.status is RefundStatus.COMPLETED
+    assert await shop.balances() == {}
+    assert (await shop.reads(payment)).status is PaymentStatus.PENDING
+    with pytest.raises(Conflict):
+        await approves(shop, number, "9.99", CHIEF, "too late")
+    with pytest.raises(RefundRefused):
+        await gives_back(shop, 1)
+    assert await actions(shop) == ["review.claim", "review.returned"]
+    assert (await shop.pays(payment, "paid")).status is PaymentStatus.COMPLETED
+    assert await audited(shop) == []
+
+
+async def test_money_that_came_twice_goes_back_and_the_payment_stays_paid(shop: Shop) -> None:
+    payment = await shop.pays(await shop.orders("10.00"), "paid")
+    await shop.hears_late(payment, "once more")
+    await claimed(shop)
+
+    with pytest.raises(Conflict):
+        await gives_back(shop, 1)  # that is the payment's own
+    returned = await gives_back(shop, 2)
+
+    assert returned.status is RefundStatus.COMPLETED
+    assert await shop.balances() == {"clearing": -100_000, "available": 100_000}
+    paid = await shop.reads(payment)
+    assert (paid.status, paid.refunded.units) == (PaymentStatus.COMPLETED, 0)
+    assert await actions(shop) == ["review.claim", "review.returned"]
+    with pytest.raises(RefundRefused):
+        await gives_back(shop, 2)
     assert await audited(shop) == []
 
 

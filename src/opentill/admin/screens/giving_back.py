@@ -20,6 +20,7 @@ from opentill.payments.model import BookedReceipt, Payment, Refund
 from opentill.payments.queries import Filters
 from opentill.payments.refunds import flow as refund_flow
 from opentill.payments.refunds import queries as refund_queries
+from opentill.payments.refunds.rules import RefundRefused
 from opentill.payments.refunds.service import Wish
 from opentill.payments.review import decisions
 from opentill.payments.review.decisions import REASONS, Actor
@@ -184,7 +185,7 @@ async def return_receipt(visit: Visit) -> Response:
     place = f"{visit.home}/reviews"
     try:
         await refund_flow.return_receipt(visit.deps.tools, receipt_id, why, owner=visit.owner, claim=claim, noted=noted)
-    except Refused:
+    except (Conflict, RefundRefused):
         return visit.go(place, note="refused")
     return visit.go(place, note="returned")
 

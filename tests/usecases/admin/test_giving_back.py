@@ -1,0 +1,74 @@
+"""Money that completed no payment goes back to its payer from the panel: from the queue, and from its payment."""
+
+import json
+from pathlib import Path
+
+from opentill.db import Database
+from tests.usecases.admin.house import House, open_house
+
+HELD, HELD_UNITS = "2", 199_900  # of the payment that was paid short
+
+
+async def audit(house: House, action: str) -> list[dict[str, object]]:
+    rows = await house.shop.db.read(
+        lambda tx: tx.all("select detail from audit_entry where action = :action order by id", action=action)
+    )
+    return [json.loads(row["detail"]) for row in rows]
+
+
+async def refunds(house: House) -> list[tuple[str, int]]:
+    rows = await house.shop.db.read(
+        lambda tx: tx.all("select status, charge_units from refund where receipt_id = :id", id=int(HELD))
+    )
+    return [(row["status"], row["charge_units"]) for row in rows]
+
+
+async def test_held_money_goes_back_once_from_the_queue(database: Database, tmp_path: Path) -> None:
+    house = await open_house(database, tmp_path)
+    browser = await house.browser()
+    await browser.opens(f"{house.home}/reviews")
+    assert "Return it to the payer" not in browser.text  # nobody has taken it
+    await browser.presses("Take it")
+    form = next(form for form in browser.forms if form.action.endswith(f"/receipts/{HELD}/return"))
+    name, value, _ = form.buttons[0]
+    fields = form.fields | {name: value}
+
+    await browser.sends(form.action, fields)
+    assert "The money goes back to its payer." in browser.text
+    await browser.sends(form.action, fields)  # the same form once more
+
+    assert await refunds(house) == [("completed", HELD_UNITS)]
+    [entry] = await audit(house, "receipt.returned")
+    assert entry["before"] == {"state": "held", "units": HELD_UNITS, "returned_units": 0}
+    assert (await audit(house, "review.returned")) != []
+    await browser.opens(f"{house.home}/refunds")
+    assert "$19.99" in browser.text
+
+
+async def test_rejected_money_goes_back_from_its_payment(database: Database, tmp_path: Path) -> None:
+    house = await open_house(database, tmp_path)
+    browser = await house.browser()
+    await browser.opens(f"{house.home}/reviews")
+    reference = browser.links("txn_")[0]
+    await browser.presses("Take it")
+    await browser.presses("Reject, let them try again", because="wrong_amount")
+    assert await refunds(house) == []
+
+    await browser.opens(reference)
+    await browser.presses("Return it to the payer")
+    assert "The money goes back to its payer." in browser.text
+
+    assert await refunds(house) == [("completed", HELD_UNITS)]
+    await browser.opens(reference)
+    assert "Return it to the payer" not in browser.text
+
+
+async def test_only_who_may_give_money_back_is_offered_it(database: Database, tmp_path: Path) -> None:
+    house = await open_house(database, tmp_path)
+    await house.joins("bia@loja.example", "support")
+    browser = await house.browser("bia@loja.example")
+    await browser.opens(f"{house.home}/reviews")
+    assert "Return it to the payer" not in browser.text
+    answer = await browser.sends(f"{house.home}/receipts/{HELD}/return", {})
+    assert answer.status_code == 403
+    assert await refunds(house) == []
