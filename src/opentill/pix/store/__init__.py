@@ -1,0 +1,78 @@
+"""SQL of provider accounts, keys, charges and hints. Private to this feature's service and to `payments`.
+
+A payment and its charge change together, under the locks that both stores take.
+"""
+
+from opentill.pix.store.accounts import (
+    account,
+    account_by_hook,
+    accounts_to_list,
+    active_account,
+    active_accounts,
+    all_active_accounts,
+    forget_account,
+    insert_account,
+    lock_account,
+    none_of,
+    sealed_hook_token,
+    set_active,
+    set_credentials,
+    set_listed,
+    set_swept,
+)
+from opentill.pix.store.charges import (
+    charge,
+    charge_of_payment,
+    due_charges,
+    insert_charge,
+    is_due,
+    is_payment_cancelled,
+    lock_charge,
+    lock_charge_of_receipt,
+    plan_look,
+    set_paying,
+    stop_paying,
+    update_charge,
+)
+from opentill.pix.store.hints import due_hints, insert_callback, insert_hint, set_hint
+from opentill.pix.store.keys import active_keys, insert_key, key_is_taken, newest_key, owns_key, remove_key
+
+__all__ = [
+    "account",
+    "account_by_hook",
+    "accounts_to_list",
+    "active_account",
+    "active_accounts",
+    "active_keys",
+    "all_active_accounts",
+    "charge",
+    "charge_of_payment",
+    "due_charges",
+    "due_hints",
+    "forget_account",
+    "insert_account",
+    "insert_callback",
+    "insert_charge",
+    "insert_hint",
+    "insert_key",
+    "is_due",
+    "is_payment_cancelled",
+    "key_is_taken",
+    "lock_account",
+    "lock_charge",
+    "lock_charge_of_receipt",
+    "newest_key",
+    "none_of",
+    "owns_key",
+    "plan_look",
+    "remove_key",
+    "sealed_hook_token",
+    "set_active",
+    "set_credentials",
+    "set_hint",
+    "set_listed",
+    "set_paying",
+    "set_swept",
+    "stop_paying",
+    "update_charge",
+]
