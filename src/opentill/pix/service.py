@@ -1,6 +1,6 @@
 """The rail's own use cases: attaching bank accounts, and charges as far as no payment is concerned.
 
-What a charge's money does to its payment is decided one floor up, in payments/pix/service.py.
+What a charge's money does to its payment is decided one floor up, in payments/pix/service.
 """
 
 import hashlib
