@@ -23,7 +23,7 @@ from tests.fakes.terminal import Terminal
 from tests.usecases.pix.shop import Shop
 
 pytestmark = pytest.mark.anyio
-LOOKS_MAX = 2_000
+LOOKS_MAX = 3_000
 
 
 class Bank:
@@ -76,6 +76,7 @@ async def until(happened: Callable[[], Awaitable[bool]]) -> None:
     for _ in range(LOOKS_MAX):
         if await happened():
             return
+        await asyncio.sleep(0.01)
     pytest.fail("it waits for the one that hangs")
 
 
