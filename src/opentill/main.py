@@ -50,6 +50,7 @@ from opentill.workers.deliver import deliver_loop
 from opentill.workers.domains import domains_loop
 from opentill.workers.mail import mail_loop
 from opentill.workers.plan import plan_loop
+from opentill.workers.remind import remind_loop
 from opentill.workers.replay import replay_loop
 from opentill.workers.request_log import request_log_loop
 from opentill.workers.resume import resume_loops
@@ -237,6 +238,7 @@ def _loops(assembly: Assembly, stop: asyncio.Event, *, workers: bool) -> dict[st
         found["deliver"] = deliver_loop(engine, stop)
         found["replay"] = replay_loop(engine, stop)
         found["mail"] = mail_loop(dependencies, stop)
+        found["remind"] = remind_loop(dependencies, stop)
         found["resume"] = resume_loops(dependencies, stop)
         found["retain"] = retain_loop(dependencies, stop)
         found["watch"] = watch_loop(dependencies, stop)

@@ -18,6 +18,7 @@ PIX_WORDS: Final = {
     "pix_compat_dynamic_amount": ("must_match", "payload_wins"),
 }
 MAIL_PORTS: Final = {"starttls": 587, "tls": 465, "none": 25}
+MAIL_DAYS_MIN: Final = 15  # a key that ends within 14 days is told of once, as long as that is remembered
 MAIL_LANGUAGES: Final = ("pt-BR", "en", "es")
 MAIL_FROM: Final = re.compile(r"(?:[^<>\x00-\x1f\x7f\"\\]{0,100}<)?[^@<>\s]{1,64}@[A-Za-z0-9.-]{1,189}>?", re.ASCII)
 LEASE_SPARE_S: Final = 20  # by which a lease outlasts the longest attempt
@@ -127,6 +128,8 @@ class Settings:
         """A letter needs a sender, and a password is never sent over the open network."""
         if self.mail_security not in MAIL_PORTS:
             raise BadSettingError(f"OPENTILL_MAIL_SECURITY takes {' or '.join(MAIL_PORTS)}")
+        if self.mail_days < MAIL_DAYS_MIN:
+            raise BadSettingError(f"OPENTILL_MAIL_DAYS must be at least {MAIL_DAYS_MIN}")
         if self.mail_language not in MAIL_LANGUAGES:
             raise BadSettingError(f"OPENTILL_MAIL_LANGUAGE takes {' or '.join(MAIL_LANGUAGES)}")
         if not self.mail_host:

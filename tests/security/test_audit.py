@@ -29,7 +29,7 @@ NOTHING_BEFORE = {
     "/m/{merchant}/developers/keys/lock", "/m/{merchant}/developers/keys/{key}/rotation",
     "/m/{merchant}/developers/test-payments", "/m/{merchant}/developers/credentials/new",
     "/m/{merchant}/developers/credentials/{credential}/secret", "/m/{merchant}/developers/endpoints/new",
-    "/merchants", "/operators/new", "/operators/{operator}/link",
+    "/merchants", "/operators/new", "/operators/{operator}/link", "/mail/test",
 }  # fmt: skip
 Scene = Callable[[House, Browser], Awaitable[None]]
 
@@ -114,6 +114,7 @@ CONTESTED = pressing("~/payments/{payment}", "It is contested")
 TAKEN = pressing("~/reviews", "Take it")
 INVITE = pressing("operators/new", "Invite", name="Bia", email="bia@loja.example", role="finance")
 SCENES: dict[str, tuple[str, Scene]] = {
+    "/mail/test": ("mail.test", pressing("mail", "Send me a test")),
     "/account/password": (
         "operator.password_changed",
         pressing("account/password", "Save the password", password=PASSWORD, repeated=PASSWORD),

@@ -1,14 +1,15 @@
-"""The ways in and out: sign in, give the code, choose a password by a link, sign out.
+"""The ways in and out: sign in, give the code, have a link sent, choose a password by a link, sign out.
 
 The only pages below /admin without a session. Every one of them ends at `operators.sign_in`.
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote, urlsplit
 
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -17,15 +18,17 @@ from opentill.admin import session
 from opentill.db import Tx
 from opentill.kernel.errors import Invalid, NotFound
 from opentill.kernel.secret import Secret
-from opentill.operators import audit, passwords, people, sign_in
+from opentill.operators import audit, passwords, people, resets, sign_in
 from opentill.operators.model import Change
-from opentill.operators.sign_in import Locked, Opened, Wrong
+from opentill.operators.sign_in import Caller, Locked, Opened, Wrong
 from opentill.web import forms
 from opentill.web.dependencies import Dependencies
 from opentill.web.forms import Stamps
 from opentill.web.pages import Pages
+from opentill.web.rate_limit import Counters
 
 HASHES_AT_ONCE: Final = 2  # each takes 19 MiB and a core
+RESETS_PER_MINUTE: Final = 5  # asked for by one address
 NEXT_MAX: Final = 500  # characters
 HASHING: Final = asyncio.Semaphore(HASHES_AT_ONCE)
 
@@ -62,6 +65,7 @@ class Entrance:
     deps: Dependencies
     pages: Pages
     stamps: Stamps
+    tries: Counters
 
     def routes(self) -> list[Route]:
         return [
@@ -69,6 +73,8 @@ class Entrance:
             Route("/admin/sign-in", self.sign_in, methods=["POST"]),
             Route("/admin/sign-in/code", self.ask_code),
             Route("/admin/sign-in/code", self.give_code, methods=["POST"]),
+            Route("/admin/forgotten", self.ask_address),
+            Route("/admin/forgotten", self.send_link, methods=["POST"]),
             Route("/admin/password/{token}", self.ask_password),
             Route("/admin/password/{token}", self.choose_password, methods=["POST"]),
         ]
@@ -80,7 +86,7 @@ class Entrance:
     async def sign_in(self, request: Request) -> Response:
         """Look at e-mail and password, and open the door or ask for the code."""
         deps, form = self.deps, await forms.read(request)
-        caller = session.caller_of(request, deps.settings)
+        caller = self._caller(request)
         email = form.get("email", "")
         if session.from_elsewhere(request) or not self.stamps.fits(form, "sign-in"):
             return self._ask(request, email, fault="stale")
@@ -115,7 +121,7 @@ class Entrance:
                 tx,
                 token,
                 form.get("code", ""),
-                session.caller_of(request, deps.settings),
+                self._caller(request),
                 ids=deps.ids,
                 keyring=deps.keyring,
                 now=deps.clock.now(),
@@ -126,6 +132,37 @@ class Entrance:
         if isinstance(outcome, Opened):
             return self._enter(outcome, place_after(request))
         return self._ask_code(request, fault=_fault(outcome))
+
+    async def ask_address(self, request: Request) -> Response:
+        """Ask where to send a link for a new password."""
+        return self._ask_address(request)
+
+    async def send_link(self, request: Request) -> Response:
+        """Say that a link is on its way, to whoever asks; only afterwards look whom the address belongs to.
+
+        So neither the answer nor how long it takes tells whether somebody has it.
+        """
+        form, caller = await forms.read(request), self._caller(request)
+        if session.from_elsewhere(request) or not self.stamps.fits(form, "forgotten"):
+            return self._ask_address(request, fault="stale")
+        if (await self.tries.take(caller.origin, RESETS_PER_MINUTE, self.deps.clock.now())).refused:
+            return self.pages.problem(request, "busy", HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": "60"})
+        answer = self.pages.render(request, "admin/entrance/link-sent.html", {})
+        if self.deps.settings.mail_host:
+            answer.background = BackgroundTask(self._post_link, form.get("email", ""), caller)
+        return answer
+
+    async def _post_link(self, email: str, caller: Caller) -> None:
+        deps, now = self.deps, self.deps.clock.now()
+        await deps.db.write(lambda tx: resets.ask(tx, email, caller, ids=deps.ids, keyring=deps.keyring, now=now))
+
+    def _ask_address(self, request: Request, *, fault: str | None = None) -> Response:
+        facts = {"fault": fault, "stamp": self.stamps.make("forgotten"), "can_send": bool(self.deps.settings.mail_host)}
+        return self.pages.render(request, "admin/entrance/forgotten.html", facts, status=_status(fault))
+
+    def _caller(self, request: Request) -> Caller:
+        language = self.pages.language_of(request).tag
+        return replace(session.caller_of(request, self.deps.settings), language=language)
 
     async def ask_password(self, request: Request) -> Response:
         """Let an invited operator choose a password."""

@@ -24,7 +24,7 @@ def routes(deps: Dependencies, pages: Pages) -> list[BaseRoute]:
     stamps = Stamps(deps.keyring, deps.ids)
     return [
         *Setup(deps, pages, stamps).routes(),
-        *Entrance(deps, pages, stamps).routes(),
+        *Entrance(deps, pages, stamps, deps.limits.counters("forgotten", open_at_failure=False)).routes(),
         *Panel(deps, pages, stamps, screens.ALL).routes(),
         Route(PREFIX + "/{digest}/{name:path}", pages.assets.serve),
     ]

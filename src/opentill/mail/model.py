@@ -17,6 +17,11 @@ class Kind(StrEnum):
     ENDPOINT_DISABLED = "endpoint-disabled"
     ENDPOINT_RECOVERED = "endpoint-recovered"
     DELIVERY_DEAD = "delivery-dead"
+    INVOICE = "invoice"
+    REVIEW_ITEMS = "review-items"
+    KEY_ENDING = "key-ending"
+    PASSWORD_RESET = "password-reset"  # noqa: S105 - a name
+    FACTOR_RESET = "factor-reset"
 
 
 class MailState(IntEnum):
@@ -42,7 +47,7 @@ class Letter:
     language: str | None = None  # None: the installation's
     due_at: Instant | None = None  # None: at once
     until_at: Instant | None = None  # None: as long as letters usually wait
-    told: int = 1  # how often what it tells happened; later ones add to it while the letter waits
+    told: int = 0  # how often what it tells happened, where that is counted: more adds up while the letter waits
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import json
 from typing import Any, Final
 
-from opentill.db import Tx
+from opentill.db import ReadTx, Tx
 from opentill.kernel.clock import Instant, after
 from opentill.kernel.failpoints import reach
 from opentill.kernel.ids import Ids
@@ -28,8 +28,9 @@ def post(tx: Tx, letter: Letter, *, ids: Ids, keyring: Keyring, now: Instant) ->
         public_id=public_id,
         merchant_id=letter.merchant_id,
         kind=str(letter.kind),
-        once=keyring.keyed_hash(f"{letter.once} {address.lower()}", ONCE),
-        told=letter.told,
+        once=_once(letter, keyring),
+        told=max(letter.told, 1),
+        more=letter.told,
         sealed=keyring.seal(json.dumps(content, ensure_ascii=False).encode(), _place(public_id)),
         due_at=letter.due_at or now,
         until_at=letter.until_at or after(letter.due_at or now, rules.WORTH),
@@ -39,6 +40,11 @@ def post(tx: Tx, letter: Letter, *, ids: Ids, keyring: Keyring, now: Instant) ->
         store.end(tx, public_id, MailState.FAILED, "the address cannot be written to", now=now)
     reach("mail.posted")
     return is_new
+
+
+def is_told(tx: ReadTx, letter: Letter, *, keyring: Keyring) -> bool:
+    """Tell whether what a letter tells was posted to its address before."""
+    return store.exists(tx, _once(letter, keyring))
 
 
 def claim(tx: Tx, *, keyring: Keyring, now: Instant) -> Claimed | None:
@@ -106,6 +112,10 @@ def purge(tx: Tx, *, before: Instant, most: int) -> int:
 def _opened(sealed: str, public_id: str, keyring: Keyring) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(keyring.open(sealed, _place(public_id)))
     return content
+
+
+def _once(letter: Letter, keyring: Keyring) -> str:
+    return keyring.keyed_hash(f"{letter.once} {letter.to.strip().lower()}", ONCE)
 
 
 def _place(public_id: str) -> str:

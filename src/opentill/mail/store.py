@@ -1,6 +1,6 @@
 """SQL of letters."""
 
-from opentill.db import Row, Tx
+from opentill.db import ReadTx, Row, Tx
 from opentill.db.dialect import for_update, skip_locked
 from opentill.kernel.clock import Instant
 from opentill.mail.model import MailState
@@ -16,18 +16,20 @@ def insert(
     kind: str,
     once: str,
     told: int,
+    more: int,
     sealed: str,
     due_at: Instant,
     until_at: Instant,
     now: Instant,
 ) -> bool:
-    """Store a letter; one that tells the same counts on while it waits for its first try. Tell whether it is new."""
+    """Store a letter and tell whether it is new. One that tells the same counts *more* until its first try."""
     row = tx.all(
         f"""
         insert into mail (public_id, merchant_id, kind, once, told, sealed, due_at, until_at, created_at)
         values (:public_id, :merchant_id, :kind, :once, :told, :sealed, :due_at, :until_at, :now)
         on conflict (once) do update
-           set told = mail.told + case when mail.state = {QUEUED} and mail.attempts = 0 then excluded.told else 0 end
+           set told = mail.told
+                    + case when mail.state = {QUEUED} and mail.attempts = 0 then cast(:more as bigint) else 0 end
         returning public_id
         """,
         public_id=public_id,
@@ -35,12 +37,17 @@ def insert(
         kind=kind,
         once=once,
         told=told,
+        more=more,
         sealed=sealed,
         due_at=due_at,
         until_at=until_at,
         now=now,
     )[0]
     return bool(row["public_id"] == public_id)
+
+
+def exists(tx: ReadTx, once: str) -> bool:
+    return tx.one_or_none("select id from mail where once = :once", once=once) is not None
 
 
 def next_due(tx: Tx, *, now: Instant) -> Row | None:

@@ -52,6 +52,34 @@ def brands(tx: ReadTx, *, among: Collection[int] | None = None) -> Sequence[Bran
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class EndingKey:
+    """An API key that ends soon, with what its people must know."""
+
+    id: int
+    merchant_id: int
+    slug: str
+    merchant: str
+    label: str
+    prefix: str
+    expires_at: Instant
+
+
+def ending_keys(tx: ReadTx, *, now: Instant, until: Instant) -> Sequence[EndingKey]:
+    """Return the keys of all merchants that are in service, end by *until*, and were not given a successor."""
+    rows = tx.all(
+        f"""
+        select k.id, k.merchant_id, m.slug, m.name as merchant, k.name as label, k.prefix, k.expires_at
+          from api_key k join merchant m on m.id = k.merchant_id
+         where k.status = 'active' and k.replaced_by is null and k.expires_at > :now and k.expires_at <= :until
+         order by k.id limit {KEYS_MAX}
+        """,
+        now=now,
+        until=until,
+    )
+    return [EndingKey(**row) for row in rows]
+
+
 def api_keys(tx: ReadTx, *, owner: Owner, now: Instant, ended: bool = False) -> Sequence[KeyLine]:
     """Return an owner's keys, newest first: those in service, or where *ended* is asked for all of them."""
     in_service = "and k.status = 'active' and (k.expires_at is null or k.expires_at > :now)"

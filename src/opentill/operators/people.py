@@ -1,7 +1,7 @@
 """Operators after the first: inviting, roles, passwords, sessions. Each change is audited by its caller.
 
-A link takes the place of mail: who invites or resets passes it on. It works once, within a day, and only chooses a
-password; a second factor that is on stays on.
+Who invites or resets passes a link on. It works once, within a day, and only chooses a password; a second factor that
+is on stays on.
 """
 
 import re
@@ -77,10 +77,11 @@ def link_owner(tx: ReadTx, token: str, *, keyring: Keyring, now: Instant) -> Ope
 
 
 def use_link(tx: Tx, token: str, password_hash: str, *, keyring: Keyring, now: Instant) -> Operator:
-    """Choose a password by a link, which is used up; every session of the operator ends. Raises NotFound."""
+    """Choose a password by a link; every link and session of the operator ends. Raises NotFound."""
     operator = link_owner(tx, token, keyring=keyring, now=now)
     if not access.use_link(tx, keyring.keyed_hash(token, LINK_PURPOSE), now=now):
         raise _no_such_link()
+    access.end_links(tx, operator.id)
     people.set_password(tx, operator.id, password_hash)
     access.end_sessions(tx, operator.id, now=now)
     return operator

@@ -39,6 +39,7 @@ class Caller:
 
     origin: str
     agent: str
+    language: str | None = None  # of the page they saw
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +170,8 @@ def _open(
     tx: Tx, operator: Operator, caller: Caller, *, factor_due: bool, ids: Ids, keyring: Keyring, now: Instant
 ) -> Opened:
     token = Secret(ids.hex(TOKEN_HEX))
+    if caller.language is not None:
+        people.set_language(tx, operator.id, caller.language)
     access.insert_session(
         tx,
         public_id=ids.hex(16),

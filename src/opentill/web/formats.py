@@ -78,6 +78,11 @@ def plain_day(instant: Instant, locale: Locale) -> str:
     return _date(to_datetime(instant).date(), locale)
 
 
+def plain_date(when: date, locale: Locale) -> str:
+    """Write a day of the calendar as plain text."""
+    return _date(when, locale)
+
+
 @lru_cache(KEPT)
 def _date(when: date, locale: Locale) -> str:
     text: str = format_date(when, "medium", locale=locale)

@@ -5,6 +5,7 @@ control characters before it gets in, so that it can neither add a header nor pa
 """
 
 import unicodedata
+from datetime import date
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -15,13 +16,14 @@ from urllib.parse import urlsplit
 import jinja2
 
 from opentill.kernel.clock import to_datetime
+from opentill.kernel.money import Money, currency
 from opentill.kernel.secret import Secret
 from opentill.mail.model import Claimed, MailServer
 from opentill.settings import MAIL_PORTS, Settings
 from opentill.web import formats, languages
 from opentill.web.languages import Language
 
-FOLDER: Final = languages.FOLDER.parent / "templates" / "mail"
+FOLDER: Final = languages.FOLDER.parent.joinpath("templates", "mail")
 LINE_MAX: Final = 300  # characters of anything that others wrote
 SUBJECT_MAX: Final = 150
 
@@ -97,5 +99,8 @@ def _environment(language: Language) -> jinja2.Environment:
     environment.policies["ext.i18n.trimmed"] = True
     environment.install_gettext_translations(language.texts, newstyle=True)  # type: ignore[attr-defined]
     environment.filters["time"] = lambda instant: formats.moment(instant, language.locale)
+    environment.filters["amount"] = lambda units, code: Money(units, currency(code))
+    environment.filters["money"] = lambda amount: formats.money(amount, language.locale)
+    environment.filters["date"] = lambda iso: formats.plain_date(date.fromisoformat(iso), language.locale)
     environment.filters["day"] = lambda instant: formats.plain_day(instant, language.locale)
     return environment

@@ -132,6 +132,21 @@ async def test_a_draft_is_changed_and_sent_and_then_only_its_date_moves(house: H
     assert (await act(house, draft, "cancel", expect=409))["code"] == "INVALID_STATE"
 
 
+async def test_sending_writes_to_the_customer_once_where_they_have_an_address(house: House) -> None:
+    async def letters() -> list[tuple[str, int]]:
+        rows = await house.db.read(lambda tx: tx.all("select kind, merchant_id, sealed from mail order by id"))
+        assert not any("jane" in row["sealed"] for row in rows)
+        return [(row["kind"], row["merchant_id"]) for row in rows]
+
+    draft = await create(house)
+    nameless = await create(house, customer={"name": "Bia"})
+    assert await letters() == []
+    for invoice in (draft, nameless):
+        await act(house, invoice, "send")
+        await act(house, invoice, "send", expect=409)
+    assert await letters() == [("invoice", 1)]
+
+
 async def test_a_taken_number_is_refused(house: House) -> None:
     await create(house, number="A-1")
     other = await create(house)

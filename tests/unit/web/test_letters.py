@@ -31,6 +31,19 @@ FACTS: dict[Kind, dict[str, Any]] = {
     Kind.ENDPOINT_DISABLED: ENDPOINT,
     Kind.ENDPOINT_RECOVERED: ENDPOINT,
     Kind.DELIVERY_DEAD: DEAD,
+    Kind.INVOICE: {
+        "merchant": "Loja",
+        "number": "INV-7",
+        "units": 12_345_600,
+        "currency": "BRL",
+        "due_on": "2026-08-01",
+        "link": "https://till.example/invoice/abc",
+        "is_sandbox": False,
+    },
+    Kind.REVIEW_ITEMS: {"merchant": "Loja", "count": 3, "page": "/admin/m/loja/reviews"},
+    Kind.KEY_ENDING: {"merchant": "Loja", "label": "Site", "prefix": "op_ab12", "until": AT, "page": "/admin/m/loja"},
+    Kind.PASSWORD_RESET: {"page": "/admin/password/0123", "until": AT},
+    Kind.FACTOR_RESET: {"by": "Ana", "at": AT},
 }
 EVIL = "Loja\r\nBcc: eve@evil.example\r\n\r\n\u202eYour account\x00 is closed\u2028Pay here"
 
@@ -76,10 +89,24 @@ def test_a_notice_names_the_endpoint_the_error_what_waits_what_will_happen_and_w
         assert said in body
 
 
+def test_an_invoice_names_its_amount_and_its_day_as_the_reader_writes_them() -> None:
+    bodies = {tag: written(Kind.INVOICE, tag).get_content() for tag in ("pt-BR", "en", "es")}
+    assert "R$\xa01.234,56" in bodies["pt-BR"]
+    assert "R$1,234.56" in bodies["en"]
+    assert "Aug 1, 2026" in bodies["en"]
+    assert "https://till.example/invoice/abc" in bodies["es"]
+    assert "test" not in bodies["en"]
+    assert "no real money" in written(Kind.INVOICE, is_sandbox=True).get_content()
+
+
 @pytest.mark.bar("S10")
 @pytest.mark.parametrize("kind", [kind for kind in Kind if FACTS[kind]])
 def test_what_others_wrote_makes_no_header_and_no_paragraph(kind: Kind) -> None:
-    evil = {name: EVIL for name, value in FACTS[kind].items() if isinstance(value, str)}
+    evil = {
+        name: EVIL
+        for name, value in FACTS[kind].items()
+        if isinstance(value, str) and name not in ("currency", "due_on")
+    }
     message = written(kind, **evil)
     assert message.keys() == written(kind).keys()
     assert message["Bcc"] is None

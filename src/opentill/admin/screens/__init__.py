@@ -18,6 +18,7 @@ from opentill.admin.screens import (
     integration,
     keys,
     ledger,
+    mail,
     options,
     overview,
     payments,
@@ -60,5 +61,6 @@ ALL: Final[tuple[Screen, ...]] = (
     *brands.SCREENS,
     *rates.SCREENS,
     *people.SCREENS,
+    *mail.SCREENS,
     *system.SCREENS,
 )

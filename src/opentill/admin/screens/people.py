@@ -11,7 +11,7 @@ from opentill.admin.visit import Journalist, Visit
 from opentill.db import ReadTx, Tx
 from opentill.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from opentill.kernel.secret import Secret
-from opentill.operators import factors, people, queries
+from opentill.operators import factors, people, queries, resets
 from opentill.operators.model import Operator
 from opentill.operators.permissions import AREAS, ROLES, SINGLE
 
@@ -122,6 +122,8 @@ async def set_state(visit: Visit) -> Response:
         elif action == "reset-factor":
             factors.turn_off(tx, operator_id, now=visit.now)
             people.end_sessions(tx, operator_id, but=visit.who.session_id, now=visit.now)
+            by, deps = visit.who.operator.name, visit.deps
+            resets.tell_factor_reset(tx, operator_id, by=by, ids=deps.ids, keyring=deps.keyring, now=visit.now)
         else:
             raise Conflict("NO_SUCH_ACTION", "There is no such action.")
         log(f"operator.{action}", operator.actor, before={"status": operator.status})

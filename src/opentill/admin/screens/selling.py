@@ -18,10 +18,12 @@ from opentill.merchants import service as merchants
 from opentill.merchants.brands import Brand
 from opentill.payments.customers import queries as customers
 from opentill.payments.customers import service as customer_service
+from opentill.payments.invoices import letters as invoice_letters
 from opentill.payments.invoices import queries as invoices
 from opentill.payments.invoices import service as invoice_service
 from opentill.payments.invoices.model import HUNDREDTHS, Invoice, Item
 from opentill.payments.invoices.model import Terms as InvoiceTerms
+from opentill.payments.invoices.wire import invoice_url
 from opentill.payments.links import queries as links
 from opentill.payments.links import rules as link_rules
 from opentill.payments.links import service as link_service
@@ -139,7 +141,9 @@ async def change_invoice(visit: Visit) -> Response:
     def changed(tx: Tx, log: Journalist) -> None:
         locked = invoice_service.locked(tx, found.id, owner=visit.owner, keyring=deps.keyring)
         if action == "send":
-            invoice_service.send(tx, locked, now=visit.now)
+            sent = invoice_service.send(tx, locked, now=visit.now)
+            link = invoice_url(sent, deps.settings.public_url)
+            invoice_letters.post_link(tx, sent, link, ids=deps.ids, keyring=deps.keyring, now=visit.now)
         elif action == "cancel":
             invoice_service.cancel(tx, locked, keyring=deps.keyring, now=visit.now)
         elif action == "paid":

@@ -24,6 +24,7 @@ async def show(visit: Visit) -> Response:
         "version": version("opentill"),
         "database": "SQLite" if settings.embedded else "PostgreSQL",
         "address": settings.public_url,
+        "mail_server": settings.mail_host,
     }
     return visit.render("admin/settings/system.html", facts | about)
 

@@ -12,7 +12,7 @@ from opentill.api.merchant.payments import NODE_SDK
 from opentill.db import ReadTx, Tx
 from opentill.kernel.errors import Conflict, NotFound
 from opentill.payments import flow
-from opentill.payments.invoices import queries, rules, service, wire
+from opentill.payments.invoices import letters, queries, rules, service, wire
 from opentill.payments.invoices.model import Invoice
 from opentill.payments.invoices.queries import Filters
 from opentill.payments.model import Payment
@@ -61,10 +61,16 @@ async def change(call: MerchantCall) -> Answer:
 
 
 async def send(call: MerchantCall) -> Answer:
-    """Let a draft be paid."""
-    return await once_made(
-        call, 200, _written(call, lambda tx: service.send(tx, _locked(tx, call), now=call.arrived_at))
-    )
+    """Let a draft be paid, and write to its customer."""
+    deps, now = call.dependencies, call.arrived_at
+
+    def give(tx: Tx) -> Invoice:
+        sent = service.send(tx, _locked(tx, call), now=now)
+        link = wire.invoice_url(sent, call.public_url)
+        letters.post_link(tx, sent, link, ids=deps.ids, keyring=deps.keyring, now=now)
+        return sent
+
+    return await once_made(call, 200, _written(call, give))
 
 
 async def cancel(call: MerchantCall) -> Answer:

@@ -184,7 +184,15 @@ def recovery_codes_left(tx: ReadTx, operator_id: int) -> int:
 
 def replace_link(tx: Tx, operator_id: int, token_hash: str, *, expires_at: Instant, now: Instant) -> None:
     """Store a link by which an operator chooses a password; the ones before it end."""
+    end_links(tx, operator_id)
+    insert_link(tx, operator_id, token_hash, expires_at=expires_at, now=now)
+
+
+def end_links(tx: Tx, operator_id: int) -> None:
     tx.run("delete from operator_link where operator_id = :id and used_at is null", id=operator_id)
+
+
+def insert_link(tx: Tx, operator_id: int, token_hash: str, *, expires_at: Instant, now: Instant) -> None:
     tx.run(
         """
         insert into operator_link (token_hash, operator_id, expires_at, created_at)

@@ -55,6 +55,16 @@ def set_status(tx: Tx, operator_id: int, status: str) -> None:
     tx.run("update operator set status = :status where id = :id", status=status, id=operator_id)
 
 
+def language(tx: ReadTx, operator_id: int) -> str | None:
+    """Return the language an operator signed in with last; None before the first time."""
+    row = tx.one_or_none("select language from operator where id = :id", id=operator_id)
+    return row["language"] if row else None
+
+
+def set_language(tx: Tx, operator_id: int, language: str) -> None:
+    tx.run("update operator set language = :language where id = :id", language=language, id=operator_id)
+
+
 def grants(tx: ReadTx, operator_id: int) -> tuple[Grant, ...]:
     """Return an operator's roles with what each allows; a role that no longer exists allows nothing."""
     rows = tx.all(

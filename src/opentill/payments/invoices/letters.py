@@ -1,0 +1,34 @@
+"""The letter that brings an invoice to its customer: the link to its page."""
+
+from opentill.db import Tx
+from opentill.kernel.clock import Instant
+from opentill.kernel.ids import Ids
+from opentill.kernel.secret import Keyring
+from opentill.mail import Letter, post
+from opentill.mail.model import Kind
+from opentill.payments.invoices.model import Invoice
+
+
+def post_link(tx: Tx, invoice: Invoice, link: str, *, ids: Ids, keyring: Keyring, now: Instant) -> bool:
+    """Write to the customer of an invoice that was sent, if they have an address; tell whether a letter goes out."""
+    if not invoice.contact.email:
+        return False
+    merchant = tx.all("select name from merchant where id = :id", id=invoice.owner.merchant_id)[0]["name"]
+    total = invoice.terms.total
+    facts = {
+        "merchant": merchant,
+        "number": invoice.number,
+        "units": total.units,
+        "currency": total.currency.code,
+        "due_on": invoice.terms.due_on.isoformat() if invoice.terms.due_on else None,
+        "link": link,
+        "is_sandbox": invoice.owner.mode.name == "SANDBOX",
+    }
+    letter = Letter(
+        Kind.INVOICE,
+        invoice.contact.email,
+        f"invoice/{invoice.uuid}",
+        facts,
+        merchant_id=invoice.owner.merchant_id,
+    )
+    return post(tx, letter, ids=ids, keyring=keyring, now=now)

@@ -1,0 +1,90 @@
+"""Writing about what waits: new items of the review list every quarter of an hour, keys that end within two weeks.
+
+Both stand in the database, so nothing is lost if nobody looked for a while; a letter that was posted is not posted
+again, so any number of processes may look.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import chain
+from typing import Final
+
+from opentill.db import ReadTx, Tx
+from opentill.kernel.clock import DAY, MINUTE, Instant
+from opentill.mail import Letter, post
+from opentill.mail.model import Kind
+from opentill.mail.service import is_told
+from opentill.merchants.queries import ending_keys
+from opentill.operators.readers import who_may
+from opentill.payments.review.news import news
+from opentill.web.dependencies import Dependencies
+from opentill.workers.repeat import repeat
+
+LOOK_S: Final = 120.0
+SLOT: Final = 15 * MINUTE
+SLOTS_BACK: Final = 8  # what came while no worker ran for two hours is still told
+KEYS_BEFORE: Final = 14 * DAY
+
+
+async def remind_loop(dependencies: Dependencies, stop: asyncio.Event) -> None:
+    """Look every two minutes until told to stop."""
+    await repeat("remind", partial(remind, dependencies), every_s=LOOK_S, stop=stop)
+
+
+async def remind(dependencies: Dependencies) -> bool:
+    """Post the letters that are due and were not posted yet; return False: there is never more to do at once."""
+    deps, now = dependencies, dependencies.clock.now()
+
+    def due(tx: ReadTx) -> Sequence[Letter]:
+        found = chain(_of_reviews(tx, now), _of_keys(tx, now))
+        return [letter for letter in found if not is_told(tx, letter, keyring=deps.keyring)]
+
+    letters = await deps.db.read(due)
+
+    def post_all(tx: Tx) -> None:
+        for letter in letters:
+            post(tx, letter, ids=deps.ids, keyring=deps.keyring, now=now)
+
+    if letters:
+        await deps.db.write(post_all)
+    return False
+
+
+def _of_reviews(tx: ReadTx, now: Instant) -> Iterator[Letter]:
+    """Yield a letter for each quarter of an hour in which something came that still waits."""
+    current = now // SLOT
+    for slot in range(current - SLOTS_BACK, current):
+        for one in news(tx, since=Instant(slot * SLOT), until=Instant((slot + 1) * SLOT)):
+            facts = {"merchant": one.merchant, "count": one.count, "page": f"/admin/m/{one.slug}/reviews"}
+            for reader in who_may(tx, "review.decide", merchant_id=one.owner.merchant_id):
+                yield Letter(
+                    Kind.REVIEW_ITEMS,
+                    reader.address,
+                    f"review/{one.owner.merchant_id}/{int(one.owner.mode)}/{slot}",
+                    facts,
+                    merchant_id=one.owner.merchant_id,
+                    language=reader.language,
+                )
+
+
+def _of_keys(tx: ReadTx, now: Instant) -> Iterator[Letter]:
+    """Yield a letter for each key in service that ends within two weeks and has no successor."""
+    for key in ending_keys(tx, now=now, until=Instant(now + KEYS_BEFORE)):
+        facts = {
+            "merchant": key.merchant,
+            "label": key.label,
+            "prefix": key.prefix,
+            "until": key.expires_at,
+            "page": f"/admin/m/{key.slug}/developers/keys/{key.id}",
+        }
+        for reader in who_may(tx, "developers.manage", merchant_id=key.merchant_id):
+            yield Letter(
+                Kind.KEY_ENDING,
+                reader.address,
+                f"key/{key.id}/{key.expires_at}",
+                facts,
+                merchant_id=key.merchant_id,
+                language=reader.language,
+                until_at=key.expires_at,
+            )
