@@ -48,6 +48,7 @@ from opentill.web.rate_limit import Limits, OwnLimits
 from opentill.workers.banks import bank_loops
 from opentill.workers.deliver import deliver_loop
 from opentill.workers.domains import domains_loop
+from opentill.workers.exports import exports_loop
 from opentill.workers.mail import mail_loop
 from opentill.workers.plan import plan_loop
 from opentill.workers.remind import remind_loop
@@ -240,6 +241,7 @@ def _loops(assembly: Assembly, stop: asyncio.Event, *, workers: bool) -> dict[st
         found["mail"] = mail_loop(dependencies, stop)
         found["remind"] = remind_loop(dependencies, stop)
         found["resume"] = resume_loops(dependencies, stop)
+        found["exports"] = exports_loop(dependencies, stop)
         found["retain"] = retain_loop(dependencies, stop)
         found["watch"] = watch_loop(dependencies, stop)
         found["domains"] = domains_loop(dependencies, stop)

@@ -127,7 +127,7 @@ async def portal_pages(shop: Shop) -> dict[str, str]:
 
     name, link = await shop.db.write(prepare)
     await shop.orders()
-    await shop.db.write(lambda tx: planning.plan(tx, ids=scene.ids, now=now))
+    await shop.db.write(lambda tx: planning.plan(tx, ids=scene.ids, keyring=scene.keyring, now=now))
     [row] = await shop.db.read(lambda tx: tx.all("select public_id from webhook_delivery order by id limit 1"))
     page = shop.browser()
     await page.opens(f"/portal/{link.reveal()}")

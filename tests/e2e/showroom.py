@@ -230,7 +230,7 @@ async def guests(room: Showroom) -> dict[str, str]:
     scene, now, endpoint = shop.scene, shop.clock.now(), room.house.names["endpoint"]
 
     def invite(tx: Tx) -> Secret:
-        planning.plan(tx, ids=scene.ids, now=now)
+        planning.plan(tx, ids=scene.ids, keyring=scene.keyring, now=now)
         return portal_access.make_link(
             tx,
             owner=shop.merchant.owner,

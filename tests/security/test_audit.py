@@ -27,7 +27,9 @@ NOTHING_BEFORE = {
     "/m/{merchant}/developers/endpoints/{endpoint}/replays/{replay}",
     "/m/{merchant}/developers/deliveries/{delivery}/attempts", "/m/{merchant}/developers/keys",
     "/m/{merchant}/developers/keys/lock", "/m/{merchant}/developers/keys/{key}/rotation",
-    "/m/{merchant}/developers/test-payments", "/m/{merchant}/developers/credentials/new",
+    "/m/{merchant}/developers/test-payments", "/m/{merchant}/developers/credentials/new", "/m/{merchant}/exports",
+    "/m/{merchant}/payouts/{payout}/sandbox", "/m/{merchant}/receipts/{e2e}/contest",
+    "/m/{merchant}/infractions/{infraction}/sandbox",
     "/m/{merchant}/developers/credentials/{credential}/secret", "/m/{merchant}/developers/endpoints/new",
     "/merchants", "/operators/new", "/operators/{operator}/link", "/mail/test",
 }  # fmt: skip
@@ -71,6 +73,18 @@ async def play(house: House, browser: Browser) -> None:
     payment = await house.shop.orders(order_id="open")
     await browser.opens(f"{house.home}/payments/{payment.reference}")
     await browser.presses("Decline it")
+
+
+async def play_the_bank(house: House, browser: Browser) -> None:
+    at = {"id": house.names["payout"], "now": house.shop.clock.now()}
+    await house.shop.db.write(lambda tx: tx.run("update pix_payout set submitted_at = :now where id = :id", **at))
+    await pressing("~/payouts/{payout}", "Let it arrive")(house, browser)
+
+
+async def play_the_payer(house: House, browser: Browser) -> None:
+    await pressing("~/infractions/{infraction}", "Take it back")(house, browser)
+    await browser.opens(browser.links("txn_")[0])
+    await browser.presses("have the payer contest it")
 
 
 async def end_other_session(house: House, browser: Browser) -> None:
@@ -262,8 +276,20 @@ SCENES: dict[str, tuple[str, Scene]] = {
         "gateway.manual_saved",
         pressing("~/gateways/manual", "Save", name="Transfer", slug="transfer", account_number="1234-5"),
     ),
+    "/m/{merchant}/gateways/{gateway}/terms": (
+        "gateway.terms",
+        pressing("~/gateways/{gateway}/terms", "Save", name="Card", currency="BRL", least="1.00", most="500"),
+    ),
     "/m/{merchant}/fees": ("fee_rule.set", NEW_RULE),
     "/m/{merchant}/fees/{rule}/end": ("fee_rule.ended", after(NEW_RULE, pressing("~/fees", "End"))),
+    "/m/{merchant}/exports": ("export.started", pressing("~/exports", "Write it", sheet="ledger")),
+    "/m/{merchant}/payouts/{payout}/sandbox": ("sandbox.played", play_the_bank),
+    "/m/{merchant}/receipts/{e2e}/contest": ("sandbox.played", play_the_payer),
+    "/m/{merchant}/infractions/{infraction}/sandbox": (
+        "sandbox.played",
+        pressing("~/infractions/{infraction}", "Disagree"),
+    ),
+    "/rates": ("rate.set", pressing("rates", "Use it for a day", base="USD", quote="BRL", rate="5.4321")),
     "/merchants": ("merchant.created", pressing("merchants/new", "Make the merchant", name="Loja Nova")),
     "/operators/new": ("operator.invited", INVITE),
     "/operators/role": (

@@ -59,6 +59,7 @@ SEALED: Final = (
     Sealed("mail", "sealed", ("id",), "public_id"),
     Sealed("submission", "sealed", ("id",), "payment_id"),
     Sealed("proof", "sealed", ("id",), "submission_id"),
+    Sealed("export_part", "sealed", ("export_id", "number"), "export_id || '/' || number"),
     Sealed("webhook_secret", "sealed", ("id",), "endpoint_id || '/' || id"),
     Sealed("webhook_endpoint", "sealed", ("id",), "id"),
     Sealed("webhook_signing_key", "sealed", ("kid",), "merchant_id || '/' || mode || '/' || kid"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from opentill.db import ReadTx, Tx
+from opentill.db.dialect import for_update
 from opentill.kernel.clock import Instant
 from opentill.kernel.errors import Conflict
 from opentill.kernel.money import Money
@@ -125,9 +126,10 @@ def save_manual(
         values (:merchant_id, :mode, :slug, :name, 'manual', :currency, :min_units, :max_units, :settings,
                 :position, :active, :now)
         on conflict (merchant_id, mode, slug) do update
-           set name = excluded.name, currency = excluded.currency, min_units = excluded.min_units,
-               max_units = excluded.max_units, settings = excluded.settings, position = excluded.position,
-               active = excluded.active
+           set name = excluded.name, currency = excluded.currency,
+               min_units = coalesce(excluded.min_units, merchant_gateway.min_units),
+               max_units = coalesce(excluded.max_units, merchant_gateway.max_units),
+               settings = excluded.settings, position = excluded.position, active = excluded.active
          where merchant_gateway.kind = 'manual'
         """,
         **owner.columns,
@@ -145,6 +147,60 @@ def save_manual(
         raise Conflict("SLUG_TAKEN", "'%(slug)s' is the name of another gateway.", slug=slug)
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a merchant decides about a gateway of any kind. Amounts are in its currency."""
+
+    name: str
+    currency: str | None
+    min_units: int | None
+    max_units: int | None
+    callback_networks: tuple[str, ...] = ()  # from where callbacks are taken; empty: from anywhere
+
+
+def terms(tx: ReadTx, slug: str, *, owner: Owner) -> Terms | None:
+    """Return a gateway's terms; None where the slug is none of the merchant's."""
+    row = tx.one_or_none(
+        """
+        select name, currency, min_units, max_units, settings from merchant_gateway
+         where merchant_id = :merchant_id and mode = :mode and slug = :slug
+        """,
+        **owner.columns,
+        slug=slug,
+    )
+    if row is None:
+        return None
+    networks = tuple(json.loads(row["settings"]).get("callback_networks", ()))
+    return Terms(row["name"], row["currency"] or ONLY.get(slug), row["min_units"], row["max_units"], networks)
+
+
+def set_terms(tx: Tx, slug: str, wanted: Terms, *, owner: Owner) -> None:
+    """Let a gateway's terms hold for payments that are paid from now on."""
+    [row] = tx.all(
+        f"""
+        select settings from merchant_gateway
+         where merchant_id = :merchant_id and mode = :mode and slug = :slug{for_update(tx)}
+        """,
+        **owner.columns,
+        slug=slug,
+    )
+    settings = json.loads(row["settings"]) | {"callback_networks": list(wanted.callback_networks)}
+    tx.run(
+        """
+        update merchant_gateway
+           set name = :name, currency = :currency, min_units = :least, max_units = :most, settings = :settings
+         where merchant_id = :merchant_id and mode = :mode and slug = :slug
+        """,
+        **owner.columns,
+        slug=slug,
+        name=wanted.name,
+        currency=wanted.currency,
+        least=wanted.min_units,
+        most=wanted.max_units,
+        settings=json.dumps(settings, ensure_ascii=False),
+    )
+
+
 def callback_secret(slug: str, *, owner: Owner, keyring: Keyring) -> Secret:
     """Return what a gateway of ours signs its callbacks to a merchant with. It is derived, and stored nowhere."""
     return Secret("gws_" + keyring.keyed_hash(f"{owner.merchant_id}/{int(owner.mode)}/{slug}", "gateway.callback"))
@@ -152,15 +208,8 @@ def callback_secret(slug: str, *, owner: Owner, keyring: Keyring) -> Secret:
 
 def callback_networks(tx: ReadTx, slug: str, *, owner: Owner) -> tuple[str, ...]:
     """Return from where a gateway's callbacks are taken; empty: from anywhere."""
-    row = tx.one_or_none(
-        """
-        select settings from merchant_gateway
-         where merchant_id = :merchant_id and mode = :mode and slug = :slug
-        """,
-        **owner.columns,
-        slug=slug,
-    )
-    return tuple(json.loads(row["settings"]).get("callback_networks", ())) if row else ()
+    found = terms(tx, slug, owner=owner)
+    return found.callback_networks if found else ()
 
 
 def active(tx: ReadTx, *, owner: Owner) -> Sequence[ActiveGateway]:

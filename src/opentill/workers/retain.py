@@ -13,6 +13,7 @@ from opentill.kernel.clock import DAY, Instant
 from opentill.kernel.errors import Busy
 from opentill.mail import service as mail
 from opentill.merchants import request_log
+from opentill.payments.exports import service as exports
 from opentill.payments.inbound import service as inbound
 from opentill.payments.review import proofs
 from opentill.settings import Settings
@@ -23,6 +24,7 @@ from opentill.workers.repeat import repeat
 
 RETAIN_S: Final = 3_600.0
 REQUESTS_MAX: Final = 1_000  # lines of the request log in one transaction; they are small
+EXPORTS_MAX: Final = 20  # parts in one transaction; each has up to a thousand lines
 PROOFS_MAX: Final = 20  # in one transaction; each has up to five megabytes
 PAUSE_MIN_S: Final = 0.05
 PAUSE_FACTOR: Final = 9  # of the time a transaction took: removing never has more than a tenth of the writer's time
@@ -63,6 +65,7 @@ async def retain(
         "requests": lambda tx, _: _forget_requests(tx, settings, now),
         "proofs": lambda tx, _: _forget_proofs(tx, now),
         "letters": lambda tx, _: _forget_letters(tx, settings, now),
+        "exports": lambda tx, _: _forget_exports(tx, now),
     }
     removed, faults = dict[str, int](), list[Exception]()
     for name, purge in purges.items():
@@ -130,6 +133,11 @@ def _forget_letters(tx: Tx, settings: Settings, now: Instant) -> Round:
     before = Instant(now - settings.mail_days * DAY)
     removed = mail.purge(tx, before=before, most=retention.ROWS_MAX)
     return Round(removed, 0 if removed == retention.ROWS_MAX else None)
+
+
+def _forget_exports(tx: Tx, now: Instant) -> Round:
+    removed = exports.forget(tx, now=now, most=EXPORTS_MAX)
+    return Round(removed, 0 if removed == EXPORTS_MAX else None)
 
 
 def _once(tx: Tx, *, purge: Purge, cursor: int) -> Round:

@@ -112,7 +112,11 @@ class Counter:
         """Send what is due to the endpoints; return what this sent, headers and body together."""
         shop, engine, before = self.shop, engine_of(self.deps), len(self.receiver.requests)
         await shop.db.write(lambda tx: partitions.keep_ahead(tx, now=shop.clock.now()))
-        while (await shop.db.write(lambda tx: planning.plan(tx, ids=shop.scene.ids, now=shop.clock.now()))).seqs:
+        while (
+            await shop.db.write(
+                lambda tx: planning.plan(tx, ids=shop.scene.ids, keyring=shop.scene.keyring, now=shop.clock.now())
+            )
+        ).seqs:
             pass
         waiting = await shop.db.read(queries.waiting)
         grants = rules.share_out(waiting, now=shop.clock.now(), free=64, room_of={}, room_default=64, after_merchant=0)

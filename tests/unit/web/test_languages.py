@@ -26,6 +26,7 @@ def texts() -> set[str]:
             ("admin/**.py", "python"),
             ("merchants/**.py", "python"),
             ("payments/conversion.py", "python"),
+            ("payments/exports/**.py", "python"),
             ("payments/refunds/**.py", "python"),
             ("pix/accounts.py", "python"),
             ("pix/providers/bacen/profile.py", "python"),

@@ -17,6 +17,8 @@ from opentill.merchants.request_log import Asked
 from opentill.operators import people, sign_in
 from opentill.operators.sign_in import Caller
 from opentill.payments import flow
+from opentill.payments.exports import service as exports
+from opentill.payments.exports.model import Wanted
 from opentill.payments.model import Contact, Payment
 from opentill.pix.keys import detect
 from opentill.pix.payouts import service as payouts
@@ -25,6 +27,7 @@ from opentill.pix.policy import Policy, set_policy
 from opentill.pix.port import ToKey
 from opentill.webhooks import service as webhooks
 from opentill.webhooks.model import Dialect, Options
+from opentill.workers.exports import write_page
 from tests.usecases.checkout.shop import Browser, Shop, open_shop
 from tests.usecases.operators.people import add
 
@@ -110,6 +113,8 @@ async def open_house(database: Database, folder: Path, **settings: Any) -> House
     await flow.choose_gateway(shop.deps.tools, odd.token, "sandbox")
     await flow.submit(shop.deps.tools, odd.token, {"outcome": "short"})
     payout, request = await database.write(lambda tx: (waiting_payout(tx, shop), asked(tx, shop)))
+    export = await database.write(lambda tx: exported(tx, shop))
+    await write_page(shop.deps)
     contested = await pays(shop, order_id="contested")
     await database.write(lambda tx: contest(tx, contested))
     [customer] = await database.read(lambda tx: tx.all("select uuid from customer"))
@@ -140,9 +145,20 @@ async def open_house(database: Database, folder: Path, **settings: Any) -> House
         "request": request,
         "replay": "none",
         "session": "0" * 16,
+        "export": export,
+        "e2e": E2E,
         "action": "x",
     }
     return House(shop, names)
+
+
+def exported(tx: Tx, shop: Shop) -> str:
+    """Have all payments exported; return the export's id."""
+    deps = shop.deps
+    made = exports.start(
+        tx, "payments", Wanted(), owner=shop.merchant.owner, by="operator:1", ids=deps.ids, now=shop.clock.now()
+    )
+    return made.id
 
 
 def given_up(tx: Tx, shop: Shop) -> str:

@@ -1,5 +1,6 @@
 """The panel's screens: what they show, and that what they show is true."""
 
+import asyncio
 import csv
 import hashlib
 import io
@@ -11,7 +12,11 @@ from pathlib import Path
 import pytest
 
 from opentill.db import Database
+from opentill.kernel.clock import DAY, SECOND
 from opentill.ledger import explorer
+from opentill.operators import people
+from opentill.workers.exports import write_page
+from opentill.workers.retain import retain
 from tests.usecases.admin.house import READS, open_house, pays
 
 
@@ -102,6 +107,50 @@ async def test_the_export_of_refunds_adds_up_to_the_ledger(database: Database, t
         if row["source"] == "refund" and row["account"] in ("available", "held")
     ]
     assert sum(Decimal(row["fee_returned"]) - Decimal(row["charge_amount"]) for row in rows) == sum(booked)
+
+
+async def test_a_long_export_is_written_while_its_page_is_left_and_fetched_when_it_is_done(
+    database: Database, tmp_path: Path
+) -> None:
+    house = await open_house(database, tmp_path)
+    browser = await house.browser()
+    await browser.opens(f"{house.home}/exports")
+    before = len(browser.links("CSV"))
+    house.shop.clock.advance(SECOND)
+    await browser.presses("Write it", sheet="ledger", since="2026-03-01", until="2026-03-31")
+    assert "being written" in browser.text
+    assert len(browser.links("CSV")) == before
+
+    while await write_page(house.shop.deps):
+        pass
+
+    await browser.opens(f"{house.home}/exports")
+    assert "being written" not in browser.text
+    fetched = await browser.client.get(browser.links("CSV")[0])
+    at_once = await browser.client.get(f"{house.home}/reports/ledger.csv?since=2026-03-01&until=2026-03-31")
+    assert fetched.text == at_once.text
+    assert len(fetched.text.splitlines()) > 5
+    rows = await database.read(lambda tx: tx.all("select sealed from export_part"))
+    assert not [row for row in rows if "payment.completed" in row["sealed"]]
+
+    house.shop.clock.advance(8 * DAY)
+    await retain(house.shop.deps, pause=asyncio.sleep)
+    assert await database.read(lambda tx: tx.all("select id from export")) == []
+
+
+async def test_a_role_starts_and_fetches_only_the_sheets_it_may_see(database: Database, tmp_path: Path) -> None:
+    house = await open_house(database, tmp_path)
+    allowed, now = ("reports.view", "reports.manage"), house.shop.clock.now()
+    role = await database.write(lambda tx: people.save_role(tx, "Reporter", allowed, slug=None, now=now))
+    await house.joins("rita@loja.example", role)
+    browser = await house.browser("rita@loja.example")
+    await browser.opens(f"{house.home}/exports")
+    await browser.presses("Write it", sheet="payments")
+    assert "That was not possible" in browser.text
+    theirs = await browser.client.get(f"{house.home}/exports/{house.names['export']}.csv")
+    assert theirs.status_code == 404
+    await browser.presses("Write it", sheet="fees")
+    assert "being written" in browser.text
 
 
 async def test_the_bench_names_the_step_that_fails(database: Database, tmp_path: Path) -> None:

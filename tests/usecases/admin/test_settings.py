@@ -4,13 +4,19 @@ import json
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
+from cryptography.x509 import load_pem_x509_certificates
 
 from opentill.db import Database
 from opentill.kernel.clock import HOUR
-from opentill.merchants import brands, options
+from opentill.merchants import brands, gateways, options
 from opentill.operators import install
 from opentill.payments import conversion
+from opentill.pix import accounts
 from opentill.pix import queries as rail
+from opentill.pix import service as rail_service
+from tests.fakes.authority import Authority
 from tests.usecases.admin.house import House, open_house
 from tests.usecases.checkout.shop import Browser
 
@@ -149,6 +155,79 @@ async def test_a_refusal_names_what_it_is_about_in_the_reader_s_language(databas
     [form] = [form for form in browser.forms if form.action.endswith("/refunds")]
     await browser.sends(form.action, form.fields | {"amount": "100.00"})
     assert "Solo quedan 99.90 BRL por devolver." in browser.text
+
+
+def packed(authority: Authority, password: str) -> bytes:
+    """Return a certificate with its key as one PKCS#12 file."""
+    chain, key = authority.client_certificate("opentill.example.com")
+    [certificate, *others] = load_pem_x509_certificates(chain.encode())
+    return serialize_key_and_certificates(
+        b"bank",
+        load_pem_private_key(key.encode(), None),  # type: ignore[arg-type]
+        certificate,
+        others,
+        BestAvailableEncryption(password.encode()),
+    )
+
+
+async def test_a_certificate_is_uploaded_as_the_bank_hands_it_out(database: Database, tmp_path: Path) -> None:
+    house = await open_house(database, tmp_path)
+    browser = await house.browser()
+    file = packed(Authority(), "senha com espaço ")
+
+    async def uploads(content: bytes, password: str) -> str:
+        await browser.opens(f"{house.home}/accounts/1")
+        [form] = [form for form in browser.forms if form.action.endswith("/credentials")]
+        fields = form.fields | {"client_id": "shop", "client_secret": "s3", "p12_password": password}
+        del fields["p12"]
+        answer = await browser.client.post(form.action, data=fields, files={"p12": ("bank.p12", content)})
+        browser.page = answer
+        return f"{answer.status_code} {browser.text}"
+
+    async def kept() -> dict[str, str]:
+        account = await database.read(lambda tx: accounts.found(tx, 1))
+        return rail_service.credentials_of(account, house.shop.deps.keyring)
+
+    before = await kept()
+    for content, password in ((file, "senha"), (b"garbage", ""), (b"\0" * 1000, "x")):
+        said = await uploads(content, password)
+        assert said.startswith("422")
+        assert "its password is wrong, or it is another kind of file." in said
+        assert await kept() == before
+    assert (await uploads(b"x" * 2**20, "")).startswith("413")
+
+    assert (await uploads(file, "senha com espaço ")).startswith("303")
+    after = await kept()
+    assert after["certificate"].startswith("-----BEGIN CERTIFICATE-----")
+    assert after["key"].startswith("-----BEGIN PRIVATE KEY-----")
+    assert after.keys() - before.keys() == {"certificate", "key", "client_id", "client_secret"}
+    rows = await database.read(
+        lambda tx: tx.all("select detail from audit_entry union select sealed_credentials from pix_account")
+    )
+    assert not [row for row in rows if "PRIVATE" in row["detail"] or "senha" in row["detail"]]
+
+
+async def test_a_gateway_has_limits_and_a_currency_and_what_is_none_is_said(database: Database, tmp_path: Path) -> None:
+    house = await open_house(database, tmp_path)
+    browser = await house.browser()
+    place, owner = f"{house.home}/gateways/sandbox/terms", house.shop.merchant.owner
+    await browser.opens(place)
+    for wrong, said in (
+        ({"least": "10", "most": "5", "currency": "BRL"}, "The largest amount is below the smallest."),
+        ({"least": "10", "currency": ""}, "An amount needs a currency."),
+        ({"currency": "XXZ"}, "Enter a currency such as BRL"),
+        ({"name": ""}, "Enter a name"),
+    ):
+        await browser.opens(place)
+        await browser.presses("Save", **{"name": "Card"} | wrong)
+        assert (browser.page.status_code, said in browser.text) == (422, True)
+    await browser.opens(place)
+    await browser.presses("Save", name="Card", currency="BRL", least="2,50", most="80")
+    [way] = [one for one in await database.read(lambda tx: gateways.active(tx, owner=owner)) if one.slug == "sandbox"]
+    assert (way.name, way.currency, way.min_units, way.max_units) == ("Card", "BRL", 25_000, 800_000)
+    await browser.opens(place)
+    assert 'value="2.50"' in browser.page.text
+    assert (await browser.client.get(f"{house.home}/gateways/none/terms")).status_code == 404
 
 
 async def test_the_audit_log_is_narrowed_by_what_and_of_what(database: Database, tmp_path: Path) -> None:

@@ -15,10 +15,20 @@ from opentill.pix import accounts, queries
 from opentill.pix.accounts import OWN, UNCHECKED, BankForm
 from opentill.pix.keys import Key, detect
 from opentill.pix.providers.bacen.profile import Profile, Profiles
+from opentill.pix.providers.certificates import pem_of_p12
 from opentill.pix.queries import AccountLine
 
 NAME_MAX: Final = 80  # characters
-SECRET_FIELDS: Final = ("client_secret", "certificate", "key", "more")  # never shown again, not even beside a fault
+PACKED: Final = {"p12", "p12_password"}  # of a file that is uploaded, never typed
+P12_BYTES_MAX: Final = 64 * 1024
+# Never shown again, not even beside a fault.
+SECRET_FIELDS: Final = (
+    "client_secret",
+    "certificate",
+    "key",
+    "p12_password",
+    "more",
+)
 
 
 async def index(visit: Visit) -> Response:
@@ -67,7 +77,6 @@ async def show(visit: Visit) -> Response:
 async def renew(visit: Visit) -> Response:
     """Replace the credentials that are entered, a secret or a certificate; the others stay."""
     line = await _account(visit)
-    changed = _credentials(visit)
 
     def renewed(tx: Tx, log: Journalist) -> None:
         profile = _profiles(visit).load(line.profile, visit.owner.mode)
@@ -75,6 +84,7 @@ async def renew(visit: Visit) -> Response:
         log("pix_account.renewed", f"account:{line.id}", after={"replaced": sorted(changed)})
 
     try:
+        changed = _credentials(visit)
         await visit.write(renewed)
     except Refused as refused:
         facts = {"account": line, "refusal": visit.told(refused)} | _unsaid(visit)
@@ -156,8 +166,13 @@ def _form(visit: Visit) -> tuple[BankForm, Profile]:
 
 
 def _credentials(visit: Visit) -> Mapping[str, str]:
-    """Return the credentials that were entered, by name; what a bank asks for besides stands one a line."""
-    named = {name: visit.field(name) for name in OWN if visit.field(name)}
+    """Return the credentials that were entered, by name; what a bank asks for besides stands one a line.
+
+    A PKCS#12 file is kept as the PEM it holds. Raises Refused where it cannot be opened.
+    """
+    named = {name: visit.field(name) for name in OWN - PACKED if visit.field(name)}
+    for _, file in visit.files:
+        named["certificate"], named["key"] = pem_of_p12(file, visit.form.get("p12_password", ""))
     for line in visit.form.get("more", "").splitlines():
         name, _, value = line.partition("=")
         if value.strip():
@@ -181,8 +196,15 @@ def _choices(visit: Visit, refusal: str = "") -> dict[str, Any]:
 SCREENS: Final = (
     Screen("GET", "/m/{merchant}/accounts", index, "gateways.view"),
     Screen("GET", "/m/{merchant}/accounts/new", offer, "gateways.manage", fresh=True),
-    Screen("POST", "/m/{merchant}/accounts/new", attach, "gateways.manage", fresh=True),
+    Screen("POST", "/m/{merchant}/accounts/new", attach, "gateways.manage", fresh=True, file_bytes_max=P12_BYTES_MAX),
     Screen("GET", "/m/{merchant}/accounts/{account}", show, "gateways.view"),
-    Screen("POST", "/m/{merchant}/accounts/{account}/credentials", renew, "gateways.manage", fresh=True),
+    Screen(
+        "POST",
+        "/m/{merchant}/accounts/{account}/credentials",
+        renew,
+        "gateways.manage",
+        fresh=True,
+        file_bytes_max=P12_BYTES_MAX,
+    ),
     Screen("POST", "/m/{merchant}/accounts/{account}/{action}", change, "gateways.manage", fresh=True),
 )

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from opentill.admin import sheets
 from opentill.admin.numbers import day_start, number
 from opentill.admin.panel import Screen
 from opentill.admin.visit import Journalist, Visit
@@ -64,6 +65,11 @@ async def refund(visit: Visit) -> Response:
     except (Conflict, Refused) as refusal:
         return _refused(visit, payment, refusal)
     return visit.go(f"{visit.home}/payments/{payment.reference}", note="made")
+
+
+async def refund_sheet(visit: Visit) -> Response:
+    """Send every refund, newest first, as CSV."""
+    return sheets.sent(visit, "refunds", f"refunds-{visit.path('merchant')}.csv")
 
 
 async def dispute_list(visit: Visit) -> Response:
@@ -255,6 +261,7 @@ def _actor(visit: Visit) -> Actor:
 
 SCREENS: Final = (
     Screen("GET", "/m/{merchant}/refunds", refunds, "refunds.view"),
+    Screen("GET", "/m/{merchant}/refunds.csv", refund_sheet, "refunds.view"),
     Screen("GET", "/m/{merchant}/payments/{payment}/refunds", offer_refund, "refunds.create"),
     Screen("POST", "/m/{merchant}/payments/{payment}/refunds", refund, "refunds.create"),
     Screen("POST", "/m/{merchant}/payments/{payment}/disputes", open_dispute, "disputes.manage"),

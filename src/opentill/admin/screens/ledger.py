@@ -1,23 +1,20 @@
 """The ledger: balances with their trial balance, statements of accounts, single journals, and exports that add up."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
-from functools import partial
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from opentill.admin import sheets
-from opentill.admin.numbers import day_start, number
+from opentill.admin.numbers import number
 from opentill.admin.panel import Screen
 from opentill.admin.visit import Visit
 from opentill.db import Row
-from opentill.kernel.clock import DAY, Instant, after, iso_seconds
 from opentill.kernel.errors import NotFound
 from opentill.ledger import explorer
 
 PAGE: Final = 50
-HEAD: Final = ("date", "journal", "line", "what", "source", "source_id", "account", "gateway", "currency", "amount")
 
 
 async def index(visit: Visit) -> Response:
@@ -50,67 +47,25 @@ async def journal(visit: Visit) -> Response:
 
 async def reports(visit: Visit) -> Response:
     """Show what moved in a span of days, account by account; each sum is that of its export."""
-    since, until, asked = _span(visit)
+    since, until, asked = sheets.span(visit)
     totals = await visit.read(lambda tx: explorer.totals_between(tx, owner=visit.owner, since=since, until=until))
     return visit.render("admin/reports/index.html", {"totals": totals, **asked})
 
 
 async def export(visit: Visit) -> Response:
     """Send the postings of an account, or of all, in a span of days, as CSV."""
-    since, until, asked = _span(visit)
-    wanted = number(visit.query("account"))
-    accounts = await visit.read(lambda tx: explorer.accounts(tx, owner=visit.owner))
-    chosen = [one for one in accounts if not wanted or one["id"] == wanted]
-    name = f"ledger-{visit.path('merchant')}-{asked['since']}-{asked['until']}.csv"
-    return StreamingResponse(
-        _lines(visit, chosen, since, until),
-        media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+    return _sheet(visit, "ledger")
 
 
-async def _lines(visit: Visit, accounts: Sequence[Row], since: Instant, until: Instant) -> AsyncIterator[bytes]:
-    yield sheets.lines([HEAD])
-    for account in accounts:
-        after_id, more = 0, True
-        while more:
-            read = partial(
-                explorer.postings_between,
-                account_id=account["id"],
-                owner=visit.owner,
-                since=since,
-                until=until,
-                after=after_id,
-            )
-            page = await visit.read(read)
-            more = len(page) == explorer.PAGE_MAX
-            # A journal is not cut in two: its last lines come with the next page, all together.
-            whole = [row for row in page if not more or row["journal_id"] != page[-1]["journal_id"]]
-            if not whole:
-                break
-            yield sheets.lines([_cells(row, account) for row in whole])
-            after_id = whole[-1]["journal_id"]
+async def fees(visit: Visit) -> Response:
+    """Send the fees of a span of days as CSV, those that went back with a refund too."""
+    return _sheet(visit, "fees")
 
 
-def _cells(row: Row, account: Row) -> tuple[str, ...]:
-    texts = (row["kind"], row["source_type"], row["source_id"], account["kind"], account["gateway"])
-    return (
-        iso_seconds(row["created_at"]),
-        str(row["journal_id"]),
-        str(row["line"]),
-        *map(sheets.harmless, texts),
-        account["currency"],
-        sheets.exact(row["units"], account["currency"]),
-    )
-
-
-def _span(visit: Visit) -> tuple[Instant, Instant, dict[str, Any]]:
-    """Return the span of the query, whole days, by default the last thirty; and its days as the form shows them."""
-    today = Instant(visit.now // DAY * DAY)
-    since = day_start(visit.query("since")) or after(today, -29 * DAY)
-    last = day_start(visit.query("until")) or today
-    asked = {"since": iso_seconds(since)[:10], "until": iso_seconds(last)[:10]}
-    return since, after(last, DAY), asked
+def _sheet(visit: Visit, name: str) -> Response:
+    since, until, days = sheets.span(visit)
+    file = f"{name}-{visit.path('merchant')}-{days['since']}-{days['until']}.csv"
+    return sheets.sent(visit, name, file, replace(sheets.wanted_of(visit), since=since, before=until))
 
 
 async def _account(visit: Visit) -> Row:
@@ -126,4 +81,5 @@ SCREENS: Final = (
     Screen("GET", "/m/{merchant}/ledger/journals/{journal}", journal, "ledger.view"),
     Screen("GET", "/m/{merchant}/reports", reports, "reports.view"),
     Screen("GET", "/m/{merchant}/reports/ledger.csv", export, "reports.view"),
+    Screen("GET", "/m/{merchant}/reports/fees.csv", fees, "reports.view"),
 )

@@ -1,10 +1,9 @@
 """Payments: the list, and one payment's whole story. From a payment one walks to its money and back."""
 
-from collections.abc import AsyncIterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any, Final
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from opentill.admin import sheets
 from opentill.admin.numbers import day_start, number
@@ -13,23 +12,17 @@ from opentill.admin.visit import Journalist, Visit
 from opentill.db import ReadTx, Row, Tx
 from opentill.events import queries as events
 from opentill.gateways.sandbox import Outcome
-from opentill.kernel.clock import DAY, after, iso_seconds
+from opentill.kernel.clock import DAY, after
 from opentill.kernel.errors import NotFound, Refused
 from opentill.kernel.mode import Mode
-from opentill.kernel.money import render
 from opentill.ledger import explorer
 from opentill.payments import flow, queries, story
 from opentill.payments.model import Payment
-from opentill.payments.queries import ExportLine, Filters
+from opentill.payments.queries import Filters
 from opentill.pix.identifiers import provider_txid
 from opentill.webhooks.queries import history
 
 PAGE: Final = 50
-HEAD: Final = (
-    *("created_at", "transaction_id", "payment_id", "order_id", "status", "gateway", "amount", "currency", "fee"),
-    *("amount_refunded", "charge_amount", "charge_currency", "gateway_trx_id", "completed_at"),
-)
-STATUSES: Final = ("pending", "processing", "pending_review", "completed", "failed", "cancelled", "expired")
 
 
 async def index(visit: Visit) -> Response:
@@ -48,56 +41,20 @@ async def index(visit: Visit) -> Response:
     )
     return visit.render(
         "admin/payments/index.html",
-        {"payments": found[:PAGE], "more": len(found) > PAGE, "statuses": STATUSES},
+        {"payments": found[:PAGE], "more": len(found) > PAGE, "statuses": sheets.STATUSES},
     )
 
 
 async def export(visit: Visit) -> Response:
-    """Send the payments of the list, all of them, as CSV: what was asked, whatever the gateway charged."""
-    return StreamingResponse(
-        _lines(visit, _filters(visit)),
-        media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="payments-{visit.path("merchant")}.csv"'},
-    )
-
-
-async def _lines(visit: Visit, filters: Filters) -> AsyncIterator[bytes]:
-    yield sheets.lines([HEAD])
-    before: int | None = None
-    while True:
-        read = partial(queries.export, filters=filters, owner=visit.owner, now=visit.now, before=before)
-        page = await visit.read(read)
-        if page:
-            yield sheets.lines(_cells(line) for line in page)
-            before = page[-1].id
-        if len(page) < queries.EXPORT_PAGE:
-            return
-
-
-def _cells(line: ExportLine) -> tuple[str, ...]:
-    return (
-        iso_seconds(line.created_at),
-        line.reference,
-        line.uuid,
-        sheets.harmless(line.order_id),
-        line.status,
-        sheets.harmless(line.gateway),
-        render(line.amount),
-        line.amount.currency.code,
-        render(line.fee),
-        render(line.refunded),
-        render(line.charge) if line.charge else "",
-        line.charge.currency.code if line.charge else "",
-        sheets.harmless(line.gateway_ref),
-        iso_seconds(line.completed_at) if line.completed_at else "",
-    )
+    """Send the payments of the list, all of them, as CSV."""
+    return sheets.sent(visit, "payments", f"payments-{visit.path('merchant')}.csv")
 
 
 def _filters(visit: Visit) -> Filters:
     """Return what the query narrows the list to."""
     status, until = visit.query("status"), day_start(visit.query("until"))
     return Filters(
-        statuses=(status,) if status in STATUSES else None,
+        statuses=(status,) if status in sheets.STATUSES else None,
         gateway=visit.query("gateway") or None,
         since=day_start(visit.query("since")),
         before=after(until, DAY) if until is not None else None,

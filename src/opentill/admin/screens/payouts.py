@@ -4,13 +4,16 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from opentill.admin import sheets
 from opentill.admin.panel import Screen
 from opentill.admin.reading import amount
 from opentill.admin.visit import Journalist, Visit
 from opentill.db import ReadTx, Tx
 from opentill.kernel.errors import Conflict, Fault, Invalid, NotFound, Refused
+from opentill.kernel.mode import Mode
 from opentill.ledger import explorer
 from opentill.operators import queries as operators
+from opentill.payments.exports.model import Wanted
 from opentill.pix.keys import detect
 from opentill.pix.model import BRL
 from opentill.pix.payouts import flow, queries, service
@@ -43,6 +46,11 @@ async def index(visit: Visit) -> Response:
     )
     facts = {"payouts": found[:PAGE], "more": len(found) > PAGE, "waiting": waiting, "states": tuple(FILTERS)}
     return visit.render("admin/pix/payouts.html", facts)
+
+
+async def export(visit: Visit) -> Response:
+    """Send every payout, newest first, as CSV."""
+    return sheets.sent(visit, "payouts", f"payouts-{visit.path('merchant')}.csv", Wanted())
 
 
 async def offer(visit: Visit) -> Response:
@@ -157,12 +165,14 @@ def _story(tx: ReadTx, visit: Visit, payout_id: str) -> dict[str, Any]:
         "deliveries": history.deliveries(tx, owner=owner, limit=50, object_id=payout_id),
         "made_by": operators.name_of(tx, payout.created_by),
         "decided_by": operators.name_of(tx, payout.decided_by),
+        "at_sandbox": payout.owner.mode is Mode.SANDBOX and payout.submitted_at is not None,
         "mine": mine and policy_of(tx, owner=owner).approve_distinct,
     }
 
 
 SCREENS: Final = (
     Screen("GET", "/m/{merchant}/payouts", index, "payouts.view"),
+    Screen("GET", "/m/{merchant}/payouts.csv", export, "payouts.view"),
     Screen("GET", "/m/{merchant}/payouts/new", offer, "payouts.manage", fresh=True),
     Screen("POST", "/m/{merchant}/payouts/new", create, "payouts.manage", fresh=True),
     Screen("GET", "/m/{merchant}/payouts/{payout}", show, "payouts.view"),

@@ -1,18 +1,20 @@
 """How a merchant sells: its gateways and their order, and what payments cost."""
 
 import re
-from typing import Final
+from dataclasses import asdict
+from typing import Any, Final
 
 from starlette.responses import Response
 
 from opentill.admin.numbers import number
 from opentill.admin.panel import Screen
+from opentill.admin.reading import amount, networks
 from opentill.admin.visit import Journalist, Visit
 from opentill.db import ReadTx, Row, Tx
 from opentill.kernel.errors import Conflict, Fault, Invalid, NotFound
 from opentill.kernel.money import MalformedAmountError, Money, UnknownCurrencyError, currency, parse
 from opentill.merchants import fees, prices
-from opentill.merchants.gateways import manual, save_manual
+from opentill.merchants.gateways import ONLY, Terms, manual, save_manual, set_terms, terms
 from opentill.merchants.model import FeeRule
 
 PERCENT: Final = re.compile(r"([0-9]{1,3})(?:[.,]([0-9]{1,2}))?")
@@ -20,6 +22,7 @@ WHOLE: Final = 10_000  # basis points
 NOTED: Final = ("gateway", "currency", "fixed_units", "basis_points", "min_units", "max_units")  # of a fee rule
 NAME_MAX: Final = 80  # characters
 TEXT_MAX: Final = 2_000
+TERMS: Final = "admin/settings/gateway.html"
 PROOFS: Final = ("optional", "off", "required")
 
 
@@ -103,6 +106,63 @@ async def set_manual(visit: Visit) -> Response:
         taken = Invalid([Fault("slug", "SLUG_TAKEN", "Choose another short name: small letters, digits and dashes.")])
         return visit.wrong("admin/settings/manual.html", taken, {"gateway": None})
     return visit.go(f"{visit.home}/gateways", note="saved")
+
+
+async def show_terms(visit: Visit) -> Response:
+    """Show what the merchant decides about a gateway, and where its provider calls."""
+    return visit.render(TERMS, await _terms_facts(visit))
+
+
+async def change_terms(visit: Visit) -> Response:
+    """Save a gateway's name, currency, limits, and from where its callbacks are taken."""
+    slug, facts = visit.path("gateway"), await _terms_facts(visit)
+    before: Terms = facts["terms"]
+    try:
+        wanted = _read_terms(visit, slug)
+    except Invalid as wrong:
+        return visit.wrong(TERMS, wrong, facts)
+
+    def changed(tx: Tx, log: Journalist) -> None:
+        set_terms(tx, slug, wanted, owner=visit.owner)
+        log("gateway.terms", f"gateway:{slug}", before=asdict(before), after=asdict(wanted))
+
+    await visit.write(changed)
+    return visit.go(f"{visit.home}/gateways", note="saved")
+
+
+async def _terms_facts(visit: Visit) -> dict[str, Any]:
+    slug = visit.path("gateway")
+    found = await visit.read(lambda tx: terms(tx, slug, owner=visit.owner))
+    if found is None:
+        raise NotFound("GATEWAY_NOT_FOUND", "No such gateway.")
+    calls = "callback" in getattr(visit.deps.gateways.get(slug), "capabilities", ())
+    address = f"{visit.deps.settings.public_url}/webhook/{slug}/{visit.path('merchant')}" if calls else ""
+    return {"slug": slug, "terms": found, "only": ONLY.get(slug), "address": address}
+
+
+def _read_terms(visit: Visit, slug: str) -> Terms:
+    """Return the terms of the form. Raises Invalid with every fault."""
+    faults: list[Fault] = []
+    name, code = visit.field("name"), ONLY.get(slug) or visit.field("currency").upper() or None
+    of = None
+    if not name or len(name) > NAME_MAX:
+        faults.append(Fault("name", "NAME_REQUIRED", "Enter a name of at most 80 characters."))
+    try:
+        of = currency(code) if code else None
+    except UnknownCurrencyError:
+        faults.append(Fault("currency", "CURRENCY_UNKNOWN", "Enter a currency such as BRL, or nothing for all."))
+    faults += [
+        Fault(limit, "NEEDS_CURRENCY", "An amount needs a currency.")
+        for limit in ("least", "most")
+        if visit.field(limit) and code is None
+    ]
+    least, most = (amount(visit, limit, of, faults) for limit in ("least", "most"))
+    if least is not None and most is not None and least > most:
+        faults.append(Fault("most", "LIMITS_CROSSED", "The largest amount is below the smallest."))
+    sources = networks(visit, "callback_networks", faults)
+    if faults:
+        raise Invalid(faults)
+    return Terms(name, code, least.units if least else None, most.units if most else None, sources)
 
 
 async def rules(visit: Visit) -> Response:
@@ -220,6 +280,8 @@ SCREENS: Final = (
     Screen("GET", "/m/{merchant}/gateways", gateways, "gateways.view"),
     Screen("GET", "/m/{merchant}/gateways/manual", offer_manual, "gateways.manage", fresh=True),
     Screen("POST", "/m/{merchant}/gateways/manual", set_manual, "gateways.manage", fresh=True),
+    Screen("GET", "/m/{merchant}/gateways/{gateway}/terms", show_terms, "gateways.manage", fresh=True),
+    Screen("POST", "/m/{merchant}/gateways/{gateway}/terms", change_terms, "gateways.manage", fresh=True),
     Screen("POST", "/m/{merchant}/gateways/{gateway}/{action}", switch, "gateways.manage", fresh=True),
     Screen("GET", "/m/{merchant}/fees", rules, "fees.view"),
     Screen("POST", "/m/{merchant}/fees", set_rule, "fees.manage"),

@@ -3,18 +3,28 @@
 from collections.abc import Collection, Sequence
 
 from opentill.db import ReadTx, Row
+from opentill.kernel.clock import Instant
 from opentill.kernel.owner import Owner
 from opentill.pix.payouts.model import Payout, State
 from opentill.pix.payouts.store import PAYOUT, as_payout
 
 
 def page(
-    tx: ReadTx, *, owner: Owner, limit: int, states: Collection[State] | None = None, before: str | None = None
+    tx: ReadTx,
+    *,
+    owner: Owner,
+    limit: int,
+    states: Collection[State] | None = None,
+    since: Instant | None = None,
+    until: Instant | None = None,
+    before: str | None = None,
 ) -> Sequence[Payout]:
-    """Return payouts, newest first, older than the one with the id *before*."""
+    """Return payouts made from *since* to before *until*, newest first, older than the one with the id *before*."""
     wanted = sorted(states or ())
     names = {f"state{number}": state.value for number, state in enumerate(wanted)}
     narrowed = f"and p.state in ({', '.join(f':{name}' for name in names)})" if names else ""
+    narrowed += " and p.created_at >= :since" if since is not None else ""
+    narrowed += " and p.created_at < :until" if until is not None else ""
     older = (
         """and (p.created_at, p.id) < (select b.created_at, b.id from pix_payout b
                                         where b.id = :before and b.merchant_id = :merchant_id and b.mode = :mode)"""
@@ -29,7 +39,7 @@ def page(
         limit=limit,
         **owner.columns,
         **names,
-        **({"before": before} if before else {}),
+        **{name: at for name, at in (("since", since), ("until", until), ("before", before)) if at},
     )
     return [as_payout(row) for row in rows]
 

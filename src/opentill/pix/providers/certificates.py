@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
 
 from opentill.kernel.clock import DAY, Instant, from_datetime
@@ -23,7 +24,7 @@ def tls_profile(known: Mapping[str, str]) -> TlsProfile | None:
     """
     certificate, key = known.get("certificate"), known.get("key")
     if "p12" in known:
-        certificate, key = _of_p12(known["p12"], known.get("p12_password", ""))
+        certificate, key = pem_of_p12(_decoded(known["p12"]), known.get("p12_password", ""))
     if certificate is None and "roots" not in known:
         return None
     return TlsProfile(known.get("roots"), certificate, Secret(key) if key else None)
@@ -50,18 +51,29 @@ def warning_day(days: int) -> int | None:
     return next((limit for limit in sorted(WARN_DAYS) if days <= limit), None)
 
 
-def _of_p12(text: str, password: str) -> tuple[str, str]:
-    """Return chain and key as PEM. They are only ever in memory."""
+def pem_of_p12(file: bytes, password: str) -> tuple[str, str]:
+    """Return the chain and the key of a PKCS#12 file as PEM. They are only ever in memory.
+
+    Raises `Refused` `BAD_CERTIFICATE` for what cannot be opened, or lacks either.
+    """
     try:
-        key, certificate, others = pkcs12.load_key_and_certificates(
-            b64decode(text, validate=True), password.encode() or None
-        )
-    except (ValueError, NotBase64):
-        raise _unreadable() from None
+        key, certificate, others = pkcs12.load_key_and_certificates(file, password.encode() or None)
+    except (ValueError, UnsupportedAlgorithm):
+        raise Refused(
+            "BAD_CERTIFICATE",
+            "The PKCS#12 file cannot be opened: its password is wrong, or it is another kind of file.",
+        ) from None
     if key is None or certificate is None:
-        raise _unreadable()
+        raise Refused("BAD_CERTIFICATE", "The PKCS#12 file must hold the certificate and its key.")
     chain = b"".join(each.public_bytes(Encoding.PEM) for each in (certificate, *others))
     return chain.decode(), key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return b64decode(text, validate=True)
+    except (ValueError, NotBase64):
+        raise _unreadable() from None
 
 
 def _unreadable() -> Refused:

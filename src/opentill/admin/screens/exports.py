@@ -1,0 +1,87 @@
+"""Exports in the background: long sheets are written while whoever asked for them does something else."""
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+from starlette.responses import Response
+
+from opentill.admin import sheets
+from opentill.admin.panel import Screen
+from opentill.admin.visit import Journalist, Visit
+from opentill.db import ReadTx, Tx
+from opentill.kernel.clock import iso_seconds
+from opentill.kernel.errors import NotFound, Refused
+from opentill.payments.exports import service
+from opentill.payments.exports.model import Export, ExportState, Wanted
+from opentill.payments.exports.sheets import SHEETS
+
+PAGE: Final = "admin/reports/exports.html"
+
+
+async def index(visit: Visit) -> Response:
+    """List the exports of the last week with their progress, and offer a new one."""
+    return await _page(visit)
+
+
+async def start(visit: Visit) -> Response:
+    """Have a sheet of a span of days written."""
+    name = visit.field("sheet")
+    if name not in _allowed(visit):
+        return visit.go(f"{visit.home}/exports", note="refused")
+    since, until, days = sheets.span(visit)
+
+    def started(tx: Tx, log: Journalist) -> None:
+        wanted, by = Wanted(since, until), visit.who.operator.actor
+        export = service.start(tx, name, wanted, owner=visit.owner, by=by, ids=visit.deps.ids, now=visit.now)
+        log("export.started", f"export:{export.id}", sheet=name, **days)
+
+    try:
+        await visit.write(started)
+    except Refused as refused:
+        return await _page(visit, visit.told(refused))
+    return visit.go(f"{visit.home}/exports", note="exporting")
+
+
+async def fetch(visit: Visit) -> Response:
+    """Send a sheet that is written."""
+    export_id = visit.path("export")
+    export = await visit.read(lambda tx: service.find(tx, export_id, owner=visit.owner))
+    if export is None or export.state is not ExportState.DONE or export.sheet not in _allowed(visit):
+        raise NotFound("EXPORT_NOT_FOUND", "No such export.")
+    file = f"{export.sheet}-{visit.path('merchant')}-{iso_seconds(export.created_at)[:10]}.csv"
+    return sheets.download(_parts(visit, export), file)
+
+
+async def _parts(visit: Visit, export: Export) -> AsyncIterator[bytes]:
+    keyring = visit.deps.keyring
+    for number in range(export.parts):
+
+        def read(tx: ReadTx, number: int = number) -> bytes:
+            return service.part(tx, export.id, number, owner=visit.owner, keyring=keyring)
+
+        yield await visit.read(read)
+
+
+async def _page(visit: Visit, refusal: str = "") -> Response:
+    exports = await visit.read(lambda tx: service.of_owner(tx, owner=visit.owner))
+    allowed = _allowed(visit)
+    facts = {
+        "exports": [one for one in exports if one.sheet in allowed],
+        "writing": any(one.state is ExportState.WRITING for one in exports),
+        "sheets": allowed,
+        "days": sheets.span(visit)[2],
+        "refusal": refusal,
+    }
+    return visit.render(PAGE, facts, status=409 if refusal else 200)
+
+
+def _allowed(visit: Visit) -> list[str]:
+    """Return the sheets the operator may have."""
+    return [name for name, sheet in SHEETS.items() if visit.may(sheet.permission)]
+
+
+SCREENS: Final = (
+    Screen("GET", "/m/{merchant}/exports", index, "reports.view"),
+    Screen("POST", "/m/{merchant}/exports", start, "reports.manage"),
+    Screen("GET", "/m/{merchant}/exports/{export}.csv", fetch, "reports.view"),
+)
