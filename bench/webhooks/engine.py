@@ -194,7 +194,9 @@ async def fill(bench: Bench, *, count: int, merchants_: int = 1) -> Any:
                 record(tx, event, ids=bench.deps.ids)
 
         await bench.db.write(work)
-        await bench.db.write(lambda tx: planning.plan(tx, ids=bench.deps.ids, now=bench.deps.clock.now()))
+        await bench.db.write(
+            lambda tx: planning.plan(tx, ids=bench.deps.ids, keyring=bench.deps.keyring, now=bench.deps.clock.now())
+        )
     return {"filled": count}
 
 
@@ -332,7 +334,9 @@ async def plan(bench: Bench, *, count: int) -> Any:
     begin_s = time.perf_counter()
     planned = 0
     while planned < count:
-        done = await bench.db.write(lambda tx: planning.plan(tx, ids=bench.deps.ids, now=bench.deps.clock.now()))
+        done = await bench.db.write(
+            lambda tx: planning.plan(tx, ids=bench.deps.ids, keyring=bench.deps.keyring, now=bench.deps.clock.now())
+        )
         planned += len(done.seqs)
     planning_s = time.perf_counter() - begin_s
     raw_s = await _insert_again(bench, count)

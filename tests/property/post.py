@@ -60,7 +60,11 @@ class Post:
         """Plan what was recorded and send what is due, until nothing is."""
         engine, db = self.engine, self._market.db
         await db.write(lambda tx: partitions.keep_ahead(tx, now=engine.clock.now()))
-        while (planned := await db.write(lambda tx: planning.plan(tx, ids=engine.ids, now=engine.clock.now()))).seqs:
+        while (
+            planned := await db.write(
+                lambda tx: planning.plan(tx, ids=engine.ids, keyring=engine.keyring, now=engine.clock.now())
+            )
+        ).seqs:
             assert not planned.faults
         for _ in range(ROUNDS_MAX):
             if not await self._round():

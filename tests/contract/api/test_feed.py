@@ -33,7 +33,9 @@ async def pays(house: House, count: int = 1) -> None:
 
 
 async def plan(house: House) -> None:
-    await house.db.write(lambda tx: planning.plan(tx, ids=house.scene.ids, now=house.clock.now()))
+    await house.db.write(
+        lambda tx: planning.plan(tx, ids=house.scene.ids, keyring=house.scene.keyring, now=house.clock.now())
+    )
 
 
 async def read(house: House, feed: dict[str, Any], query: str = "", **more: Any) -> Response:

@@ -58,7 +58,9 @@ async def test_the_address_stops_working_when_the_intent_expires_and_that_is_tol
     read = (await house.merchant("GET", f"/payments/{intent['transaction_id']}")).json()["data"]
     for _ in range(2):
         await flow.expire_due(house.dependencies.tools)
-        await house.db.write(lambda tx: planning.plan(tx, ids=house.scene.ids, now=house.clock.now()))
+        await house.db.write(
+            lambda tx: planning.plan(tx, ids=house.scene.ids, keyring=house.scene.keyring, now=house.clock.now())
+        )
 
     assert (page.heading, page.forms) == ("The time for this payment is over", [])
     assert read["status"] == "expired"

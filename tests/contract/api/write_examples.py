@@ -239,7 +239,9 @@ async def _events_and_feeds(day: Day) -> None:
     feed = (await day.call("POST", "/webhooks/feeds", {"dialect": "standard"}))["data"]
     await day.call("POST", "/webhooks/feeds", {"dialect": "none"})
     await day.call("POST", "/payments", {"amount": 5, "currency": "BRL"})
-    await house.db.write(lambda tx: planning.plan(tx, ids=house.scene.ids, now=house.clock.now()))
+    await house.db.write(
+        lambda tx: planning.plan(tx, ids=house.scene.ids, keyring=house.scene.keyring, now=house.clock.now())
+    )
     address = f"/webhooks/{feed['id']}"
     await day.call("GET", f"{address}/feed?limit=1")
     await day.call("GET", f"{address}/feed?limit=many")

@@ -57,8 +57,8 @@ class Till:
 
     async def hears(self) -> list[dict[str, Any]]:
         """Hand the shop every webhook it has not had; return their bodies."""
-        ids, now = self.house.scene.ids, self.house.clock.now()
-        await self.house.db.write(lambda tx: planning.plan(tx, ids=ids, now=now))
+        scene, now = self.house.scene, self.house.clock.now()
+        await self.house.db.write(lambda tx: planning.plan(tx, ids=scene.ids, keyring=scene.keyring, now=now))
         rows = await self.house.db.read(lambda tx: tx.all(SENT_TO_CALLBACKS, after=self._heard))
         told = []
         for row in rows:

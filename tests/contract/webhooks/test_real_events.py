@@ -35,7 +35,9 @@ async def test_whatever_a_market_records_becomes_valid_bodies(database: Database
                 await database.write(register)
         await market.deal(500)
         while True:
-            planned = await database.write(lambda tx: planning.plan(tx, ids=market.scene.ids, now=market.clock.now()))
+            planned = await database.write(
+                lambda tx: planning.plan(tx, ids=market.scene.ids, keyring=market.scene.keyring, now=market.clock.now())
+            )
             assert planned.faults == {}
             if not planned.seqs:
                 break
