@@ -54,6 +54,16 @@ def extend(tx: Tx, *, now: Instant, after: int = 0) -> tuple[int, int | None]:
     return made, due[-1]["merchant_id"] if len(due) == OWNERS_MAX else None
 
 
+def forget(tx: Tx, anchor: Row) -> None:
+    """Remove an anchor that stands at a wrong place, and those after it, which stand by it."""
+    tx.run(
+        f"delete from payment_anchor where {_OWNED} and ordinal >= :ordinal",
+        merchant_id=anchor["merchant_id"],
+        mode=anchor["mode"],
+        ordinal=anchor["ordinal"],
+    )
+
+
 def count(tx: ReadTx, *, owner: Owner) -> int:
     """Return how many payments an owner has."""
     last = _one(tx, f"where {_OWNED} order by ordinal desc limit 1", owner) or START

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 
+import psycopg
 import pytest
 
 from opentill.db import Database, ReadTx, Tx
@@ -11,7 +12,7 @@ from opentill.kernel.clock import DAY, HOUR, MINUTE, SECOND, Instant
 from opentill.kernel.owner import Owner
 from opentill.payments import anchors, queries, tallies
 from opentill.payments.model import Payment
-from opentill.payments.queries import Filters
+from opentill.payments.queries import EVERYTHING, Filters
 from tests.make import NOW, Scene
 from tests.usecases.payments.many import insert_payments
 
@@ -43,11 +44,12 @@ class Lists:
         self.db, self.scene, self.owner = database, scene, owner
 
     async def write_down(self) -> int:
-        while (await self.db.write(lambda tx: anchors.extend(tx, now=NOW)))[0]:
-            pass
         counted = 0
-        while more := await self.db.write(lambda tx: tallies.write_down(tx, now=LATER)):
-            counted += more
+        for now in (LATER, Instant(LATER + 5 * MINUTE)):
+            while (await self.db.write(lambda tx: anchors.extend(tx, now=NOW)))[0]:
+                pass
+            while more := await self.db.write(lambda tx, now=now: tallies.write_down(tx, now=now)):
+                counted += more
         return counted
 
     async def tallies(self) -> Sequence[str | None]:
@@ -159,6 +161,21 @@ async def test_a_block_is_left_alone_while_somebody_may_not_know_of_it(lists: Li
     assert await lists.db.write(lambda tx: tallies.write_down(tx, now=LATER)) == 5
 
 
+async def test_payments_that_appeared_late_are_counted_after_all(lists: Lists) -> None:
+    """A clock stepped forward while they were made, so that a block was set before they could be seen."""
+    while (await lists.db.write(lambda tx: anchors.extend(tx, now=NOW)))[0]:
+        pass
+    late = "update payment set merchant_id = :merchant_id where id in (2600, 2700)"  # between those of the third block
+    await lists.db.write(lambda tx: tx.run(late, merchant_id=lists.owner.merchant_id))
+
+    await lists.write_down()
+
+    assert (await lists.shown(EVERYTHING))[0] == 5_502
+    counted = await lists.shown(FILTERS["state"])
+    await lists.db.write(lambda tx: tx.run("delete from payment_anchor"))
+    assert await lists.shown(FILTERS["state"]) == counted
+
+
 async def test_times_out_of_order_hide_no_payment(lists: Lists) -> None:
     """A clock was two days behind for a while."""
     await lists.db.write(
@@ -185,3 +202,35 @@ async def test_changes_and_counting_at_once_leave_nothing_wrong(lists: Lists) ->
     await lists.write_down()
 
     assert (await lists.shown(Filters(statuses=("refunded",))))[0] == 120
+
+
+async def test_a_change_that_did_not_see_its_block_is_counted(lists: Lists, database_url: str) -> None:
+    """It began before the block was set, and ends after others were counted."""
+    if database_url.startswith("sqlite"):
+        pytest.skip("one writes after the other there")
+    with psycopg.connect(database_url) as other:
+        other.execute("update payment set detail = 'refunded' where id = 1500")
+        while (await lists.db.write(lambda tx: anchors.extend(tx, now=NOW)))[0]:
+            pass
+        assert await lists.db.write(lambda tx: tallies.write_down(tx, now=NOW)) == 0
+
+    await lists.write_down()
+
+    assert (await lists.shown(Filters(statuses=("refunded",))))[0] == 1
+
+
+async def test_a_change_that_waits_for_its_block_to_be_counted_forgets_it(lists: Lists, database_url: str) -> None:
+    if database_url.startswith("sqlite"):
+        pytest.skip("one writes after the other there")
+    while (await lists.db.write(lambda tx: anchors.extend(tx, now=NOW)))[0]:
+        pass
+    with psycopg.connect(database_url) as other:
+        other.execute("update payment set detail = 'refunded' where id = 1500")
+
+        assert await lists.db.write(lambda tx: tallies.write_down(tx, now=LATER)) == 4, (
+            "the one in between is passed by"
+        )
+
+    assert (await lists.shown(Filters(statuses=("refunded",))))[0] == 1
+    await lists.write_down()
+    assert (await lists.shown(Filters(statuses=("refunded",))))[0] == 1
