@@ -2,8 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
 import psycopg
 import pytest
@@ -142,14 +143,27 @@ def terminate_others(url: str) -> int:
     return len(ended)
 
 
+async def both_threads(do: Callable[[Callable[[Any], Any]], Awaitable[Any]], work: Callable[[str], Any]) -> None:
+    """Have both threads of a lane work: the second while the first is held up."""
+    gate = Gate()
+
+    def held(tx: Any) -> None:
+        work("held")(tx)
+        gate.wait()
+
+    first = asyncio.create_task(do(held))
+    await gate.reached()
+    await do(work("other"))
+    gate.open()
+    await first
+
+
 async def test_idle_connections_that_were_ended_are_opened_again(bank: Database, postgres_url: str) -> None:
-    await bank.write(opening("before"))
-    for round_ in range(2):
-        ended = await asyncio.to_thread(terminate_others, postgres_url)
-        assert ended >= (4 if round_ == 0 else 1)  # later, only threads that had work have connected again
-        await asyncio.gather(*(bank.write(opening(f"{round_}-{n}")) for n in range(6)))
-        assert len(await bank.read(names)) == 1 + 6 * (round_ + 1)
-        await asyncio.gather(*(bank.read(lambda tx: (names(tx), names(tx))) for _ in range(6)))
+    for round_ in range(3):
+        assert await asyncio.to_thread(terminate_others, postgres_url) >= 4, "each thread had connected again"
+        await both_threads(bank.write, lambda name, round_=round_: opening(f"{round_} {name}"))
+        await both_threads(bank.read, lambda _: names)
+        assert len(await bank.read(names)) == 2 * (round_ + 1)
 
 
 async def test_a_unit_whose_connection_was_ended_before_its_commit_is_stored_once(
