@@ -165,7 +165,7 @@ class Actions:
                     return service.recover(tx, since=Instant(now - SINCE[wish]), **common)
                 if wish == "listed":
                     return service.resend_matching(tx, **_filter(asked.form), **common)
-                return service.replay_missing(tx, **common)
+                return service.recover(tx, since=None, **common)
 
             await deps.db.write(start)
             return self._to_endpoint(asked.card.endpoint.public_id, "again")

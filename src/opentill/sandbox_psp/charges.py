@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from opentill.pix import brcode
-from opentill.sandbox_psp import magic, paging, quirks
+from opentill.sandbox_psp import magic, paging, quirks, revisions
 from opentill.sandbox_psp.accounts import Account
 from opentill.sandbox_psp.charge_rules import (
     LIFETIME_DEFAULT_S,
@@ -65,18 +65,8 @@ def patch(frame: Frame, account: Account, request: Request) -> Answer:
 def read(frame: Frame, account: Account, request: Request) -> Answer:
     """`GET /cob/{txid}`, or one of its earlier revisions."""
     charge = _owned(frame, account, request.parts[-1])
-    wanted = request.query.get("revisao", str(charge["revision"]))
-    if wanted == str(charge["revision"]):
-        return json_answer(200, _complete(frame, account, charge))
-    kept = frame.store.one(
-        "select answer from charge_revision where charge_id = :id and revision = :revision",
-        id=charge["id"],
-        revision=int(wanted) if wanted.isascii() and wanted.isdecimal() and len(wanted) < 10 else -1,
-    )
-    if kept is None:
-        reason = "o parâmetro `revisao` corresponde a uma revisão inexistente para a cobrança apontada."
-        raise Problem("CobConsultaInvalida", [Violation(reason, "revisao")])
-    return Answer(200, kept["answer"].encode())
+    earlier = revisions.asked(frame, charge, request, problem="CobConsultaInvalida")
+    return earlier or json_answer(200, _complete(frame, account, charge))
 
 
 def listed(frame: Frame, account: Account, request: Request) -> Answer:

@@ -228,7 +228,7 @@ async def test_a_replay_that_dies_between_two_batches_sends_each_event_once(
         endpoint, _ = await bench.endpoint(receiver.url("/hook"), options=OPTIONS)
         place = {"owner": bench.owner, "dialect": Dialect.MERCHANT, "endpoint_id": endpoint.id}
         place |= {"ids": bench.engine.ids, "now": SystemClock().now()}
-        await bench.db.write(lambda tx: service.replay_missing(tx, **place))  # type: ignore[arg-type]
+        await bench.db.write(lambda tx: service.recover(tx, since=None, **place))  # type: ignore[arg-type]
         for death in range(bar_size):
             visit = chance.randint(1, 2) if death == 0 else 1
             await died(await start("worker", database_url, f"worker-{death}", dies=f"replay.batch:exit:{visit}"))

@@ -67,3 +67,8 @@ async def ask(
     received = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     assert len(received) == len(sent[0]["headers"]), "a header was sent twice"
     return Response(sent[0]["status"], received, sent[1]["body"])
+
+
+def declined(answer: Response, status: int, detail: str) -> None:
+    """Expect the PIX API's answer to what it does not do."""
+    assert (answer.status, answer.json()) == (status, {"worked": False, "detail": detail})

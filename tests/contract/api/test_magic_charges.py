@@ -2,17 +2,15 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from opentill.db import Database
 from opentill.kernel.clock import SECOND
 from opentill.sandbox_psp import magic
-from tests.contract.api.counter import Counter, open_counter
+from tests.contract.api.counter import Counter
 
 pytestmark = [pytest.mark.anyio, pytest.mark.checklist("X27")]
 
@@ -20,12 +18,6 @@ CREATED, PAID, EXPIRED, CANCELLED = (f"pix.charge.{end}" for end in ("created", 
 REQUESTED, RETURNED = "pix.refund.requested", "pix.refund.completed"
 CONTESTED = "pix.infraction.created"
 Receipts = Sequence[tuple[str, str, int]]
-
-
-@pytest.fixture
-async def counter(database: Database, tmp_path: Path) -> AsyncIterator[Counter]:
-    async with open_counter(database, tmp_path) as counter:
-        yield counter
 
 
 class End(NamedTuple):

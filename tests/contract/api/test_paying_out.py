@@ -13,7 +13,7 @@ from opentill.pix.payouts import flow as payouts
 from opentill.pix.policy import Policy, set_policy
 from opentill.pix.port import DecodedCode, NotSent, ProviderReceipt, ReceiptPayer
 from opentill.pix.port import Refused as BankRefused
-from tests.contract.api.client import Response
+from tests.contract.api.client import declined
 from tests.contract.api.house import HOOK, House, Shop
 
 pytestmark = pytest.mark.anyio
@@ -54,10 +54,6 @@ async def settled(house: House, **changes: Any) -> dict[str, Any]:
     house.payout_bank.next("done")
     await payouts.work_due(house.dependencies.tools)
     return made
-
-
-def declined(answer: Response, status: int, detail: str) -> None:
-    assert (answer.status, answer.json()) == (status, {"worked": False, "detail": detail})
 
 
 async def test_a_payout_is_answered_as_documented(house: House) -> None:

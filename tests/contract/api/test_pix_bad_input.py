@@ -1,6 +1,5 @@
 """Bad input to the PIX API: every refusal of its tables in its words, with nothing left behind, and never a 500."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +11,7 @@ from opentill.kernel.clock import DAY, HOUR
 from opentill.merchants.model import DEFAULT_PERMISSIONS
 from opentill.pix.keys import detect
 from opentill.pix.rejections import BY_CODE, ROWS
-from tests.contract.api.client import Response
+from tests.contract.api.client import declined
 from tests.contract.api.counter import Counter, open_counter
 from tests.unit.pix.vectors import CODES, REFUSED
 
@@ -40,16 +39,6 @@ ODD_NAMES = ("%00", "x" * 3_000, "%F0%9F%98%80", "..", "%2e%2e", "%25", "-1", "9
 ODD_WORDS = ("", "-1", "0", "x", "%00", "%F0%9F%98%80", "9" * 40, "2026-02-30", "0001-01-01", "9999-12-31")
 TABLES = ("payment", "pix_charge", "pix_payout", "refund", "receipt", "journal", "posting", "event", "webhook_endpoint",
           "pix_infraction")  # fmt: skip
-
-
-@pytest.fixture
-async def counter(database: Database, tmp_path: Path) -> AsyncIterator[Counter]:
-    async with open_counter(database, tmp_path) as counter:
-        yield counter
-
-
-def declined(answer: Response, status: int, detail: str) -> None:
-    assert (answer.status, answer.json()) == (status, {"worked": False, "detail": detail})
 
 
 async def rows(counter: Counter) -> dict[str, int]:

@@ -1,26 +1,17 @@
 """What comes in the wrong order, too often, about nobody's charge, or by a clock that jumps (pix-api.md §16)."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
-from opentill.db import Database
 from opentill.kernel.clock import HOUR, MINUTE
 from opentill.pix.identifiers import end_to_end_id
-from tests.contract.api.counter import Counter, open_counter
+from tests.contract.api.counter import Counter
 
 pytestmark = pytest.mark.anyio
 SENT: dict[str, Any] = {"amount": 1000, "pix_key": "fulano@example.com"}
-
-
-@pytest.fixture
-async def counter(database: Database, tmp_path: Path) -> AsyncIterator[Counter]:
-    async with open_counter(database, tmp_path) as counter:
-        yield counter
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +10,12 @@ import pytest
 
 from opentill.db import Database
 from opentill.webhooks.catalogue import PIX_EVENTS, PIX_EXTRA_EVENTS
-from tests.contract.api.client import Response
+from tests.contract.api.client import declined
 from tests.contract.api.counter import Counter, open_counter
 from tests.usecases.webhooks.engine import says
 
 pytestmark = pytest.mark.anyio
 URL = "https://shop.example/hook"
-
-
-@pytest.fixture
-async def counter(database: Database, tmp_path: Path) -> AsyncIterator[Counter]:
-    async with open_counter(database, tmp_path) as counter:
-        yield counter
-
-
-def declined(answer: Response, status: int, detail: str) -> None:
-    assert (answer.status, answer.json()) == (status, {"worked": False, "detail": detail})
 
 
 def signed(sent: dict[str, Any], secret: str, algorithm: str = "sha256") -> str:

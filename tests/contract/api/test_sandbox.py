@@ -1,31 +1,19 @@
 """/sandbox: whatever a developer has happen there reaches the books and the events (pix-api.md §19)."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from opentill.api.external import sandbox
-from opentill.db import Database, Tx
+from opentill.db import Tx
 from opentill.kernel.clock import MINUTE
 from opentill.kernel.mode import Mode
 from opentill.merchants.model import Merchant
-from tests.contract.api.client import Response
-from tests.contract.api.counter import Counter, Credential, open_counter
+from tests.contract.api.client import Response, declined
+from tests.contract.api.counter import Counter, Credential
 from tests.usecases.pix.shop import KEY
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def counter(database: Database, tmp_path: Path) -> AsyncIterator[Counter]:
-    async with open_counter(database, tmp_path) as counter:
-        yield counter
-
-
-def declined(answer: Response, status: int, detail: str) -> None:
-    assert (answer.status, answer.json()) == (status, {"worked": False, "detail": detail})
 
 
 async def charged(counter: Counter, amount: int = 3000, **more: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import uvicorn
 
-from opentill.kernel.clock import Clock, SystemClock
+from opentill.kernel.clock import SECOND, Clock, ManualClock, SystemClock
 from opentill.kernel.ids import Ids, SystemIds
 from opentill.kernel.mode import Mode
 from opentill.kernel.secret import Secret
@@ -133,6 +133,12 @@ class Scene:
     async def tick(self) -> int:
         """Have the bank do what is due."""
         return await self.bank.tick(self.hook)
+
+    async def passes(self, seconds: int = 1) -> int:
+        """Let time pass, and have the bank do what is due by then."""
+        assert isinstance(self.clock, ManualClock)
+        self.clock.advance(seconds * SECOND)
+        return await self.tick()
 
 
 @asynccontextmanager

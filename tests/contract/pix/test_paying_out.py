@@ -54,12 +54,6 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
         yield scene
 
 
-async def passes(scene: Scene, seconds: int = 1) -> int:
-    assert isinstance(scene.clock, ManualClock)
-    scene.clock.advance(seconds * SECOND)
-    return await scene.tick()
-
-
 async def found(scene: Scene, request: PayoutRequest) -> ProviderPayout:
     payout = await scene.payer().query(request.ref, None)
     assert payout is not None
@@ -84,7 +78,7 @@ async def test_a_payout_is_taken_settled_a_second_later_and_announced(scene: Sce
     assert (sent.ref, sent.state, sent.amount_centavos) == (request.ref, PayoutState.PROCESSING, 2000)
     assert sent.recipient.name == "Beatriz Teste"
 
-    assert await passes(scene) == 1
+    assert await scene.passes() == 1
     [(url, body)] = scene.told
     [hint] = payer.parse_notification(RawRequest(json.dumps(body).encode(), {}))
     assert (url, hint.kind, hint.ref) == (HOOK, HintKind.PAYOUT, request.ref)
@@ -130,7 +124,7 @@ async def test_a_row_of_the_rail_fails_with_its_code(scene: Scene, number: int, 
         scene.payout(5000, target=ToKey(key_of(number), KeyType.EMAIL)) if by_key else scene.payout(900_000 + number)
     )
     assert (await scene.payer().submit(request)).state is PayoutState.PROCESSING
-    await passes(scene)
+    await scene.passes()
     failed = await found(scene, request)
     assert (failed.state, failed.rail_code, failed.code) == (PayoutState.FAILED, row.code, row.reason)
 
@@ -153,7 +147,7 @@ async def test_a_row_of_our_bank_or_the_directory_is_refused_at_once(scene: Scen
 async def test_rows_that_only_we_make_have_no_amount(scene: Scene, number: int) -> None:
     request = scene.payout(900_000 + number)
     await scene.payer().submit(request)
-    await passes(scene)
+    await scene.passes()
     assert (await found(scene, request)).state is PayoutState.COMPLETED
 
 
@@ -161,10 +155,10 @@ async def test_rows_that_only_we_make_have_no_amount(scene: Scene, number: int) 
 async def test_a_slow_payout_completes_when_its_row_says(scene: Scene, amount: int, after_s: int) -> None:
     request = scene.payout(amount)
     await scene.payer().submit(request)
-    await passes(scene, after_s - 1)
+    await scene.passes(after_s - 1)
     waiting = PayoutState.HELD if amount == 910_007 else PayoutState.PROCESSING
     assert (await found(scene, request)).state is waiting
-    await passes(scene)
+    await scene.passes()
     assert (await found(scene, request)).state is PayoutState.COMPLETED
 
 
@@ -172,9 +166,9 @@ async def test_a_slow_payout_completes_when_its_row_says(scene: Scene, amount: i
 async def test_a_payout_is_returned_two_seconds_later(scene: Scene, amount: int, back: int) -> None:
     request = scene.payout(amount)
     await scene.payer().submit(request)
-    await passes(scene)
+    await scene.passes()
     assert (await found(scene, request)).returns == ()
-    await passes(scene, 2)
+    await scene.passes(2)
     returned = await found(scene, request)
     assert returned.state is PayoutState.COMPLETED
     assert [item.amount_centavos for item in returned.returns] == [back]
@@ -188,7 +182,7 @@ async def test_a_time_out_is_ambiguous_and_a_repeat_sends_once(scene: Scene, amo
         await scene.payer().submit(request)
     assert await executed(scene, request.ref) == carried_out
     await scene.payer().submit(request)
-    await passes(scene)
+    await scene.passes()
     assert await executed(scene, request.ref) == 1
     assert (await found(scene, request)).state is PayoutState.COMPLETED
 
@@ -201,20 +195,20 @@ async def test_910006_is_taken_although_the_bank_says_that_it_exists(scene: Scen
 
 async def test_910009_is_confirmed_three_times(scene: Scene) -> None:
     await scene.payer().submit(scene.payout(910_009))
-    assert await passes(scene) == 3
+    assert await scene.passes() == 3
 
 
 async def test_910010_is_reported_with_one_centavo_more(scene: Scene) -> None:
     request = scene.payout(910_010)
     assert (await scene.payer().submit(request)).amount_centavos == 910_010
-    await passes(scene)
+    await scene.passes()
     assert (await found(scene, request)).amount_centavos == 910_011
 
 
 async def test_910011_waits_until_somebody_ends_it(scene: Scene) -> None:
     request = scene.payout(910_011)
     await scene.payer().submit(request)
-    await passes(scene, 60)
+    await scene.passes(60)
     assert (await found(scene, request)).state is PayoutState.PROCESSING
     await scene.sim("POST", f"payouts/{request.ref}/settle", {"status": "NAO_REALIZADO", "code": "AC06"})
     assert (await found(scene, request)).code == "account_blocked"
@@ -257,16 +251,16 @@ async def test_whatever_goes_wrong_a_payout_is_sent_once(scene: Scene, fault: st
 async def test_a_confirmation_can_be_made_to_lie(scene: Scene, fault: str, told: int) -> None:
     await scene.fault("payout.notify", fault)
     await scene.payer().submit(scene.payout())
-    assert await passes(scene) == told
+    assert await scene.passes() == told
 
 
 async def test_a_reordered_notification_goes_out_after_the_next(scene: Scene) -> None:
     first, second = scene.payout(), scene.payout()
     await scene.fault("payout.notify", "reorder", match={"ref": first.ref})
     await scene.payer().submit(first)
-    assert await passes(scene) == 0
+    assert await scene.passes() == 0
     await scene.payer().submit(second)
-    assert await passes(scene) == 1
+    assert await scene.passes() == 1
     assert await scene.tick() == 1
     assert [body["envios"][0]["ref"] for _, body in scene.told] == [second.ref, first.ref]
 
@@ -274,7 +268,7 @@ async def test_a_reordered_notification_goes_out_after_the_next(scene: Scene) ->
 async def test_a_neighbour_at_the_same_bank_receives_the_money(scene: Scene) -> None:
     request = scene.payout(target=ToKey(NEIGHBOUR_KEY, KeyType.EMAIL))
     sent = await scene.payer().submit(request)
-    await passes(scene)
+    await scene.passes()
     receipts = (await scene.sim("GET", "state"))["receipts"]
     assert [(row["endToEndId"], row["valor"]) for row in receipts] == [(sent.e2e_id, "20.00")]
 
@@ -305,7 +299,7 @@ async def test_a_static_code_is_decoded_and_paid(scene: Scene) -> None:
     asked = await scene.payer().decode_code(code, TODAY)
     assert (asked.key, asked.amount_centavos, asked.changeable, asked.txid) == (NEIGHBOUR_KEY, 1500, False, "PEDIDO1")
     await scene.payer().submit(scene.payout(1500, target=ToCode(code, asked.key)))
-    await passes(scene)
+    await scene.passes()
     assert (await scene.sim("GET", "state"))["receipts"][0]["txid"] == "PEDIDO1"
 
 
@@ -316,7 +310,7 @@ async def test_a_dynamic_code_is_verified_decoded_and_pays_its_charge(scene: Sce
     assert (asked.key, asked.amount_centavos, asked.payable) == (NEIGHBOUR_KEY, 1500, True)
     assert asked.expires_at == charge.expires_at
     await scene.payer().submit(scene.payout(1500, target=ToCode(charge.code or "", asked.key)))
-    await passes(scene)
+    await scene.passes()
     paid = await neighbour.get_charge(charge.txid)
     assert paid is not None
     assert [receipt.amount_centavos for receipt in paid.receipts] == [1500]
@@ -354,7 +348,7 @@ async def test_10012_is_contested_defended_and_agreed(scene: Scene) -> None:
     payer = scene.payer()
     charge = await scene.receiver().create_charge(scene.request(10_012))
     for _ in range(3):
-        await passes(scene)
+        await scene.passes()
     [contest] = (await payer.list_infractions(START, after(scene.clock.now(), SECOND))).items
     assert (contest.state, contest.amount_centavos, contest.reason) == (InfractionState.OPEN, 10_012, "FRAUD")
     assert contest.defense_deadline_at == contest.opened_at + 72 * 3600 * SECOND
@@ -392,8 +386,8 @@ async def test_the_statement_lists_each_movement_once_and_sums_to_the_balance(sc
     await receiver.request_return(e2e_id, "PIXRET1", 1000, "x")
     await payer.submit(scene.payout(910_004))
     await payer.submit(scene.payout(910_011))
-    await passes(scene)
-    await passes(scene, 2)
+    await scene.passes()
+    await scene.passes(2)
 
     lines = (await payer.statement(TODAY)).items
     assert sorted(line.amount_centavos for line in lines) == [-910_004, -1000, 5000, 910_004]

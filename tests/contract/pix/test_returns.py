@@ -35,12 +35,6 @@ async def paid(scene: Scene, amount: int = 3000) -> str:
     return e2e_id
 
 
-async def passes(scene: Scene, seconds: int = 1) -> int:
-    assert isinstance(scene.clock, ManualClock)
-    scene.clock.advance(seconds * SECOND)
-    return await scene.tick()
-
-
 async def executed(scene: Scene, ref: str) -> int:
     """Return how often the bank carried a return out."""
     return sum(row["id"] == ref for row in (await scene.sim("GET", "state"))["returns"])
@@ -54,7 +48,7 @@ async def test_a_return_is_taken_settled_a_second_later_and_announced(scene: Sce
     assert asked.return_id is not None
     assert asked.return_id.startswith("D99999001")
 
-    assert await passes(scene) == 1
+    assert await scene.passes() == 1
     [(_, body)] = scene.told
     [hint] = receiver.parse_notification(RawRequest(json.dumps(body).encode(), {}))
     assert (hint.kind, hint.ref) == (HintKind.RETURN, e2e_id)
@@ -131,7 +125,7 @@ async def test_a_magic_amount_ends_as_its_row_says(
 ) -> None:
     receiver, e2e_id = scene.receiver(), await paid(scene)
     await receiver.request_return(e2e_id, "PIXRET1", amount, "x")
-    await passes(scene)
+    await scene.passes()
     found = await receiver.get_return(e2e_id, "PIXRET1")
     assert found is not None
     assert (found.state, found.code) == (state, code)
@@ -140,7 +134,7 @@ async def test_a_magic_amount_ends_as_its_row_says(
 async def test_what_failed_may_be_returned_again_under_another_name(scene: Scene) -> None:
     receiver, e2e_id = scene.receiver(), await paid(scene, 114)
     await receiver.request_return(e2e_id, "PIXRET1", 114, "x")
-    await passes(scene)
+    await scene.passes()
     again = await receiver.request_return(e2e_id, "PIXRET2", 114, "x")
     assert again.state is ReturnState.PROCESSING
 
@@ -217,7 +211,7 @@ async def test_10013_is_taken_back_and_10014_is_returned_before_it_is_announced(
         scene.told.clear()
         await scene.receiver().create_charge(scene.request(amount))
         for _ in range(3):
-            await passes(scene)
+            await scene.passes()
         assert [bool(item.get("devolucoes")) for _, body in scene.told for item in body["pix"]] == returned
 
 

@@ -128,7 +128,7 @@ class DeliveryEngine(RuleBasedStateMachine):
         for row in self._rows("select seq from event where plan_state = 0 and audience = 0"):  # notices go elsewhere
             self.planned_for[row["seq"]] = wanted
         slots = Slots("worker-1", room, {}, room) if room else None
-        planned = planning.plan(self.tx, ids=self.ids, now=self.clock.now(), slots=slots)
+        planned = planning.plan(self.tx, ids=self.ids, keyring=KEYRING, now=self.clock.now(), slots=slots)
         assert planned.faults == {}
         self._check_claims(planned.jobs)
         return planned.jobs
@@ -263,7 +263,7 @@ class DeliveryEngine(RuleBasedStateMachine):
             case "recover":
                 service.recover(self.tx, since=since, **place)
             case "missing":
-                service.replay_missing(self.tx, **place)
+                service.recover(self.tx, since=None, **place)
             case "all":
                 service.replay_all(self.tx, since=since, **place)
             case _:

@@ -163,6 +163,21 @@ class Bench:
             routing=routing or {},
         )
 
+    async def sets_active(self, endpoint_id: int | str, *, active: bool, **recover: Any) -> Endpoint:
+        """Pause an endpoint of the merchant dialect, or have it go on."""
+        return await self.db.write(
+            lambda tx: service.set_active(
+                tx,
+                owner=self.owner,
+                dialect=Dialect.MERCHANT,
+                endpoint_id=endpoint_id,
+                active=active,
+                ids=self.engine.ids,
+                now=self.clock.now(),
+                **recover,
+            )
+        )
+
     async def plan(self) -> planning.Planned:
         engine = self.engine
         return await self.db.write(

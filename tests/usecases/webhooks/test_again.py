@@ -7,7 +7,7 @@ import pytest
 from opentill.kernel.clock import HOUR
 from opentill.kernel.errors import Conflict
 from opentill.webhooks import service
-from opentill.webhooks.model import DeliveryState, Dialect, Endpoint, Options, Ordering, Origin
+from opentill.webhooks.model import DeliveryState, Endpoint, Options, Ordering, Origin
 from opentill.webhooks.service import DeliveryNotFound, Final, InProgress, NotActive
 from tests.usecases.webhooks.engine import Bench, says
 
@@ -108,18 +108,7 @@ async def test_another_merchant_s_delivery_is_not_found(bench: Bench) -> None:
 
 async def test_what_a_paused_or_deleted_endpoint_did_not_get_is_not_sent_again(bench: Bench) -> None:
     endpoint, delivery = await one_delivery(bench, 500)
-    engine = bench.engine
-    await bench.db.write(
-        lambda tx: service.set_active(
-            tx,
-            owner=bench.owner,
-            dialect=Dialect.MERCHANT,
-            endpoint_id=endpoint.id,
-            active=False,
-            ids=engine.ids,
-            now=bench.clock.now(),
-        )
-    )
+    await bench.sets_active(endpoint.id, active=False)
     for again in (resend, redeliver):
         with pytest.raises(NotActive):
             await again(bench, delivery["public_id"])

@@ -7,7 +7,6 @@ import pytest
 from opentill.events import Audience, document_of
 from opentill.kernel.clock import DAY, HOUR, MINUTE, SECOND
 from opentill.outbound.outcomes import Outcome
-from opentill.webhooks import service
 from opentill.webhooks.bodies import render
 from opentill.webhooks.model import DeliveryState, Dialect, Endpoint, EndpointState, Kind, Options, Recover
 from opentill.webhooks.store import outbox
@@ -91,18 +90,7 @@ async def test_each_warning_of_a_failing_spell_is_given_once_and_then_the_endpoi
     assert (await bench.deliveries())[-1]["state"] == DeliveryState.HELD
     engine = bench.engine
     bench.receiver.answers.clear()
-    await bench.db.write(
-        lambda tx: service.set_active(
-            tx,
-            owner=bench.owner,
-            dialect=Dialect.MERCHANT,
-            endpoint_id=endpoint.id,
-            active=True,
-            ids=engine.ids,
-            now=bench.clock.now(),
-            recover=Recover.ALL,
-        )
-    )
+    await bench.sets_active(endpoint.id, active=True, recover=Recover.ALL)
     while await replay.step(engine):
         bench.clock.advance(SECOND)
     bench.clock.advance(HOUR)

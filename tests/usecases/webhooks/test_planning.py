@@ -104,7 +104,7 @@ async def test_two_shops_of_one_merchant_hear_only_of_their_own_payments(bench: 
 
 async def test_while_an_endpoint_is_paused_its_deliveries_are_held(bench: Bench) -> None:
     endpoint, _ = await bench.endpoint()
-    await pause(bench, endpoint.public_id)
+    await bench.sets_active(endpoint.public_id, active=False)
     await happen_all(bench, "payment.completed")
     (delivery,) = await bench.deliveries()
     assert delivery["state"] == DeliveryState.HELD
@@ -174,7 +174,7 @@ async def test_a_callback_that_is_a_registered_endpoint_is_sent_once(bench: Benc
 @pytest.mark.checklist("M46")
 async def test_a_callback_that_is_an_endpoint_switched_off_is_recorded_and_not_sent(bench: Bench) -> None:
     endpoint, _ = await bench.endpoint(CALLBACK, options=Options(events=("payment.failed",)))
-    await pause(bench, endpoint.public_id)
+    await bench.sets_active(endpoint.public_id, active=False)
     await bench.happens(bench.event(routing=ROUTED))
     await bench.plan()
     (delivery,) = await bench.deliveries()
@@ -283,20 +283,6 @@ async def planned_and_counted(bench: Bench) -> Counted:
 
     await bench.db.write(work)
     return counted[-1]
-
-
-async def pause(bench: Bench, public_id: str) -> None:
-    await bench.db.write(
-        lambda tx: service.set_active(
-            tx,
-            ids=bench.engine.ids,
-            owner=bench.owner,
-            dialect=Dialect.MERCHANT,
-            endpoint_id=public_id,
-            active=False,
-            now=bench.clock.now(),
-        )
-    )
 
 
 async def default_secret(bench: Bench) -> Secret:

@@ -169,9 +169,9 @@ async def test_a_claim_given_back_unsent_is_due_again_and_no_attempt(bench: Benc
 async def test_a_paused_endpoint_is_not_claimed_and_goes_on_later(bench: Bench) -> None:
     await waiting(bench, 1)
     (endpoint,) = await bench.db.read(lambda tx: service.of_surface(tx, bench.owner, Dialect.MERCHANT))
-    await set_active(bench, endpoint.public_id, active=False)
+    await bench.sets_active(endpoint.public_id, active=False)
     assert await bench.claim() == []
-    await set_active(bench, endpoint.public_id, active=True)
+    await bench.sets_active(endpoint.public_id, active=True)
     (delivery,) = await bench.deliveries()
     assert delivery["state"] == DeliveryState.HELD
     await more(bench, 1)
@@ -464,19 +464,5 @@ async def reclaim(bench: Bench, *, everything: bool = False) -> int:
     return await bench.db.write(
         lambda tx: queue.reclaim(
             tx, now=engine.clock.now(), ids=engine.ids, chance=engine.chance, everything=everything
-        )
-    )
-
-
-async def set_active(bench: Bench, public_id: str, *, active: bool) -> None:
-    await bench.db.write(
-        lambda tx: service.set_active(
-            tx,
-            ids=bench.engine.ids,
-            owner=bench.owner,
-            dialect=Dialect.MERCHANT,
-            endpoint_id=public_id,
-            active=active,
-            now=bench.clock.now(),
         )
     )

@@ -34,10 +34,6 @@ def by(bench: Bench, endpoint: Endpoint) -> dict[str, Any]:
     }
 
 
-async def set_active(bench: Bench, endpoint: Endpoint, active: bool, **recover: Any) -> Endpoint:
-    return await bench.db.write(lambda tx: service.set_active(tx, active=active, **recover, **by(bench, endpoint)))
-
-
 async def happen(bench: Bench, count: int, name: str = "p") -> list[str]:
     ids = await bench.happens(*[bench.event(object_id=f"{name}-{n}") for n in range(count)])
     while (await bench.plan()).seqs:
@@ -68,10 +64,10 @@ async def deliver_all(bench: Bench) -> None:
 async def test_activating_without_recovery_sets_the_old_aside_and_lets_the_new_flow(bench: Bench, count: int) -> None:
     endpoint, _ = await bench.endpoint()
     await happen(bench, count)
-    await set_active(bench, endpoint, False)
+    await bench.sets_active(endpoint.id, active=False)
     await happen(bench, 2, "held")
 
-    await set_active(bench, endpoint, True)
+    await bench.sets_active(endpoint.id, active=True)
     await happen(bench, 1, "new")
     if count > 500:
         assert await bench.claim() == []
@@ -86,9 +82,9 @@ async def test_activating_without_recovery_sets_the_old_aside_and_lets_the_new_f
 async def test_activating_with_recovery_sends_everything_missed(bench: Bench) -> None:
     endpoint, _ = await bench.endpoint(options=Options(max_in_flight=50))
     await happen(bench, 2)
-    await set_active(bench, endpoint, False)
+    await bench.sets_active(endpoint.id, active=False)
     missed = await happen(bench, 700, "held")
-    await set_active(bench, endpoint, True, recover=Recover.ALL)
+    await bench.sets_active(endpoint.id, active=True, recover=Recover.ALL)
     await run_jobs(bench)
 
     assert {row["klass"] for row in await bench.deliveries()} == {Klass.FIRST_TRY, Klass.BULK}
@@ -100,12 +96,12 @@ async def test_activating_with_recovery_sends_everything_missed(bench: Bench) ->
 async def test_activating_with_recovery_since_an_instant_sends_what_happened_from_then_on(bench: Bench) -> None:
     endpoint, _ = await bench.endpoint()
     await happen(bench, 2, "due")
-    await set_active(bench, endpoint, False)
+    await bench.sets_active(endpoint.id, active=False)
     await happen(bench, 2, "old")
     since = bench.clock.advance(HOUR)
     await happen(bench, 2, "new")
 
-    await set_active(bench, endpoint, True, recover=Recover.SINCE, since=since)
+    await bench.sets_active(endpoint.id, active=True, recover=Recover.SINCE, since=since)
     await run_jobs(bench)
 
     assert await states(bench) == [HELD] * 4 + [DUE] * 2
@@ -113,10 +109,10 @@ async def test_activating_with_recovery_since_an_instant_sends_what_happened_fro
 
 async def test_pausing_while_activating_ends_the_decision(bench: Bench) -> None:
     endpoint, _ = await bench.endpoint()
-    await set_active(bench, endpoint, False)
+    await bench.sets_active(endpoint.id, active=False)
     await happen(bench, 3)
-    await set_active(bench, endpoint, True, recover=Recover.ALL)
-    await set_active(bench, endpoint, False)
+    await bench.sets_active(endpoint.id, active=True, recover=Recover.ALL)
+    await bench.sets_active(endpoint.id, active=False)
 
     await run_jobs(bench)
     assert await states(bench) == [HELD] * 3
@@ -125,7 +121,7 @@ async def test_pausing_while_activating_ends_the_decision(bench: Bench) -> None:
 async def test_deleting_an_endpoint_cancels_everything_however_much_waits(bench: Bench) -> None:
     endpoint, _ = await bench.endpoint()
     await happen(bench, 700)
-    await set_active(bench, endpoint, False)
+    await bench.sets_active(endpoint.id, active=False)
     await happen(bench, 10, "held")
     arguments = by(bench, endpoint)
     await bench.db.write(lambda tx: service.delete_endpoint(tx, **arguments))
@@ -145,9 +141,9 @@ async def test_recovering_since_an_instant_sends_held_dead_and_never_planned_eve
     bench.receiver.answers[endpoint.url] = lambda _: says(404)
     dead = await happen(bench, 3, "dead")
     await deliver_all(bench)
-    await set_active(bench, endpoint, False)
+    await bench.sets_active(endpoint.id, active=False)
     held = await happen(bench, 3, "held")
-    await set_active(bench, endpoint, True)
+    await bench.sets_active(endpoint.id, active=True)
     bench.receiver.answers[endpoint.url] = lambda _: says(200)
     bench.receiver.requests.clear()
 
@@ -177,7 +173,7 @@ async def test_a_recovered_delivery_has_its_whole_schedule_before_it(bench: Benc
     assert await states(bench) == [DEAD]
 
     arguments = by(bench, endpoint)
-    await bench.db.write(lambda tx: service.replay_missing(tx, **arguments))
+    await bench.db.write(lambda tx: service.recover(tx, since=None, **arguments))
     await run_jobs(bench)
     await deliver_all(bench)
     assert await states(bench) == [DUE]
@@ -194,7 +190,7 @@ async def test_replaying_what_is_missing_includes_events_older_than_the_endpoint
     await deliver_all(bench)
     bench.receiver.requests.clear()
     arguments = by(bench, endpoint)
-    await bench.db.write(lambda tx: service.replay_missing(tx, **arguments))
+    await bench.db.write(lambda tx: service.recover(tx, since=None, **arguments))
     await run_jobs(bench)
     await deliver_all(bench)
 
@@ -300,11 +296,11 @@ async def test_a_replay_waits_while_its_endpoint_is_out_of_service(bench: Bench)
     await deliver_all(bench)
     arguments = by(bench, endpoint)
     await bench.db.write(lambda tx: service.replay_all(tx, since=since, **arguments))
-    await set_active(bench, endpoint, False)
+    await bench.sets_active(endpoint.id, active=False)
     for _ in range(20):
         await worker.step(bench.engine)
         bench.clock.advance(SECOND)
     assert len(await bench.deliveries()) == 3
-    await set_active(bench, endpoint, True)
+    await bench.sets_active(endpoint.id, active=True)
     await run_jobs(bench)
     assert len(await bench.deliveries()) == 6

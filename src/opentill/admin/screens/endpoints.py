@@ -176,7 +176,7 @@ async def replay(visit: Visit) -> Response:
     def started(tx: Tx, _log: Journalist) -> str:
         match wish:
             case "missing":
-                return service.replay_missing(tx, **common)
+                return service.recover(tx, since=None, **common)
             case "dead":
                 return service.resend_matching(tx, states=[DeliveryState.DEAD], **common)
             case "all-day" | "all-week":

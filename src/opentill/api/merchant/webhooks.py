@@ -155,7 +155,7 @@ async def test(call: MerchantCall) -> Answer:
     fields = Fields(call.fields)
     named = fields.text("endpoint_id")
     _refuse(fields)
-    endpoint_id = None if named is None else int(named) if NAME.fullmatch(named) else named
+    endpoint_id = None if named is None else _number_or_name(named)
 
     try:
         tested = await flow.send_test(
@@ -201,8 +201,7 @@ async def deliveries(call: MerchantCall) -> Answer:
 
 async def resend(call: MerchantCall) -> Answer:
     """Make one more attempt of a delivery now."""
-    named = call.values["id"]
-    delivery_id: int | str = int(named) if NAME.fullmatch(named) else named
+    delivery_id = _name(call)
 
     def work(tx: Tx) -> bytes:
         owner = call.by.owner
@@ -220,8 +219,11 @@ def _found(tx: ReadTx, call: MerchantCall) -> Endpoint:
 
 
 def _name(call: MerchantCall) -> int | str:
-    """Return the number or the `wh_…` of the address."""
-    named = call.values["id"]
+    """Return the number, the `wh_…` or the `dlv_…` of the address."""
+    return _number_or_name(call.values["id"])
+
+
+def _number_or_name(named: str) -> int | str:
     return int(named) if NAME.fullmatch(named) else named
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from opentill.db import ReadTx, Tx
 from opentill.events import record
 from opentill.kernel.clock import Instant
-from opentill.kernel.errors import Conflict, Fault, Invalid, NotFound
+from opentill.kernel.errors import Conflict, Fault, Invalid
 from opentill.kernel.ids import Ids
 from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Keyring
@@ -113,19 +113,6 @@ def decide(tx: Tx, payment_id: int, state: str, *, owner: Owner, now: Instant) -
         now=now,
         **owner.columns,
     )
-
-
-def answers_of(tx: ReadTx, submission_id: int, *, owner: Owner, keyring: Keyring) -> Mapping[str, str]:
-    """Return what the payer wrote. Raises NotFound."""
-    row = tx.one_or_none(
-        "select sealed, payment_id from submission where id = :id and merchant_id = :merchant_id and mode = :mode",
-        id=submission_id,
-        **owner.columns,
-    )
-    if row is None:
-        raise NotFound("SUBMISSION_NOT_FOUND", "No such submission.")
-    answers: dict[str, str] = json.loads(keyring.open(row["sealed"], f"submission.sealed/{row['payment_id']}"))
-    return answers
 
 
 def _over(payment: Payment, now: Instant) -> bool:

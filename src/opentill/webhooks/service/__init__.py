@@ -4,7 +4,7 @@ create_endpoint, change_endpoint, entrust, delete_endpoint, find, of_surface
 set_active                     pause; activate with or without what was missed
 rotate_secret
 resend, redeliver              one delivery
-recover, replay_missing, replay_all, resend_matching, cancel_replay      many, by a job
+recover, replay_all, resend_matching, cancel_replay      many, by a job
 endpoint_to_test, claim_test   used by `flow.send_test`
 """
 
@@ -37,7 +37,6 @@ from opentill.webhooks.service.replays import (
     events_since,
     recover,
     replay_all,
-    replay_missing,
     resend_matching,
     resume_replay,
 )
@@ -82,7 +81,6 @@ __all__ = [
     "redeliver",
     "renew_token",
     "replay_all",
-    "replay_missing",
     "replays_of",
     "resend",
     "resend_matching",

@@ -29,7 +29,7 @@ def recover(
     owner: Owner,
     dialect: Dialect,
     endpoint_id: int | str,
-    since: Instant,
+    since: Instant | None,
     ids: Ids,
     now: Instant,
     rate_per_s: int = RATE_DEFAULT,
@@ -37,26 +37,10 @@ def recover(
 ) -> str:
     """Send what an endpoint did not get since an instant; return the id of the job, `rpl_…`.
 
-    Raises `EndpointNotFound` or `Invalid`.
+    None is as far back as events are kept, also from before it existed. Raises `EndpointNotFound` or `Invalid`.
     """
     endpoint = lock(tx, owner=owner, dialect=dialect, endpoint_id=endpoint_id)
-    return _start(tx, endpoint, {"kind": MISSING, "since": since}, rate_per_s=rate_per_s, ids=ids, now=now, by=by)
-
-
-def replay_missing(
-    tx: Tx,
-    *,
-    owner: Owner,
-    dialect: Dialect,
-    endpoint_id: int | str,
-    ids: Ids,
-    now: Instant,
-    rate_per_s: int = RATE_DEFAULT,
-    by: By = OWNER,
-) -> str:
-    """Send everything an endpoint did not get, as far back as events are kept, also from before it existed."""
-    endpoint = lock(tx, owner=owner, dialect=dialect, endpoint_id=endpoint_id)
-    return _start(tx, endpoint, {"kind": MISSING, "since": 0}, rate_per_s=rate_per_s, ids=ids, now=now, by=by)
+    return _start(tx, endpoint, {"kind": MISSING, "since": since or 0}, rate_per_s=rate_per_s, ids=ids, now=now, by=by)
 
 
 def replay_all(
