@@ -115,11 +115,14 @@ def test_every_setting_is_documented_and_nothing_else_is() -> None:
     assert set(re.findall(r"OPENTILL_[A-Z_]+", text)) == known
 
 
+ROOMS = {"store", "service"}  # those that are folders, and told of where rooms are
+
+
 def test_the_map_of_the_source_names_every_part_and_no_other() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
     named = set(re.findall(r"^\| `((?:payments|pix)/\w+)` \|", text, re.M))
     folders = [file.parent for package in ("payments", "pix") for file in (SOURCE / package).glob("*/__init__.py")]
-    assert named == {f"{folder.parent.name}/{folder.name}" for folder in folders if folder.name != "store"}
+    assert named == {f"{folder.parent.name}/{folder.name}" for folder in folders if folder.name not in ROOMS}
 
 
 def test_decision_records_are_numbered_in_a_row_and_have_one_shape() -> None:
