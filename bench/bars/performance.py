@@ -35,7 +35,7 @@ API = (
     Bar("P6", "read by id", Benchmark("bench.scenarios.read"), BOTH, CHANGE,
         (at_least("read / L2", 0.30, 0.50, limit="L2"), at_least("read / L1", 0.10, 0.16, limit="L1"))),
     Bar("P7", "money confirmed", Benchmark("bench.scenarios.confirm"), BOTH, NIGHTLY,
-        (at_least("confirmation / creation", 0.5, 0.8),)),
+        (at_least("confirmation / creation", 0.5, 0.8), at_least("PIX confirmation / creation", 0.5, 0.8))),
     Bar("P8", "replay of a finished request", Benchmark("bench.scenarios.replay"), BOTH, NIGHTLY,
         (at_least("replay / creation", 1.5, 2.5),)),
     Bar("P9", "mixed day", NotBuilt("the mixed scenario needs lists and callbacks under load"), BOTH, NIGHTLY,

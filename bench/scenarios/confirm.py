@@ -1,4 +1,4 @@
-"""P7: money confirmed by a gateway's callback, beside creating a payment.
+"""P7: money confirmed by a gateway's callback, and by a bank's notification, beside creating a payment.
 
 Each callback names a payment of its own that waits at the sandbox gateway, signed with its merchant's secret. Such
 payments are put into the database before each round by statements that run inside it; whether each was booked is
@@ -7,20 +7,17 @@ counted at the end.
 
 import hmac
 import json
-import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import psycopg
 
 from bench.audit import query
 from bench.bar import Bar
 from bench.load import VALUE
-from bench.product import Install, ProductFailed
+from bench.product import ProductFailed
 from bench.results import Found
+from bench.scenarios import confirm_pix
+from bench.scenarios.beside import statements
 from bench.scenarios.create import CONNECTIONS
 from bench.session import Session
 from opentill.kernel.mode import Mode
@@ -110,16 +107,19 @@ class Desk:
 def measure(wanted: Sequence[Bar], session: Session) -> Sequence[Found]:
     """Measure callbacks in turns with creations, of the same merchants over as many connections."""
     connections = CONNECTIONS[session.mode]
-    desk = opened(session)
+    desk, pix_desk = opened(session), confirm_pix.opened(session)
 
     def create(seconds: float) -> float:
         return session.create(seconds, connections=connections).rate
 
-    series = session.settle({"creation": create, "confirmation": desk.confirm}, [("confirmation", "creation")])
+    subjects = {"creation": create, "confirmation": desk.confirm, "PIX confirmation": pix_desk.confirm}
+    series = session.settle(subjects, [("confirmation", "creation"), ("PIX confirmation", "creation")])
     require_booked(session, desk.taken)
-    size = {"connections": connections, "merchants": len(session.merchants), "confirmed": desk.taken}
+    pix_desk.require_booked()
+    confirmed = desk.taken + pix_desk.taken
+    size = {"connections": connections, "merchants": len(session.merchants), "confirmed": confirmed}
     return [
-        session.judge(bar, part, series, ("confirmation", "creation"), unit="1/s", **size)
+        session.judge(bar, part, series, (part.name.partition(" / ")[0], "creation"), unit="1/s", **size)
         for bar in wanted
         for part in bar.parts_in(session.mode)
     ]
@@ -146,20 +146,3 @@ def require_booked(session: Session, taken: int) -> None:
     receipts, events = query(session.install, booked)[0]
     if not receipts == events or not taken <= receipts <= taken + session.lost:
         raise ProductFailed(f"{taken} callbacks were taken, {receipts} are booked and {events} told of")
-
-
-@contextmanager
-def statements(install: Install) -> Iterator[Callable[..., None]]:
-    """Run statements beside the product, those of one call in one transaction."""
-    connection: Any
-    if install.embedded:
-        connection = sqlite3.connect(install.data / "opentill.db", timeout=30, isolation_level=None)
-    else:
-        connection = psycopg.connect(install.database_url, autocommit=True)
-
-    def run(*texts: str) -> None:
-        for text in ("begin", *texts, "commit"):
-            connection.execute(text)
-
-    with closing(connection):
-        yield run
