@@ -20,6 +20,8 @@ from bench.statements import Request
 QUIET_S = 0.01
 """What the product does after its answer is over by then."""
 
+TRIES_MAX = 20
+
 Send = Callable[[Server, Merchant], None]
 
 
@@ -31,11 +33,20 @@ def record(install: Install, merchants: Sequence[Merchant], send: Send) -> Reque
     """
     trace = install.data / "statements.jsonl"
     with serving(install, workers=False, OPENTILL_TRACE_SQL=str(trace)) as server:
-        recordings = []
-        for merchant in merchants:
+
+        def pair(merchant: Merchant) -> tuple[Recording, Recording]:
             send(server, merchant)
             time.sleep(QUIET_S)
-            recordings.append(two_alike(lambda merchant=merchant: recorded(trace, send, server, merchant)))
+            return two_alike(lambda: recorded(trace, send, server, merchant))
+
+        recordings = [pair(merchant) for merchant in merchants]
+        # On a busy machine a merchant's requests may come so far apart that memory has to be filled each time.
+        shortest = min((texts(one) for one, _ in recordings), key=len)
+        for number, merchant in enumerate(merchants):
+            for _ in range(TRIES_MAX):
+                if texts(recordings[number][0]) == shortest:
+                    break
+                recordings[number] = pair(merchant)
     trace.unlink()
     return renewable(recordings)
 
