@@ -33,7 +33,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     public_url: str = ""  # empty: http://host:port
-    pool_size: int = POOL_SIZE  # connections to PostgreSQL
+    pool_size: int = POOL_SIZE  # connections to PostgreSQL that write
     idempotency_hours: int = 24  # an idempotency key of the merchant API is kept for this long from its first use
     redis_url: str = ""  # where processes count rate limits together; empty: each counts for itself
     key_rate_limit: int = 120  # requests per minute of an API key that names no limit of its own

@@ -69,7 +69,7 @@ async def each(due: Iterable[T], work: Work[T], *, put_off: Work[T] | None = Non
 
 
 class Lanes(Generic[K]):
-    """Rounds side by side, one lane a bank account or gateway, so that one that hangs delays nobody but itself.
+    """Rounds side by side, one lane a bank account, gateway or merchant: one that hangs delays only itself.
 
     Within a lane a few items are dealt with at once. With a *patience*, who starts a round goes on after that
     time, and what is still under way stays `busy`: the caller leaves those lanes out until they are free.

@@ -15,11 +15,8 @@ class Reader:
     language: str | None
 
 
-def who_may(tx: ReadTx, permission: str, *, merchant_id: int | None) -> list[Reader]:
-    """Return the active operators with a permission at a merchant: those of that merchant alone, else of all.
-
-    Without a merchant it is about the installation, so a role for all merchants is needed.
-    """
+def who_may(tx: ReadTx, permission: str, *, merchant_id: int) -> list[Reader]:
+    """Return the active operators with a permission at a merchant: those of that merchant alone, else of all."""
     rows = tx.all(
         """
         select o.email, o.language, g.role, g.merchant_id, r.permissions
@@ -29,7 +26,7 @@ def who_may(tx: ReadTx, permission: str, *, merchant_id: int | None) -> list[Rea
          where g.merchant_id is null or g.merchant_id = :merchant_id
          order by o.id limit 1000
         """,
-        merchant_id=merchant_id or 0,
+        merchant_id=merchant_id,
     )
     allowed = [row for row in rows if permission in (ROLES.get(row["role"]) or json.loads(row["permissions"] or "[]"))]
     own = [row for row in allowed if row["merchant_id"] is not None]

@@ -1,6 +1,7 @@
-"""A forgotten password: whoever says an operator's address has a link sent to it, and learns nothing.
+"""Letters to operators about getting in: the link for a forgotten password, and a second factor that was taken away.
 
-The link chooses a password once, within half an hour; the second factor stays, and every session ends.
+Whoever says an operator's address has a link sent to it, and learns nothing. The link chooses a password once, within
+half an hour; the second factor stays, and every session ends.
 """
 
 from typing import Final
@@ -17,7 +18,7 @@ from opentill.operators.sign_in import AGENT_MAX, Caller
 from opentill.operators.store import access, people
 
 RESET_LIVES: Final = 30 * MINUTE
-LETTER_EVERY: Final = 15 * MINUTE  # to one operator, however often it is asked for
+LETTER_EVERY: Final = 15 * MINUTE  # by the clock: one letter to an operator in each, however often it is asked for
 ASKED: Final = "reset asked"
 
 

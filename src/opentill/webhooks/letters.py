@@ -31,11 +31,12 @@ KINDS: Final = {
 Told = tuple[RecordedEvent, Mapping[str, Any]]
 
 
-def post_letters(tx: Tx, told: Sequence[Told], *, ids: Ids, keyring: Keyring, now: Instant) -> int:
-    """Post the letters of some notices, given with their documents; return how many are new."""
+def post_letters(tx: Tx, told: Sequence[Told], *, ids: Ids, keyring: Keyring, now: Instant) -> None:
+    """Post the letters of some notices, given with their documents."""
     letters = [letter for event, doc in told if event.type in KINDS for letter in _of_notice(tx, event, doc)]
     letters += _of_dead(tx, [(event, doc) for event, doc in told if event.type == notices.DEAD])
-    return sum(post(tx, letter, ids=ids, keyring=keyring, now=now) for letter in letters)
+    for letter in letters:
+        post(tx, letter, ids=ids, keyring=keyring, now=now)
 
 
 def _of_notice(tx: ReadTx, event: RecordedEvent, doc: Mapping[str, Any]) -> list[Letter]:

@@ -1,4 +1,5 @@
-"""What goes on by itself: open sessions are asked about, hints confirmed, charges looked at, time runs out.
+"""What goes on by itself: open sessions are asked about, hints confirmed, charges looked at, time runs out; long lists
+are counted.
 
 Each job takes what is due in the database, a bounded number at a time, and running it twice equals running it once.
 """

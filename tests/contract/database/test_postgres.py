@@ -289,3 +289,15 @@ async def test_after_a_broken_connection_lookups_come_back_to_the_event_loop(
     async with asyncio.timeout(30):
         while await bank.lookup(where) is not threading.current_thread():  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.01)
+
+
+async def test_a_lookup_that_cannot_be_sent_is_answered_all_the_same(
+    bank: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise psycopg.OperationalError("the server is gone")
+
+    await bank.write(opening("found"))
+    monkeypatch.setattr("opentill.db.postgres.lookups.numbered", refuse)  # of what sending a new statement takes
+    async with asyncio.timeout(PATIENCE_S):
+        assert await bank.lookup(lambda tx: balance(tx, "found")) == 0

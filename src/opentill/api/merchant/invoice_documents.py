@@ -118,5 +118,5 @@ CHANGE: Final = writes(
     asked=body(some((), currency=TEXT, items=_ITEMS, **_ASKED), {"due_date": "2026-12-15"}, required=False),
     bad={**_CHANGED, "422": WRONG},
 )
-SEND: Final = writes("sendInvoice", "Let an invoice be paid", _SHOWN, bad=_CHANGED)
+SEND: Final = writes("sendInvoice", "Let an invoice be paid, and mail its link to the customer", _SHOWN, bad=_CHANGED)
 CANCEL: Final = writes("cancelInvoice", "Cancel an invoice nobody is paying", _SHOWN, bad=_CHANGED)

@@ -169,12 +169,15 @@ class Pipe:
             self.give_up()
 
     def _ask(self, sql: str, bound: Bound, waiter: asyncio.Future[list[Values]]) -> None:
-        statement = self._statements.get((sql, bound.types))
-        if statement is None:
-            statement = self._statements[sql, bound.types] = _Statement(b"opentill_%d" % len(self._statements))
+        known = self._statements.get((sql, bound.types))
+        statement = known or _Statement(b"opentill_%d" % len(self._statements))
+        # Expected before they are sent: whoever waits must hear of it where sending fails.
+        if known is None:
+            self._statements[sql, bound.types] = statement
             self._expected.append(_Expected(statement, None))
-            self._libpq.send_prepare(statement.name, numbered(sql)[0], bound.types)
         self._expected.append(_Expected(statement, waiter))
+        if known is None:
+            self._libpq.send_prepare(statement.name, numbered(sql)[0], bound.types)
         self._libpq.send_query_prepared(statement.name, bound.values, bound.formats)
 
     def _send(self) -> None:

@@ -24,7 +24,7 @@ CONTESTED: Final = """
 INFRACTION: Final = f"""
         select i.id, i.ref, i.state, i.kind, i.units, i.blocked_units, i.returned_units, i.moves, i.blocks, i.reason,
                i.counterpart_ispb, i.defense_text, i.evidence, i.block_id, i.task, i.opened_at, i.defense_until_at,
-               i.defended_at, i.resolved_at, i.completed_at, i.watched_until_at, i.due_at, {CONTESTED}
+               i.defended_at, i.resolved_at, i.completed_at, i.watched_until_at, i.due_at, i.account_id, {CONTESTED}
           from pix_infraction i join receipt r on r.id = i.receipt_id
 """
 _KEPT: Final = (
@@ -59,7 +59,7 @@ def lock_contested(tx: Tx, end_to_end_id: str, account_id: int, *, owner: Owner)
         **owner.columns,
         **named,
     )
-    return _as_contested(row) if row else None
+    return _as_contested(row, account_id) if row else None
 
 
 def next_id(tx: Tx, now: Instant) -> str:
@@ -268,7 +268,7 @@ def name_of(came: ProviderReturn) -> str:
 def as_infraction(row: Row) -> Infraction:
     return Infraction(
         id=row["id"],
-        receipt=_as_contested(row),
+        receipt=_as_contested(row, row["account_id"]),
         ref=row["ref"],
         state=State(row["state"]),
         kind=row["kind"],
@@ -294,12 +294,13 @@ def _lock(tx: ReadTx, table: str = "i") -> str:
     return f"{for_update(tx)} of {table}" if for_update(tx) else ""
 
 
-def _as_contested(row: Row) -> Contested:
+def _as_contested(row: Row, told_by: int) -> Contested:
+    """Read a receipt that an account *told* of a contest for. One that only a person saw names no account."""
     return Contested(
         id=row["receipt_id"],
         owner=Owner(row["merchant_id"], Mode(row["mode"])),
         merchant_uuid=row["merchant_uuid"],
-        account_id=int(row["account"]),
+        account_id=int(row["account"] or told_by),
         amount=Money(row["receipt_units"], BRL),
         transaction_id=row["transaction_id"],
         end_to_end_id=row["end_to_end_id"],

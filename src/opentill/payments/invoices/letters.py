@@ -9,10 +9,10 @@ from opentill.mail.model import Kind
 from opentill.payments.invoices.model import Invoice
 
 
-def post_link(tx: Tx, invoice: Invoice, link: str, *, ids: Ids, keyring: Keyring, now: Instant) -> bool:
-    """Write to the customer of an invoice that was sent, if they have an address; tell whether a letter goes out."""
+def post_link(tx: Tx, invoice: Invoice, link: str, *, ids: Ids, keyring: Keyring, now: Instant) -> None:
+    """Write to the customer of an invoice that was sent, if they have an address."""
     if not invoice.contact.email:
-        return False
+        return
     merchant = tx.all("select name from merchant where id = :id", id=invoice.owner.merchant_id)[0]["name"]
     total = invoice.terms.total
     facts = {
@@ -31,4 +31,4 @@ def post_link(tx: Tx, invoice: Invoice, link: str, *, ids: Ids, keyring: Keyring
         facts,
         merchant_id=invoice.owner.merchant_id,
     )
-    return post(tx, letter, ids=ids, keyring=keyring, now=now)
+    post(tx, letter, ids=ids, keyring=keyring, now=now)

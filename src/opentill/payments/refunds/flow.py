@@ -115,7 +115,10 @@ async def finished(tools: Tools, refund: Refund, finish: Finish) -> Refund:
 
 
 async def check_due_refunds(tools: Tools, lanes: Lanes[str] | None = None) -> int:
-    """Ask the gateways of the refunds that are due; return how many there were. Each bank has a lane of its own."""
+    """Ask the gateways of the refunds that are due; return how many there were.
+
+    Each gateway has a lane of its own; for PIX, each bank account.
+    """
     lanes = lanes or Lanes[str]()
     due = await tools.db.read(lambda tx: rows.due(tx, now=tools.clock.now(), limit=BATCH, but=lanes.busy))
     return await lanes.each(due, lambda found: found.lane, lambda found: _check(tools, found.refund))

@@ -76,7 +76,7 @@ def same_money(gateway: str, account: str, ref: str) -> tuple[str, dict[str, str
     An id of the PIX rail names one payment in all of PIX, whichever of the owner's accounts tells of it.
     """
     if gateway == PIX and len(ref) == RAIL_ID_CHARACTERS:
-        return f"gateway = '{PIX}' and length(ref) = {RAIL_ID_CHARACTERS} and ref = :ref", {"ref": ref}
+        return f"gateway = '{PIX}' and length(ref) = {RAIL_ID_CHARACTERS} and again = 0 and ref = :ref", {"ref": ref}
     named = {"gateway": gateway, "account": account, "ref": ref}
     return "gateway = :gateway and account = :account and ref = :ref", named
 

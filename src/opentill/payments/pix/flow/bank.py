@@ -8,7 +8,6 @@ import structlog
 from opentill.db import ReadTx, Tx
 from opentill.gateways.rounds import each
 from opentill.kernel.errors import Busy, NotFound
-from opentill.payments import store
 from opentill.payments.model import Payment
 from opentill.payments.pix import service as pix
 from opentill.payments.tools import Tools
@@ -48,10 +47,8 @@ async def account_of(tools: Tools, account_id: int) -> Account:
 
 
 def payment_of(tx: Tx, tools: Tools, charge: Charge) -> Payment:
-    payment = store.lock(tx, charge.payment_id, owner=charge.owner, keyring=tools.keyring)
-    if payment is None:
-        raise NotFound("PAYMENT_NOT_FOUND", "A charge without its payment.")
-    return payment
+    """Return a charge's payment, locked."""
+    return pix.locked(tx, charge, keyring=tools.keyring)
 
 
 def tell(account: Account, operation: str, failure: port.CallFailed) -> None:

@@ -16,7 +16,7 @@ from opentill.payments.pix.service.charges import (
     intend_checkout_charge,
     reject,
 )
-from opentill.payments.pix.service.locks import charge_of
+from opentill.payments.pix.service.locks import charge_of, locked
 from opentill.payments.pix.service.money import (
     is_counted,
     note_returns,
@@ -37,6 +37,7 @@ __all__ = [
     "intend_cash_in",
     "intend_checkout_charge",
     "is_counted",
+    "locked",
     "note_returns",
     "receipt_of",
     "receipt_part",
