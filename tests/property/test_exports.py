@@ -125,10 +125,13 @@ async def test_an_export_is_written_page_by_page_whoever_reads_it_twice(database
         export = await database.write(
             lambda tx: service.start(tx, "ledger", Wanted(), owner=owner, by="operator:1", ids=deps.ids, now=now)
         )
-        while found := await database.read(lambda tx: service.next_page(tx, now=now)):
+        while found := await database.read(service.under_way):
+            page = await database.read(lambda tx, found=found: service.next_page(tx, found, now=now))  # type: ignore[misc]
             for _ in range(2):  # a second process has read the same page
                 await database.write(
-                    lambda tx, found=found: service.keep(tx, *found, keyring=deps.keyring, now=now)  # type: ignore[misc]
+                    lambda tx, found=found, page=page: service.keep(  # type: ignore[misc]
+                        tx, found, page, keyring=deps.keyring, now=now
+                    )
                 )
         written = await database.read(lambda tx: service.find(tx, export.id, owner=owner))
         assert written is not None

@@ -20,10 +20,18 @@ STATUSES: Final = ("pending", "processing", "pending_review", "completed", "fail
 def span(visit: Visit) -> tuple[Instant, Instant, dict[str, Any]]:
     """Return the span of the form or the query, by default the last thirty days; and its days as a form shows them."""
     today = Instant(visit.now // DAY * DAY)
-    since = day_start(_said(visit, "since")) or after(today, -(DAYS - 1) * DAY)
-    last = day_start(_said(visit, "until")) or today
+    since, last = day_start(_said(visit, "since")), day_start(_said(visit, "until"))
+    since = since if since is not None else after(today, -(DAYS - 1) * DAY)
+    last = last if last is not None else today
     asked = {"since": iso_seconds(since)[:10], "until": iso_seconds(last)[:10]}
     return since, after(last, DAY), asked
+
+
+def days_of(wanted: Wanted) -> dict[str, str]:
+    """Return the days that a form asks for the same span by."""
+    last = after(wanted.before, -DAY) if wanted.before is not None else None
+    days = {"since": wanted.since, "until": last}
+    return {name: iso_seconds(day)[:10] if day is not None else "" for name, day in days.items()}
 
 
 def _said(visit: Visit, name: str) -> str:

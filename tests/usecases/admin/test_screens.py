@@ -6,15 +6,20 @@ import hashlib
 import io
 import re
 from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from opentill.db import Database
+from opentill.db import Database, Overloaded, Row, Unavailable
 from opentill.kernel.clock import DAY, SECOND
 from opentill.ledger import explorer
 from opentill.operators import people
+from opentill.payments.exports.model import ExportState, Page
+from opentill.payments.exports.sheets import SHEETS
 from opentill.workers.exports import write_page
 from opentill.workers.retain import retain
 from tests.usecases.admin.house import READS, open_house, pays
@@ -136,6 +141,70 @@ async def test_a_long_export_is_written_while_its_page_is_left_and_fetched_when_
     house.shop.clock.advance(8 * DAY)
     await retain(house.shop.deps, pause=asyncio.sleep)
     assert await database.read(lambda tx: tx.all("select id from export")) == []
+
+
+async def test_an_export_that_cannot_be_written_steps_aside_and_is_asked_for_again(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error: Exception
+
+    def breaks(*_: object) -> Page:
+        raise error
+
+    house = await open_house(database, tmp_path)
+    browser = await house.browser()
+    await browser.opens(f"{house.home}/exports")
+    before = len(browser.links("CSV"))
+    house.shop.clock.advance(SECOND)
+    await browser.presses("Write it", sheet="fees", since="2026-03-01", until="2026-03-02")
+    house.shop.clock.advance(SECOND)
+    await browser.presses("Write it", sheet="ledger", since="2026-03-01", until="2026-03-31")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(
+            "opentill.payments.exports.service.SHEETS", SHEETS | {"fees": replace(SHEETS["fees"], page=breaks)}
+        )
+        for error in (Unavailable("away"), Overloaded("busy")):  # no fault of the export
+            with pytest.raises(type(error)):
+                await write_page(house.shop.deps)
+        assert {row["state"] for row in (await exports_of(database))[1:]} == {ExportState.WRITING}
+        error = ArithmeticError("a page nobody can write")
+        with capture_logs() as logged:
+            while await write_page(house.shop.deps):
+                pass
+
+    [failed] = [row for row in await exports_of(database) if row["state"] == ExportState.FAILED]
+    assert [line["export"] for line in logged if line["event"] == "export failed"] == [failed["id"]]
+    assert (await browser.client.get(f"{house.home}/exports/{failed['id']}.csv")).status_code == 404
+    for language, said in (("es", "no se pudo escribir"), ("pt-BR", "não pôde ser escrita"), ("en", failed["id"])):
+        await browser.opens(f"{house.home}/exports?lang={language}")
+        assert said in browser.text
+    assert len(browser.links("CSV")) == before + 1
+
+    house.shop.clock.advance(SECOND)
+    await browser.presses("Ask again")
+    assert await write_page(house.shop.deps)
+    *_, again = await exports_of(database)
+    assert (again["state"], again["sheet"], again["wanted"]) == (ExportState.DONE, "fees", failed["wanted"])
+
+
+async def exports_of(database: Database) -> Sequence[Row]:
+    return await database.read(lambda tx: tx.all("select id, state, sheet, wanted from export order by created_at, id"))
+
+
+@pytest.mark.parametrize("name", SHEETS)
+async def test_a_sheet_of_days_before_all_time_is_empty(database: Database, tmp_path: Path, name: str) -> None:
+    house = await open_house(database, tmp_path)
+    browser = await house.browser()
+    await browser.opens(f"{house.home}/exports")
+    before = browser.links("CSV")
+    house.shop.clock.advance(SECOND)
+    await browser.presses("Write it", sheet=name, since="1969-12-01", until="1969-12-31")
+    while await write_page(house.shop.deps):
+        pass
+    await browser.opens(f"{house.home}/exports")
+    [made] = [link for link in browser.links("CSV") if link not in before]
+    assert (await browser.client.get(made)).text.splitlines() == [",".join(SHEETS[name].head)]
 
 
 async def test_a_role_starts_and_fetches_only_the_sheets_it_may_see(database: Database, tmp_path: Path) -> None:

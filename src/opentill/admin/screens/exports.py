@@ -70,6 +70,7 @@ async def _page(visit: Visit, refusal: str = "") -> Response:
         "writing": any(one.state is ExportState.WRITING for one in exports),
         "sheets": allowed,
         "days": sheets.span(visit)[2],
+        "again": {one.id: sheets.days_of(one.wanted) for one in exports if one.state is ExportState.FAILED},
         "refusal": refusal,
     }
     return visit.render(PAGE, facts, status=409 if refusal else 200)

@@ -32,6 +32,7 @@ class Page:
 class ExportState(IntEnum):
     WRITING = 0
     DONE = 1
+    FAILED = 2
 
 
 @dataclass(frozen=True, slots=True)

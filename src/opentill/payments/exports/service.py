@@ -25,8 +25,8 @@ WRITING_MAX: Final = 5  # of one owner at a time
 
 def start(tx: Tx, sheet: str, wanted: Wanted, *, owner: Owner, by: str, ids: Ids, now: Instant) -> Export:
     """Have a sheet written. Raises Conflict where the owner has as many under way as may be."""
-    under_way = [one for one in of_owner(tx, owner=owner) if one.state is ExportState.WRITING]
-    if len(under_way) >= WRITING_MAX:
+    writing = [one for one in of_owner(tx, owner=owner) if one.state is ExportState.WRITING]
+    if len(writing) >= WRITING_MAX:
         raise Conflict("TOO_MANY", "%(most)s exports are being written. Wait until one is done.", most=WRITING_MAX)
     export_id = f"exp_{ids.timed_hex()}"
     export = Export(export_id, owner, sheet, wanted, ExportState.WRITING, "", 0, 0, None, by, now, None)
@@ -34,12 +34,14 @@ def start(tx: Tx, sheet: str, wanted: Wanted, *, owner: Owner, by: str, ids: Ids
     return export
 
 
-def next_page(tx: ReadTx, *, now: Instant) -> tuple[Export, Page] | None:
-    """Read what comes next of the oldest export that is not finished; None where all are."""
-    export = store.writing(tx)
-    if export is None:
-        return None
-    return export, SHEETS[export.sheet].page(tx, export.wanted, export.cursor, export.owner, now)
+def under_way(tx: ReadTx) -> Export | None:
+    """Return the oldest export that is not finished; None where all are."""
+    return store.writing(tx)
+
+
+def next_page(tx: ReadTx, export: Export, *, now: Instant) -> Page:
+    """Read what comes next of an export."""
+    return SHEETS[export.sheet].page(tx, export.wanted, export.cursor, export.owner, now)
 
 
 def keep(tx: Tx, export: Export, page: Page, *, keyring: Keyring, now: Instant) -> None:
@@ -48,6 +50,11 @@ def keep(tx: Tx, export: Export, page: Page, *, keyring: Keyring, now: Instant) 
         head = [SHEETS[export.sheet].head] if export.parts == 0 else []
         packed = zlib.compress(cells.lines([*head, *page.lines]))
         store.insert_part(tx, export.id, export.parts, keyring.seal(packed, _context(export.id, export.parts)))
+
+
+def fail(tx: Tx, export: Export, *, now: Instant) -> None:
+    """Give up an export whose page cannot be written, so that those behind it have their turn."""
+    store.fail(tx, export, now=now)
 
 
 def of_owner(tx: ReadTx, *, owner: Owner) -> Sequence[Export]:

@@ -57,6 +57,17 @@ def advance(tx: Tx, export: Export, page: Page, *, now: Instant) -> bool:
     )
 
 
+def fail(tx: Tx, export: Export, *, now: Instant) -> None:
+    """Give an export up, unless another process has written on in it."""
+    tx.run(
+        "update export set state = :failed, finished_at = :now where id = :id and state = 0 and parts = :parts",
+        id=export.id,
+        failed=int(ExportState.FAILED),
+        now=now,
+        parts=export.parts,
+    )
+
+
 def insert_part(tx: Tx, export_id: str, number: int, sealed: str) -> None:
     tx.run(
         "insert into export_part (export_id, number, sealed) values (:export_id, :number, :sealed)",

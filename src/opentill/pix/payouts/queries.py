@@ -28,7 +28,7 @@ def page(
     older = (
         """and (p.created_at, p.id) < (select b.created_at, b.id from pix_payout b
                                         where b.id = :before and b.merchant_id = :merchant_id and b.mode = :mode)"""
-        if before
+        if before is not None
         else ""
     )
     rows = tx.all(
@@ -39,7 +39,7 @@ def page(
         limit=limit,
         **owner.columns,
         **names,
-        **{name: at for name, at in (("since", since), ("until", until), ("before", before)) if at},
+        **{name: at for name, at in (("since", since), ("until", until), ("before", before)) if at is not None},
     )
     return [as_payout(row) for row in rows]
 

@@ -5,7 +5,7 @@ create table export (
   mode            smallint not null check (mode in (0, 1)),
   sheet           text     not null,               -- payments, refunds, payouts, fees, ledger
   wanted          text     not null,               -- what it is narrowed to, JSON
-  state           smallint not null default 0 check (state in (0, 1)), -- being written, done
+  state           smallint not null default 0 check (state in (0, 1, 2)), -- being written, done, failed
   cursor          text     not null default '',    -- where the next page begins
   parts           integer  not null default 0,
   lines           bigint   not null default 0,
@@ -13,7 +13,7 @@ create table export (
   created_by      text     not null,
   created_at      bigint   not null,
   finished_at     bigint,
-  check ((state = 1) = (finished_at is not null))
+  check ((state = 0) = (finished_at is null))
 );
 
 create index export_owner on export (merchant_id, mode, created_at);

@@ -35,7 +35,7 @@ def page(tx: ReadTx, wanted: Wanted, cursor: str, owner: Owner, now: Instant) ->
         after=int(cursor or 0),
         first=first_id(tx, "journal", wanted.since or Instant(0)),
         since=wanted.since or 0,
-        before=wanted.before or NEVER,
+        before=wanted.before if wanted.before is not None else NEVER,
         kind=FEES.kind,
         limit=PAGE,
         **owner.columns,

@@ -26,7 +26,7 @@ def page(tx: ReadTx, wanted: Wanted, cursor: str, owner: Owner, now: Instant) ->
         account["id"],
         owner=owner,
         since=wanted.since or Instant(0),
-        until=wanted.before or explorer.NEVER,
+        until=wanted.before if wanted.before is not None else explorer.NEVER,
         after=last if account["id"] == at else 0,
     )
     more = len(found) == explorer.PAGE_MAX
