@@ -1,11 +1,11 @@
 """Settings in the panel: they hold, what is wrong is said, and secrets and pictures are handled with care."""
 
 import json
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key
-from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
+from cryptography.hazmat.primitives.serialization import PrivateFormat, load_pem_private_key, pkcs12
 from cryptography.x509 import load_pem_x509_certificates
 
 from opentill.db import Database
@@ -16,6 +16,7 @@ from opentill.payments import conversion
 from opentill.pix import accounts
 from opentill.pix import queries as rail
 from opentill.pix import service as rail_service
+from opentill.pix.providers.certificates import ROUNDS_MAX
 from tests.fakes.authority import Authority
 from tests.usecases.admin.house import House, open_house
 from tests.usecases.checkout.shop import Browser
@@ -157,17 +158,42 @@ async def test_a_refusal_names_what_it_is_about_in_the_reader_s_language(databas
     assert "Solo quedan 99.90 BRL por devolver." in browser.text
 
 
-def packed(authority: Authority, password: str) -> bytes:
-    """Return a certificate with its key as one PKCS#12 file."""
+def packed(authority: Authority, password: str, *, rounds: int = 2_000) -> bytes:
+    """Return a certificate with its key as one PKCS#12 file, each of them hardened by so many rounds."""
     chain, key = authority.client_certificate("opentill.example.com")
     [certificate, *others] = load_pem_x509_certificates(chain.encode())
-    return serialize_key_and_certificates(
+    return pkcs12.serialize_key_and_certificates(
         b"bank",
         load_pem_private_key(key.encode(), None),  # type: ignore[arg-type]
         certificate,
         others,
-        BestAvailableEncryption(password.encode()),
+        PrivateFormat.PKCS12.encryption_builder().kdf_rounds(rounds).build(password.encode()),
     )
+
+
+async def test_a_certificate_that_takes_too_long_to_open_is_refused_unopened(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = await open_house(database, tmp_path)
+    browser = await house.browser()
+    file = packed(Authority(), "senha", rounds=ROUNDS_MAX // 2)  # of its certificate, its key and its seal
+    monkeypatch.setattr(pkcs12, "load_key_and_certificates", None)
+    before = await database.read(lambda tx: tx.all("select sealed_credentials from pix_account"))
+
+    for language, said in (("pt-BR", "demora demais"), ("es", "tarda demasiado"), ("en", "more than 1000000 rounds")):
+        await browser.opens(f"{house.home}/accounts/1?lang={language}")
+        [form] = [form for form in browser.forms if form.action.endswith("/credentials")]
+        fields = {name: text for name, text in form.fields.items() if name != "p12"} | {"p12_password": "senha"}
+        browser.page = await browser.client.post(form.action, data=fields, files={"p12": ("bank.p12", file)})
+        assert browser.page.status_code == 422
+        assert said in browser.text
+
+        await browser.opens(f"{house.home}/accounts/1")
+        more = f"p12={b64encode(file).decode()}\np12_password=senha"
+        await browser.sends(form.action, fields | {"client_id": "shop", "client_secret": "s3", "more": more})
+        assert browser.page.status_code == 422
+        assert said in browser.text
+    assert await database.read(lambda tx: tx.all("select sealed_credentials from pix_account")) == before
 
 
 async def test_a_certificate_is_uploaded_as_the_bank_hands_it_out(database: Database, tmp_path: Path) -> None:

@@ -13,8 +13,10 @@ from opentill.kernel.clock import DAY, Instant, from_datetime
 from opentill.kernel.errors import Refused
 from opentill.kernel.secret import Secret
 from opentill.outbound.tls import TlsProfile
+from opentill.pix.providers.rounds import rounds
 
 WARN_DAYS: Final = (60, 30, 7)
+ROUNDS_MAX: Final = 1_000_000  # of a PKCS#12 file: some tenths of a second in which nothing else runs
 
 
 def tls_profile(known: Mapping[str, str]) -> TlsProfile | None:
@@ -54,8 +56,15 @@ def warning_day(days: int) -> int | None:
 def pem_of_p12(file: bytes, password: str) -> tuple[str, str]:
     """Return the chain and the key of a PKCS#12 file as PEM. They are only ever in memory.
 
-    Raises `Refused` `BAD_CERTIFICATE` for what cannot be opened, or lacks either.
+    Raises `Refused` `BAD_CERTIFICATE` for what cannot be opened, takes too long to, or lacks either.
     """
+    if rounds(file) > ROUNDS_MAX:
+        raise Refused(
+            "BAD_CERTIFICATE",
+            "The PKCS#12 file takes too long to open: it asks for more than %(most)s rounds with its password. "
+            "Pack it again with fewer, or enter the certificate and its key as PEM.",
+            most=ROUNDS_MAX,
+        )
     try:
         key, certificate, others = pkcs12.load_key_and_certificates(file, password.encode() or None)
     except (ValueError, UnsupportedAlgorithm):
