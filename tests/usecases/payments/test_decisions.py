@@ -26,6 +26,7 @@ ANA = Actor("ana@example.com", "203.0.113.7")
 BIA = Actor("bia@example.com", "203.0.113.8")
 CHIEF = Actor("chief@example.com", "203.0.113.9", may_override=True)
 WALLET = "wallet"
+RAIL_ID = "E99999002202603071530abcdef12345"
 
 
 @pytest.fixture
@@ -377,16 +378,17 @@ async def test_nothing_expires_while_a_person_is_to_look(shop: Shop) -> None:
 
 
 @pytest.mark.checklist("M56")
-async def test_a_provider_id_counts_once_until_it_is_rejected(shop: Shop) -> None:
+@pytest.mark.parametrize(("ref", "again"), [("8N7A6D5", "8n7a6d5"), (RAIL_ID, RAIL_ID.upper())])
+async def test_a_provider_id_counts_once_until_it_is_rejected(shop: Shop, ref: str, again: str) -> None:
     one, other = await shop.orders("10.00"), await shop.orders("10.00")
-    await submits(shop, one, "8N7A6D5")
+    await submits(shop, one, ref)
 
-    assert await submits(shop, other, "8N7A6D5") is None
+    assert await submits(shop, other, again) is None
     assert "its provider id was submitted before" in await shop.reviews()
     rows = await shop.tools.db.read(lambda tx: tx.all("select id from review_item where payment_id = :id", id=one.id))
     await does(shop, decisions.claim, rows[0]["id"], by=ANA)
     assert (await rejects(shop, rows[0]["id"], final=False)).status is PaymentStatus.PENDING
-    assert await submits(shop, other, "8N7A6D5") is not None
+    assert await submits(shop, other, again) is not None
     assert await audited(shop) == []
 
 

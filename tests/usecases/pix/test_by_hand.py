@@ -9,10 +9,12 @@ from opentill.db import Tx
 from opentill.kernel.clock import MINUTE, SECOND
 from opentill.kernel.errors import Conflict
 from opentill.kernel.money import Money
+from opentill.merchants import gateways
+from opentill.payments import flow
 from opentill.payments.model import Payment, PaymentStatus, Refund, RefundStatus
 from opentill.payments.pix import flow as pix_flow
 from opentill.payments.refunds import flow as refund_flow
-from opentill.payments.review import decisions
+from opentill.payments.review import decisions, submissions
 from opentill.payments.review.decisions import Actor
 from opentill.pix import accounts, service
 from opentill.pix.keys import detect
@@ -41,6 +43,35 @@ async def marks_paid(shop: Shop, payment: Payment, ref: str) -> Payment:
         )
 
     return await shop.db.write(mark)
+
+
+async def submits(shop: Shop, payment: Payment, ref: str) -> None:
+    """Have a payer who chose a manual gateway say under which id they paid."""
+    tools, owner = shop.tools, payment.owner
+
+    def offer(tx: Tx) -> None:
+        gateways.save_manual(tx, "wallet", name="Wallet", settings={}, owner=owner, now=shop.clock.now())
+
+    def submit(tx: Tx) -> None:
+        form = {"provider_trx_id": ref, "sender": "+5511"}
+        more = {"owner": owner, "ids": tools.ids, "keyring": tools.keyring, "now": shop.clock.now()}
+        submissions.submit(tx, payment.id, form, [], **more)
+
+    await shop.db.write(offer)
+    await flow.choose_gateway(tools, payment.token, "wallet")
+    await shop.db.write(submit)
+
+
+async def approves(shop: Shop, payment: Payment) -> Payment:
+    """Claim and approve what a payer submitted."""
+    [item] = await shop.rows("select id from review_item where kind = 'submission' and resolved_at is null")
+    who = {"owner": payment.owner, "by": ANA, "keyring": shop.scene.keyring, "now": shop.clock.now()}
+
+    def approve(tx: Tx) -> Payment:
+        decisions.claim(tx, item["id"], **who)
+        return decisions.approve(tx, item["id"], seen=Money(300_000, BRL), ids=shop.scene.ids, **who)
+
+    return await shop.db.write(approve)
 
 
 async def hints(shop: Shop) -> None:
@@ -118,6 +149,41 @@ async def test_money_paid_to_a_key_counts_once_for_a_payment_without_a_charge(sh
 
     assert len(await shop.receipts()) == 1
     assert await shop.books() == ONCE
+
+
+@pytest.mark.parametrize("person_first", [True, False])
+async def test_what_a_payer_submits_by_another_gateway_counts_once_under_the_id_of_its_bank(
+    shop: Shop, person_first: bool
+) -> None:
+    payment = await shop.orders("30.00")
+    await shop.pays_key(KEY, 3_000, e2e_id=RAIL_ID)
+    await submits(shop, payment, RAIL_ID)
+
+    if person_first:
+        assert (await approves(shop, payment)).gateway == "pix"
+        await shop.sweeps()
+    else:
+        await shop.sweeps()
+        with pytest.raises(Conflict):
+            await approves(shop, payment)
+
+    assert len(await shop.receipts()) == 1
+    assert await shop.books() == ONCE
+
+
+async def test_a_submission_with_the_id_of_a_charge_completes_the_charge(shop: Shop) -> None:
+    payment = await shop.orders("30.00")
+    charge = await shop.chooses_pix(payment)
+    await shop.payer_pays(charge, e2e_id=RAIL_ID)
+    await submits(shop, payment, RAIL_ID)
+
+    await approves(shop, payment)
+    await shop.sweeps()
+
+    assert await shop.state(charge) is State.COMPLETED
+    assert await shop.receipts() == [("charge", "booked", 3_000)]
+    assert await shop.books() == ONCE
+    assert (await shop.events())[-1] == "payment.completed pix.charge.paid"
 
 
 async def test_money_counted_at_one_account_is_not_counted_at_the_next_one_of_the_same_bank(shop: Shop) -> None:

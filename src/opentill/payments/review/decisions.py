@@ -95,11 +95,10 @@ def approve(
         _require_override(payment, seen, by, reason)
     if _waits_for_another(tx, item, payment, by, now=now):
         return payment
-    completed = _completed(tx, item, payment, receipt, seen, now=now)
+    completed, arrived = _completed(tx, item, payment, receipt, seen, now=now)
     service.close_try(tx, completed, SessionState.PAID, now=now)
     submissions.decide(tx, completed.id, "approved", owner=owner, now=now)
-    told = store.told_receipt(tx, receipt.id, owner=owner) if receipt is not None else None
-    parts = pix.settle_accepted(tx, completed, told, now=now) if told is not None else {}
+    parts = pix.settle_accepted(tx, completed, arrived, now=now)
     record_completed(tx, completed, ids=ids, now=now, **parts)
     items.resolve(tx, item, by, "approved", reason, {"seen_units": seen.units}, now=now)
     reach("review.approved")
@@ -309,18 +308,20 @@ def _waits_for_another(tx: Tx, item: Item, payment: Payment, by: Actor, *, now: 
 
 def _completed(
     tx: Tx, item: Item, payment: Payment, receipt: BookedReceipt | None, seen: Money, *, now: Instant
-) -> Payment:
+) -> tuple[Payment, Receipt]:
+    """Complete a payment with held money or, where there is none, with what its payer submitted; return both."""
     if receipt is None:
         submission = submissions.open_one(tx, payment.id, owner=item.owner)
         if submission is None:
             raise Conflict("INVALID_STATE", "Nothing was submitted.")
-        arrived = Receipt(item.owner, submission.gateway, "", submission.ref, seen, now)
-        return _complete(tx, payment, arrived, now=now)
+        by_hand = Receipt(item.owner, submission.gateway, "", submission.ref, seen, now)
+        arrived = pix.seen_by_hand(tx, payment, submission.ref, seen, now=now) or by_hand
+        return _complete(tx, payment, arrived, now=now), arrived
     fee = fee_of(tx, payment.amount, gateway=receipt.gateway, owner=payment.owner)
     charge = payment.charge if payment.charge else service.conversion_at(tx, payment, receipt.gateway, receipt.amount)
     completed = rules.completed(payment, receipt, fee=fee, charge=charge, now=now)
     booking.accept(tx, receipt, completed, now=now)
-    return completed
+    return completed, store.told_receipt(tx, receipt.id, owner=receipt.owner)
 
 
 def _complete(tx: Tx, payment: Payment, receipt: Receipt, *, now: Instant) -> Payment:

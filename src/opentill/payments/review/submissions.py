@@ -1,6 +1,7 @@
 """What payers submit for manual gateways: the provider's transaction id, answers and proofs (merchant-api.md §12.2).
 
-A provider's id counts once per merchant and gateway among submissions that were not rejected. A person decides.
+A provider's id, in capitals or not, counts once per merchant and gateway among submissions that were not rejected.
+A person decides.
 """
 
 import json
@@ -24,6 +25,7 @@ from opentill.payments.model import Detail, Payment, PaymentStatus, Session
 from opentill.payments.review import proofs
 from opentill.payments.review import queue as review
 from opentill.payments.review.proofs import Proof
+from opentill.pix.identifiers import is_strict_end_to_end_id
 
 PROVIDER_REF: Final = re.compile(r"[A-Z0-9._/-]{4,64}", re.ASCII)
 ANSWER_MAX: Final = 500  # characters
@@ -124,8 +126,10 @@ def _read(
 ) -> tuple[str | None, dict[str, str]]:
     """Read the payer's form by the gateway's settings. Raises Invalid with every fault."""
     faults: list[Fault] = []
-    ref = fields.get("provider_trx_id", "").strip().upper()
-    if (ref or gateway.require_provider_trx) and PROVIDER_REF.fullmatch(ref) is None:
+    ref = fields.get("provider_trx_id", "").strip()
+    named_by_rail = is_strict_end_to_end_id(ref)  # such ids are case-sensitive
+    ref = ref if named_by_rail else ref.upper()
+    if (ref or gateway.require_provider_trx) and not named_by_rail and PROVIDER_REF.fullmatch(ref) is None:
         message = "The transaction id has 4 to 64 letters, digits and . _ / -"
         faults.append(Fault("provider_trx_id", "VALIDATION_FAILED", message))
     answers = {"sender": fields.get("sender", "").strip()[:ANSWER_MAX]}
@@ -170,8 +174,7 @@ def _insert(
         insert into submission (merchant_id, mode, payment_id, session_id, gateway, provider_ref, sealed, state,
                                 created_at)
         values (:merchant_id, :mode, :payment_id, :session_id, :gateway, :provider_ref, :sealed, 'open', :now)
-        on conflict (merchant_id, mode, gateway, provider_ref)
-              where provider_ref is not null and state in ('open', 'approved') do nothing
+        on conflict do nothing
         returning id
         """,
         payment_id=payment.id,
