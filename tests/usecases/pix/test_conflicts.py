@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from opentill.kernel.clock import HOUR, SECOND
+from opentill.kernel.errors import Conflict
 from opentill.kernel.money import Money
 from opentill.payments.model import PaymentStatus
 from opentill.payments.pix import queries
@@ -13,6 +14,7 @@ from opentill.payments.review import decisions
 from opentill.payments.review.decisions import Actor
 from opentill.pix.model import BRL, Charge, State
 from tests.usecases.pix.shop import Shop
+from tests.usecases.pix.test_contests import contested
 
 pytestmark = pytest.mark.anyio
 CHIEF = Actor("chief@example.com", "203.0.113.9", may_override=True)
@@ -73,6 +75,17 @@ async def test_c8_an_amount_that_went_back_frees_the_charge(shop: Shop, waits_us
     assert await shop.state(charge) is state
     assert await shop.books() == {}
     assert (await shop.events())[-1] == "refund.completed pix.refund.completed"
+
+
+async def test_held_money_that_is_contested_goes_back_only_as_its_bank_decides(shop: Shop) -> None:
+    charge = await shop.charges("30.00")
+    await paid_short(shop, charge)
+    await contested(shop, 2_999)
+
+    with pytest.raises(Conflict, match="contested"):
+        await gives_back(shop)
+
+    assert await shop.rows("select id from refund") == []
 
 
 async def test_after_a_rejection_the_payer_gets_another_code(shop: Shop) -> None:

@@ -150,13 +150,13 @@ def intend_receipt(tx: Tx, receipt: BookedReceipt, wish: Wish, *, terms: RefundT
 
     Raises Conflict for other money, and RefundRefused where it cannot.
     """
+    if infractions.is_contested(tx, receipt.id):
+        raise Conflict("INVALID_STATE", "This money is contested: it goes back as its bank decides.")
     asked = replace(terms, at_once=False)
     if receipt.state == "held":
         return intend_return(tx, receipt, wish, terms=replace(asked, window=None), ids=ids, now=now)
     if receipt.state != "booked" or receipt.origin == "charge":
         raise Conflict("INVALID_STATE", "Only money that is held, or that came once more, goes back so.")
-    if infractions.is_contested(tx, receipt.id):
-        raise Conflict("INVALID_STATE", "This money is contested: it goes back as its bank decides.")
     return intend(tx, Target(receipt, None), _named(wish, receipt, ids, now), terms=asked, now=now)
 
 
