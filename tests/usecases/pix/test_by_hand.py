@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from opentill.db import Tx
-from opentill.kernel.clock import MINUTE, SECOND
+from opentill.kernel.clock import HOUR, MINUTE, SECOND
 from opentill.kernel.errors import Conflict
 from opentill.kernel.money import Money
 from opentill.merchants import gateways
 from opentill.payments import flow
-from opentill.payments.model import Payment, PaymentStatus, Refund, RefundStatus
+from opentill.payments.model import Detail, Payment, PaymentStatus, Refund, RefundStatus
 from opentill.payments.pix import flow as pix_flow
 from opentill.payments.refunds import flow as refund_flow
 from opentill.payments.review import decisions, submissions
@@ -184,6 +184,51 @@ async def test_a_submission_with_the_id_of_a_charge_completes_the_charge(shop: S
     assert await shop.receipts() == [("charge", "booked", 3_000)]
     assert await shop.books() == ONCE
     assert (await shop.events())[-1] == "payment.completed pix.charge.paid"
+
+
+@pytest.mark.parametrize("tells", [hints, sweeps, looks])
+async def test_a_payment_whose_money_a_person_counted_for_another_one_is_shown_once(
+    shop: Shop, tells: Callable[[Shop], Awaitable[None]]
+) -> None:
+    charge, other = await shop.charges("30.00"), await shop.charges("30.00")
+    [ref] = await shop.payer_pays(charge)
+    await marks_paid(shop, await shop.payment_of(other), ref)
+
+    await tells(shop)
+    for again in (hints, sweeps, looks):
+        await again(shop)
+    await shop.hears_again()
+    await shop.is_told()
+    shop.passes(2 * HOUR)
+    await shop.looks()
+    await shop.expires()
+
+    paid_for = await shop.payment_of(charge)
+    assert (paid_for.status, paid_for.detail) == (PaymentStatus.PROCESSING, Detail.PENDING_REVIEW)
+    assert await shop.reviews() == ["its money was counted for another payment"]
+    assert await shop.receipts() == [("charge", "booked", 3_000)]
+    assert await shop.books() == ONCE
+
+
+async def test_what_a_person_saw_of_money_counted_for_another_payment_is_not_shown_again(shop: Shop) -> None:
+    charge, other = await shop.charges("30.00"), await shop.charges("30.00")
+    [ref] = await shop.payer_pays(charge)
+    await marks_paid(shop, await shop.payment_of(other), ref)
+    await sweeps(shop)
+
+    [item] = await shop.rows("select id from review_item")
+    who = {"owner": shop.merchant.owner, "by": ANA, "keyring": shop.scene.keyring, "now": shop.clock.now()}
+
+    def reject(tx: Tx) -> None:
+        decisions.claim(tx, item["id"], **who)
+        decisions.reject(tx, item["id"], final=False, reason="already_used", ids=shop.scene.ids, **who)
+
+    await shop.db.write(reject)
+    await sweeps(shop)
+    await hints(shop)
+
+    assert (await shop.payment_of(charge)).status is PaymentStatus.PENDING
+    assert len(await shop.reviews()) == 1
 
 
 async def test_money_counted_at_one_account_is_not_counted_at_the_next_one_of_the_same_bank(shop: Shop) -> None:

@@ -1,18 +1,37 @@
 """What waits for a person: facts that were recorded but could not be booked as asked."""
 
 import json
+from typing import Final
 
-from opentill.db import Tx
+from opentill.db import ReadTx, Tx
 from opentill.kernel.clock import Instant
 from opentill.kernel.owner import Owner
 from opentill.payments.model import Payment, Receipt, Refund
 
 ODD, MISMATCH, LATE, SUBMISSION, REFUND = "odd", "mismatch", "late", "submission", "refund"
+COUNTED_ELSEWHERE: Final = "its money was counted for another payment"
 
 
 def open_item(tx: Tx, payment: Payment, reason: str, *, receipt_id: int | None, kind: str = ODD, now: Instant) -> None:
     """Put a payment on the operators' list, with the receipt that needs a decision, if there is one."""
     _insert(tx, payment.owner, "payment", payment.uuid, reason, receipt_id, now, kind=kind, payment_id=payment.id)
+
+
+def shows_claim(tx: ReadTx, payment_id: int, receipt_id: int, *, owner: Owner) -> bool:
+    """Tell whether a person was shown that a payment claims money which another one has."""
+    return bool(
+        tx.all(
+            """
+            select id from review_item
+             where payment_id = :payment_id and receipt_id = :receipt_id and reason = :reason
+               and merchant_id = :merchant_id and mode = :mode limit 1
+            """,
+            payment_id=payment_id,
+            receipt_id=receipt_id,
+            reason=COUNTED_ELSEWHERE,
+            **owner.columns,
+        )
+    )
 
 
 def open_completed(tx: Tx, payment: Payment, reason: str, *, now: Instant) -> None:

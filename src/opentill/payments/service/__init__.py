@@ -4,13 +4,13 @@ Every state change holds the payment's row lock, its journal and its event. Ids,
 
 create, amend; draft, place, store_new              what a merchant asks for
 open_session, note_submission, end_try, close_try   the payer's tries
-conclude, receive                                   what gateways said, and money that arrived
+conclude, receive, claimed                          what gateways said, and money that arrived
 cancel, expire, run_out                             an end without money
 """
 
 from opentill.payments.service.endings import cancel, expire, require_cancellable, run_out
 from opentill.payments.service.orders import amend, create, draft, place, store_new
-from opentill.payments.service.outcomes import conclude, conversion_at, receive, reviews_late
+from opentill.payments.service.outcomes import claimed, conclude, conversion_at, receive, reviews_late
 from opentill.payments.service.tries import (
     CALL_OVER,
     close_try,
@@ -24,6 +24,7 @@ __all__ = [
     "CALL_OVER",
     "amend",
     "cancel",
+    "claimed",
     "close_try",
     "conclude",
     "conversion_at",

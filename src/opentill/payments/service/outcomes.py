@@ -54,7 +54,7 @@ def receive(
     match rules.receive(payment, receipt, fee=fee, charge=charge, reviews_late=late, now=now):
         case rules.Paid(completed):
             if not booking.complete(tx, receipt, completed, now=now):
-                return _claimed(tx, payment, receipt, now=now)
+                return claimed(tx, payment, receipt, now=now)
             end_try(tx, completed, was=payment, now=now)
             record_completed(tx, completed, ids=ids, now=now)
             return completed
@@ -63,13 +63,24 @@ def receive(
                 tx, receipt, fee=fee, origin="repeat", payment_id=payment.id, public_id=None, now=now
             )
             if counted is None:
-                return _claimed(tx, payment, receipt, now=now)
+                return claimed(tx, payment, receipt, now=now)
             review.open_item(tx, payment, "paid twice", receipt_id=counted, now=now)
             return payment
         case rules.Parked(parked, reason):
             if not booking.hold(tx, receipt, parked, reason, now=now):
-                return _claimed(tx, payment, receipt, now=now)
+                return claimed(tx, payment, receipt, now=now)
             return parked
+
+
+def claimed(tx: Tx, payment: Payment, receipt: Receipt, *, now: Instant) -> Payment:
+    """Return a locked payment whose money is counted already; if another one has it, a person must see why."""
+    counted = store.counted_receipt(tx, receipt)
+    if counted is None or counted["payment_id"] == payment.id:
+        return payment
+    waiting = rules.parked(payment, now=now)
+    store.update(tx, waiting)
+    review.open_item(tx, waiting, review.COUNTED_ELSEWHERE, receipt_id=counted["id"], now=now)
+    return waiting
 
 
 def reviews_late(tx: ReadTx, payment: Payment, gateway: str) -> bool:
@@ -110,15 +121,3 @@ def _next_check(payment: Payment, session: Session, now: Instant) -> Instant:
     step = session.checks if session.submitted else session.checks + 1
     at = after(now, CHECK_WAITS_S[min(step, len(CHECK_WAITS_S) - 1)] * SECOND)
     return payment.expires_at if now < payment.expires_at < at else at
-
-
-def _claimed(tx: Tx, payment: Payment, receipt: Receipt, *, now: Instant) -> Payment:
-    """Return a payment whose money is counted already; if another one has it, a person must see why."""
-    counted = store.counted_receipt(tx, receipt)
-    if counted is None or counted["payment_id"] == payment.id:
-        return payment
-    waiting = rules.parked(payment, now=now)
-    store.update(tx, waiting)
-    reason = "its money was counted for another payment"
-    review.open_item(tx, waiting, reason, receipt_id=counted["id"], now=now)
-    return waiting

@@ -19,6 +19,7 @@ from opentill.payments.model import Payment, Receipt, SessionState
 from opentill.payments.pix import refunds as pix_refunds
 from opentill.payments.pix.service.locks import charge_of, locked, locked_charge
 from opentill.payments.pix.service.told import charge_part, receipt_part
+from opentill.payments.review import queue as review
 from opentill.pix import service as pix
 from opentill.pix import store as charges
 from opentill.pix.identifiers import charge_id_of, is_rail_id, is_strict_end_to_end_id, payer_ispb, receipt_id
@@ -34,7 +35,8 @@ def receive(tx: Tx, account: Account, arrived: ProviderReceipt, *, ids: Ids, key
     Return False for money that has to wait, because its charge is still being made: it is read again later.
     """
     receipt = receipt_of(account, arrived)
-    if is_counted(tx, account, arrived):
+    if store.counted_receipt(tx, receipt) is not None:
+        _claim(tx, account, arrived, receipt, keyring=keyring, now=now)
         return True
     found = _charge_of(tx, account, arrived)
     if found is None:
@@ -67,8 +69,18 @@ def note_returns(
 
 
 def is_counted(tx: ReadTx, account: Account, arrived: ProviderReceipt) -> bool:
-    """Tell whether money a bank speaks of is booked already."""
-    return store.counted_receipt(tx, receipt_of(account, arrived)) is not None
+    """Tell whether money a bank speaks of is booked already: for the payment it was paid for, or for another one and
+    a person was shown that.
+    """
+    counted = store.counted_receipt(tx, receipt_of(account, arrived))
+    if counted is None or counted["payment_id"] is None:
+        return counted is not None
+    charge = _charge_of(tx, account, arrived)
+    return (
+        charge is None
+        or charge.payment_id == counted["payment_id"]
+        or review.shows_claim(tx, charge.payment_id, counted["id"], owner=account.owner)
+    )
 
 
 def seen_by_hand(tx: Tx, payment: Payment, ref: str, amount: Money, *, now: Instant) -> Receipt | None:
@@ -211,7 +223,19 @@ def _hold(tx: Tx, payment: Payment, charge: Charge, receipt: Receipt, *, now: In
         pix.settle(tx, charge, State.CONFLICTED, now=now)
 
 
-def _charge_of(tx: Tx, account: Account, arrived: ProviderReceipt) -> Charge | None:
+def _claim(
+    tx: Tx, account: Account, arrived: ProviderReceipt, receipt: Receipt, *, keyring: Keyring, now: Instant
+) -> None:
+    """Show a person, once, that money was counted for another payment than the one it was paid for."""
+    charge = _charge_of(tx, account, arrived)
+    if charge is None or is_counted(tx, account, arrived):
+        return
+    payment = locked(tx, charge, keyring=keyring)
+    if not is_counted(tx, account, arrived):  # nobody has shown it meanwhile
+        service.claimed(tx, payment, receipt, now=now)
+
+
+def _charge_of(tx: ReadTx, account: Account, arrived: ProviderReceipt) -> Charge | None:
     """Return the charge money was paid for."""
     charge_id = charge_id_of(arrived.txid) if arrived.txid else None
     return charges.charge(tx, charge_id, owner=account.owner) if charge_id else None
