@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from opentill.db import Database
-from opentill.pix.payouts import flow as payout_flow
 from opentill.pix.payouts import service as payouts
 from opentill.pix.policy import policy_of
 from tests.usecases.admin.house import E2E, MED, House, open_house
@@ -129,40 +128,3 @@ async def test_search_finds_a_payout_a_contest_and_an_end_to_end_id(database: Da
     await browser.opens(f"{house.home}/search?q={E2E}")
     assert browser.page.url.path.startswith(f"{house.home}/payments/")
     assert E2E in browser.text
-
-
-async def at_the_bank(house: House) -> str:
-    """Let a payout of a sum that the sandbox bank works on reach it; return its id."""
-    browser = await house.browser()
-    await house.joins("bia@loja.example", "finance")
-    payout_id = await asks(browser, house, amount="2.04")  # the bank works on it until somebody says more
-    await (bia := await house.browser("bia@loja.example")).opens(f"{house.home}/payouts/{payout_id}")
-    await bia.presses("Let it go")
-    await payout_flow.work_due(house.shop.deps.tools)
-    return payout_id
-
-
-async def heard(house: House, payout_id: str) -> str:
-    """Ask the bank about a payout, as a worker would; return its state."""
-    [row] = await house.shop.db.read(
-        lambda tx: tx.all("select account_id from pix_payout where id = :id", id=payout_id)
-    )
-    await payout_flow.ask_by_id(house.shop.deps.tools, payout_id, account_id=row["account_id"])
-    return await state_of(house, payout_id)
-
-
-async def test_a_payout_of_the_sandbox_arrives_and_comes_back_as_the_developer_says(
-    database: Database, tmp_path: Path
-) -> None:
-    house = await open_house(database, tmp_path)
-    payout_id = await at_the_bank(house)
-    browser = await house.browser()
-    await browser.opens(f"{house.home}/payouts/{payout_id}")
-    await browser.presses("Let it arrive")
-    assert "The sandbox bank did it." in browser.text
-    assert await heard(house, payout_id) == "completed"
-    await browser.opens(f"{house.home}/payouts/{payout_id}")
-    await browser.presses("Have it come back")
-    assert await heard(house, payout_id) == "returned"
-    await browser.opens(f"{house.home}/payouts/{payout_id}")
-    assert "Have it come back" not in browser.text

@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import psycopg
 import pytest
 
-from opentill.db import Database, ReadTx, Tx
+from opentill.db import Database, ReadTx, Tx, open_database
 from opentill.kernel.clock import DAY, HOUR, MINUTE, SECOND, Instant
 from opentill.kernel.owner import Owner
 from opentill.payments import anchors, queries, tallies
@@ -90,6 +90,17 @@ def _change(tx: Tx, id_: int, column: str, value: str) -> None:
 
 @pytest.fixture
 async def lists(database: Database) -> Lists:
+    return await filled(database)
+
+
+@pytest.fixture
+async def beside(postgres_url: str) -> AsyncIterator[Lists]:
+    """Lists on PostgreSQL, where two can write at once."""
+    async with open_database(postgres_url) as database:
+        yield await filled(database)
+
+
+async def filled(database: Database) -> Lists:
     scene = Scene()
     shop, other = await database.write(scene.merchant), await database.write(scene.merchant)
 
@@ -204,33 +215,29 @@ async def test_changes_and_counting_at_once_leave_nothing_wrong(lists: Lists) ->
     assert (await lists.shown(Filters(statuses=("refunded",))))[0] == 120
 
 
-async def test_a_change_that_did_not_see_its_block_is_counted(lists: Lists, database_url: str) -> None:
+async def test_a_change_that_did_not_see_its_block_is_counted(beside: Lists, postgres_url: str) -> None:
     """It began before the block was set, and ends after others were counted."""
-    if database_url.startswith("sqlite"):
-        pytest.skip("one writes after the other there")
-    with psycopg.connect(database_url) as other:
+    with psycopg.connect(postgres_url) as other:
         other.execute("update payment set detail = 'refunded' where id = 1500")
-        while (await lists.db.write(lambda tx: anchors.extend(tx, now=NOW)))[0]:
+        while (await beside.db.write(lambda tx: anchors.extend(tx, now=NOW)))[0]:
             pass
-        assert await lists.db.write(lambda tx: tallies.write_down(tx, now=NOW)) == 0
+        assert await beside.db.write(lambda tx: tallies.write_down(tx, now=NOW)) == 0
 
-    await lists.write_down()
+    await beside.write_down()
 
-    assert (await lists.shown(Filters(statuses=("refunded",))))[0] == 1
+    assert (await beside.shown(Filters(statuses=("refunded",))))[0] == 1
 
 
-async def test_a_change_that_waits_for_its_block_to_be_counted_forgets_it(lists: Lists, database_url: str) -> None:
-    if database_url.startswith("sqlite"):
-        pytest.skip("one writes after the other there")
-    while (await lists.db.write(lambda tx: anchors.extend(tx, now=NOW)))[0]:
+async def test_a_change_that_waits_for_its_block_to_be_counted_forgets_it(beside: Lists, postgres_url: str) -> None:
+    while (await beside.db.write(lambda tx: anchors.extend(tx, now=NOW)))[0]:
         pass
-    with psycopg.connect(database_url) as other:
+    with psycopg.connect(postgres_url) as other:
         other.execute("update payment set detail = 'refunded' where id = 1500")
 
-        assert await lists.db.write(lambda tx: tallies.write_down(tx, now=LATER)) == 4, (
+        assert await beside.db.write(lambda tx: tallies.write_down(tx, now=LATER)) == 4, (
             "the one in between is passed by"
         )
 
-    assert (await lists.shown(Filters(statuses=("refunded",))))[0] == 1
-    await lists.write_down()
-    assert (await lists.shown(Filters(statuses=("refunded",))))[0] == 1
+    assert (await beside.shown(Filters(statuses=("refunded",))))[0] == 1
+    await beside.write_down()
+    assert (await beside.shown(Filters(statuses=("refunded",))))[0] == 1

@@ -44,7 +44,7 @@ async def filled(bench: Bench) -> None:
         )
     )
     if bench.db.dialect == "postgres":
-        await bench.db.write(lambda tx: tx.run("analyze webhook_delivery"))
+        await bench.db.write(lambda tx: tx.run("analyze webhook_delivery, event"))
 
 
 async def plans_of(bench: Bench, ask: Any) -> str:
