@@ -6,7 +6,7 @@ attach("fill-key", (place) => {
   const field = place.querySelector("input");
   const samples = [...document.querySelectorAll(".sample > pre")].map((pre) => [pre, pre.textContent]);
   field.addEventListener("input", () => {
-    const key = field.value.trim() || place.dataset.placeholder;
-    for (const [pre, text] of samples) pre.textContent = text.replaceAll(place.dataset.placeholder, key);
+    const key = field.value.trim() || place.dataset.sampleKey;
+    for (const [pre, text] of samples) pre.textContent = text.replaceAll(place.dataset.sampleKey, key);
   });
 });
