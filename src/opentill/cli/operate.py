@@ -2,8 +2,11 @@
 
 import asyncio
 import fcntl
+import os
+import shutil
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Final
@@ -128,11 +131,12 @@ def _welcome(settings: Settings) -> str:
     if link is not None:
         lines += ["  Make the first operator (this link works once, within an hour):", f"    {link}", ""]
     folder = "" if str(settings.data) == "data" else f" --data {settings.data}"
+    command = "opentill" if shutil.which("opentill") else os.path.relpath(sys.argv[0])
     lines += [
         "  Get credentials of a sandbox shop, in another terminal:",
-        f"    opentill demo{folder} --json",
+        f"    {command} demo{folder} --json",
         "  Or watch payments, PIX and webhooks at work:",
-        "    opentill demo",
+        f"    {command} demo",
         "",
     ]
     return "\n".join(lines)
