@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from bench.audit import query
 from bench.bar import Bar
 from bench.load import VALUE
-from bench.product import ProductFailed
 from bench.results import Found
 from bench.scenarios import confirm_pix
 from bench.scenarios.beside import statements
 from bench.scenarios.create import CONNECTIONS
+from bench.scenarios.desk import CHUNK, Desk
 from bench.session import Session
 from opentill.kernel.mode import Mode
 from opentill.kernel.owner import Owner
@@ -30,11 +30,6 @@ from opentill.settings import Settings
 PATH = "/webhook/sandbox"
 TEMPLATE = f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n{VALUE}"
 AMOUNT, UNITS = "149.90", 1_499_000
-RATE_FIRST = 1_500.0  # callbacks a second, before any were counted
-MARGIN = 1.6  # payments put there for each callback expected: a payment serves once
-SPARE = 500
-CHUNK = 5_000  # rows of one transaction: the product's own writer waits for it
-RUN_UP_S = 0.5  # of the load generator
 YEAR_US = 365 * 86_400 * 1_000_000
 
 PAYMENT = """
@@ -56,30 +51,15 @@ select 'ses_7' || substr(p.reference, 6), p.id, p.merchant_id, p.mode, 'sandbox'
 """
 
 
-@dataclass
-class Desk:
-    """The waiting payments: how many were put there, and how many callbacks were taken."""
+@dataclass(kw_only=True)
+class CardDesk(Desk):
+    """Payments that wait at the sandbox gateway for its callback."""
 
-    session: Session
+    template = TEMPLATE
+    things = "payments"
+
     secrets: Sequence[Secret]
     merchant: int
-    placed: int = 0
-    taken: int = 0
-    rate: float = RATE_FIRST
-
-    def confirm(self, seconds: float) -> float:
-        """Confirm payments for some seconds and return how many a second. Raises ProductFailed if they run out."""
-        first = self.placed + 1
-        self.place(int(MARGIN * self.rate * (seconds + RUN_UP_S)) + SPARE)
-        values = [(0, self.callback(number)) for number in range(first, self.placed + 1)]
-        load = self.session.load([TEMPLATE], connections=CONNECTIONS[self.session.mode], seconds=seconds, values=values)
-        self.session.lost += load.lost + load.unanswered
-        self.session.not_accepted += sum(load.statuses.values()) - load.accepted
-        if load.accepted > len(values):
-            raise ProductFailed(f"{load.accepted} callbacks were taken, of {len(values)} payments")
-        self.taken += load.accepted
-        self.rate = max(load.rate, 1.0)
-        return load.rate
 
     def place(self, count: int) -> None:
         """Put payments into the database that wait for their gateway's word."""
@@ -96,7 +76,7 @@ class Desk:
         self.placed = ends
         self.session.acknowledged += count
 
-    def callback(self, number: int) -> str:
+    def message(self, number: int) -> str:
         """Return what is new in one callback: signature, length and body."""
         told = {"id": f"pe_{number}", "session": f"ses_7{number:015}", "state": "paid", "ref": f"7R{number}"}
         body = json.dumps({**told, "amount": AMOUNT, "currency": "BRL"})
@@ -112,9 +92,16 @@ def measure(wanted: Sequence[Bar], session: Session) -> Sequence[Found]:
     def create(seconds: float) -> float:
         return session.create(seconds, connections=connections).rate
 
-    subjects = {"creation": create, "confirmation": desk.confirm, "PIX confirmation": pix_desk.confirm}
+    def confirm(seconds: float) -> float:
+        return desk.tell(seconds).rate
+
+    subjects = {
+        "creation": create,
+        "confirmation": confirm,
+        "PIX confirmation": pix_desk.confirm,
+    }
     series = session.settle(subjects, [("confirmation", "creation"), ("PIX confirmation", "creation")])
-    require_booked(session, desk.taken)
+    require_booked(desk)
     pix_desk.require_booked()
     confirmed = desk.taken + pix_desk.taken
     size = {"connections": connections, "merchants": len(session.merchants), "confirmed": confirmed}
@@ -125,7 +112,7 @@ def measure(wanted: Sequence[Bar], session: Session) -> Sequence[Found]:
     ]
 
 
-def opened(session: Session) -> Desk:
+def opened(session: Session) -> CardDesk:
     """Return a desk for the session's merchants, whose numbers follow each other."""
     assert session.server
     keyring = open_keyring(Settings(data=session.install.data))
@@ -133,16 +120,14 @@ def opened(session: Session) -> Desk:
     secrets = [callback_secret("sandbox", owner=Owner(row[0], Mode(row[1])), keyring=keyring) for row in rows]
     first = rows[0][0]
     assert [row[0] for row in rows] == list(range(first, first + len(rows)))
-    return Desk(session, secrets, first)
+    return CardDesk(session=session, secrets=secrets, merchant=first)
 
 
-def require_booked(session: Session, taken: int) -> None:
+def require_booked(desk: CardDesk) -> None:
     """Raise ProductFailed unless each callback that was taken completed a payment, with one event."""
     booked = """
         select (select count(*) from receipt where gateway = 'sandbox' and ref like '7R%'),
                (select count(*) from event e join payment p on p.uuid = e.object_id
                  where e.type = 'payment.completed' and p.reference like 'txn_7%' and p.token like '7000000000000000%')
     """
-    receipts, events = query(session.install, booked)[0]
-    if not receipts == events or not taken <= receipts <= taken + session.lost:
-        raise ProductFailed(f"{taken} callbacks were taken, {receipts} are booked and {events} told of")
+    desk.require_as_told(*query(desk.session.install, booked)[0])

@@ -16,7 +16,7 @@ from bench.audit import query
 from bench.load import VALUE
 from bench.product import ProductFailed
 from bench.scenarios.beside import statements
-from bench.scenarios.create import CONNECTIONS
+from bench.scenarios.desk import CHUNK, Desk
 from bench.session import Session
 from opentill.master_keys import open_keyring
 from opentill.pix.identifiers import TXID_PREFIX
@@ -25,11 +25,6 @@ from opentill.settings import Settings
 
 TEMPLATE = f"POST {VALUE}"
 CENTAVOS, VALOR = 3_000, "30.00"
-RATE_FIRST = 1_500.0  # notifications a second, before any were counted
-MARGIN = 1.6  # receipts put there for each notification expected: a receipt serves once
-SPARE = 500
-CHUNK = 5_000  # rows of one transaction: the product's own writer waits for it
-RUN_UP_S = 0.5  # of the load generator
 BOOKED_WITHIN_S = 300.0
 DAY_US = 86_400 * 1_000_000
 SETTLED_BEFORE_US = 5 * DAY_US  # earlier than any sweep looks: only the notification tells of it
@@ -75,32 +70,21 @@ select (select count(*) from receipt where gateway = 'pix' and ref like 'E999990
 """
 
 
-@dataclass
-class PixDesk:
-    """The waiting charges: how many were put there, and how many notifications were taken."""
+@dataclass(kw_only=True)
+class PixDesk(Desk):
+    """Charges that wait for their money, which the sandbox bank has."""
 
-    session: Session
+    template = TEMPLATE
+    things = "receipts"
+
     paths: Sequence[str]  # where each account's bank tells us, in the order of their numbers
     keys: Sequence[str]
     account: int
-    placed: int = 0
-    taken: int = 0
-    rate: float = RATE_FIRST
 
     def confirm(self, seconds: float) -> float:
         """Tell of money for some seconds, wait until it is booked, and return how much was a second."""
-        first = self.placed + 1
-        self.place(int(MARGIN * self.rate * (seconds + RUN_UP_S)) + SPARE)
-        values = [(0, self.notification(number)) for number in range(first, self.placed + 1)]
         since = time.time_ns() // 1_000
-        load = self.session.load([TEMPLATE], connections=CONNECTIONS[self.session.mode], seconds=seconds, values=values)
-        self.session.lost += load.lost + load.unanswered
-        self.session.not_accepted += sum(load.statuses.values()) - load.accepted
-        if load.accepted > len(values):
-            raise ProductFailed(f"{load.accepted} notifications were taken, of {len(values)} receipts")
-        self.taken += load.accepted
-        self.rate = max(load.rate, 1.0)
-        return load.accepted / self.until_booked(since)
+        return self.tell(seconds).accepted / self.until_booked(since)
 
     def until_booked(self, since: int) -> float:
         """Wait until all that was told of is booked, and return the seconds from the first to the last."""
@@ -135,7 +119,7 @@ class PixDesk:
         connection.commit()
         return connection
 
-    def notification(self, number: int) -> str:
+    def message(self, number: int) -> str:
         """Return what is new in one notification: where it goes, its length and body."""
         told = {
             "endToEndId": f"E99999002202601010000p9{number:09}",
@@ -150,9 +134,7 @@ class PixDesk:
 
     def require_booked(self) -> None:
         """Raise ProductFailed unless each notification that was taken completed a payment, with one event."""
-        receipts, events = query(self.session.install, BOOKED)[0]
-        if not receipts == events or not self.taken <= receipts <= self.taken + self.session.lost:
-            raise ProductFailed(f"{self.taken} notifications were taken, {receipts} are booked and {events} told of")
+        self.require_as_told(*query(self.session.install, BOOKED)[0])
 
 
 def opened(session: Session) -> PixDesk:
@@ -169,4 +151,4 @@ def opened(session: Session) -> PixDesk:
     first = rows[0][0]
     assert [row[0] for row in rows] == list(range(first, first + len(rows)))
     paths = [f"/hooks/pix/{row[0]}/{keyring.open(row[1], hook_context(row[2])).decode()}" for row in rows]
-    return PixDesk(session, paths, [row[3] for row in rows], first)
+    return PixDesk(session=session, paths=paths, keys=[row[3] for row in rows], account=first)
