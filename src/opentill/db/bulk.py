@@ -3,11 +3,11 @@
 What comes in batches is written in batches: the webhook engine may use less than one statement a delivery.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from opentill.db.transaction import ReadTx, Tx
+from opentill.kernel.json_text import compact
 
 ROWS_PER_INSERT_MAX: Final = 50
 
@@ -20,13 +20,13 @@ def among(tx: ReadTx, name: str) -> str:
 def numbers(tx: ReadTx, values: Iterable[int]) -> object:
     """Return the parameter for `among` with whole numbers."""
     listed = [int(value) for value in values]
-    return listed if tx.dialect == "postgres" else json.dumps(listed)
+    return listed if tx.dialect == "postgres" else compact(listed).decode()
 
 
 def texts(tx: ReadTx, values: Iterable[str]) -> object:
     """Return the parameter for `among` with texts."""
     listed = list(values)
-    return listed if tx.dialect == "postgres" else json.dumps(listed)
+    return listed if tx.dialect == "postgres" else compact(listed).decode()
 
 
 def row_set(tx: ReadTx, name: str, columns: Mapping[str, str]) -> str:
@@ -40,7 +40,7 @@ def row_set(tx: ReadTx, name: str, columns: Mapping[str, str]) -> str:
 
 def rows(values: Iterable[Sequence[object]]) -> str:
     """Return the parameter for `row_set`. Values are numbers, texts and None."""
-    return json.dumps([list(row) for row in values], ensure_ascii=False)
+    return compact([list(row) for row in values]).decode()
 
 
 def append(tx: Tx, table: str, columns: Mapping[str, str], values: Sequence[Sequence[object]]) -> int:
@@ -57,7 +57,7 @@ def append(tx: Tx, table: str, columns: Mapping[str, str], values: Sequence[Sequ
             insert into {table} ({names})
             select {names} from json_to_recordset(cast(:rows as json)) as given ({types})
             """,
-            rows=json.dumps(listed),
+            rows=compact(listed).decode(),
         )
     marked = ", ".join(f":{column}" for column in columns)
     return tx.many(f"insert into {table} ({names}) values ({marked})", listed)

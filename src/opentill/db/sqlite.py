@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from opentill.db.database import Driver, Options
 from opentill.db.errors import CheckViolation, DatabaseError, IntegrityViolation, Unavailable, UniqueViolation
 from opentill.db.lane import Answer, Job, Waiter, Work
 from opentill.db.lookup import NotHere, SecondStatement
-from opentill.db.transaction import Dialect
+from opentill.db.transaction import Dialect, Row
 from opentill.db.unit import CursorTx, outcome
 
 LIBRARY_MIN = (3, 37, 0)  # strict tables
@@ -20,6 +21,7 @@ STATEMENTS_MAX = 1024  # prepared statements kept per connection
 READS_AT_ONCE_MAX = 16
 CACHE_KIB = 32 * 1024
 LOG_PAGES_MAX = 8000  # the log is copied into the file when idle, and during a commit beyond this size
+_NAME = itemgetter(0)  # of a column, in a cursor's description
 LOG_BYTES_MAX = 64 * 1024 * 1024  # the log is cut to this size after it was copied
 
 
@@ -88,11 +90,12 @@ class Transaction(CursorTx):
     def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__()
         self._cursor = connection.cursor()
+        self._cursor.row_factory = _by_name
 
     def run(self, sql: str, /, **params: object) -> int:
         changed = self._execute(sql, params).rowcount
         # The driver does not count for statements that begin with `with`.
-        return changed if changed >= 0 else int(self._execute("select changes()", {}).fetchone()[0])
+        return changed if changed >= 0 else int(self._execute("select changes() as changed", {}).fetchone()["changed"])
 
     def _execute(self, sql: str, params: Mapping[str, object]) -> sqlite3.Cursor:
         if self.failed is not None:  # there may be no transaction any more
@@ -111,6 +114,11 @@ class Transaction(CursorTx):
         except sqlite3.Error as error:
             self.failed = translated(error)
             raise self.failed from error
+
+
+def _by_name(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> Row:
+    """Return a row as a dict: `sqlite3.Row` looks through all names of a wide one for each of its values."""
+    return dict(zip(map(_NAME, cursor.description), row, strict=True))
 
 
 class Writer:

@@ -1,6 +1,6 @@
 """Writing JSON: compact, UTF-8, non-ASCII and slashes as they are."""
 
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -15,6 +15,16 @@ def compact(value: object) -> bytes:
 def canonical(value: object) -> bytes:
     """Write what was read in the one form of all its spellings: sorted keys, each `Number` as it was written."""
     return orjson.dumps(value, _as_written, _NUMBERS_AS_WRITTEN)
+
+
+def written(text: str) -> orjson.Fragment:
+    """Return a part of a value that is JSON already, as `compact` wrote it, to be written as it is."""
+    return orjson.Fragment(text)
+
+
+def read_back(text: bytes) -> Any:
+    """Read what `compact` wrote. For what strangers send there is `web.json_body`."""
+    return orjson.loads(text)
 
 
 def _as_written(number: object) -> orjson.Fragment:

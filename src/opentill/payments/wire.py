@@ -1,12 +1,12 @@
 """Payments on the wire of the merchant API: reading requests, writing objects (merchant-api.md §9.2–§9.5)."""
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from opentill.kernel.clock import Instant, iso_seconds
 from opentill.kernel.errors import Invalid
+from opentill.kernel.json_text import written
 from opentill.kernel.money import Money, currency, render
 from opentill.payments.fields import Fields
 from opentill.payments.model import Changes, Contact, Detail, InvoiceName, Order, Payment, PaymentStatus
@@ -138,7 +138,7 @@ def payment_object(payment: Payment, base_url: str, *, now: Instant) -> dict[str
         "cancel_url": payment.cancel_url,
         "callback_url": payment.callback_url,
         **_origin(payment, now),
-        "metadata": json.loads(payment.metadata),
+        "metadata": written(payment.metadata),
         **_times(payment),
         "expires_at": iso_seconds(payment.expires_at),
         "paid_at": _instant(payment.completed_at),
@@ -171,7 +171,7 @@ def transaction_object(payment: Payment, *, now: Instant) -> dict[str, Any]:
         "dispute_status": payment.dispute_status,
         "charge": _charge(payment),
         "customer": _customer(payment),
-        "metadata": json.loads(payment.metadata),
+        "metadata": written(payment.metadata),
         **_times(payment),
     }
 

@@ -1,13 +1,12 @@
 """SQL of customers. Names, addresses and phones go in sealed, and are looked up by keyed hash."""
 
-import json
 from typing import Any, Final
 
 from opentill.db import ReadTx, Row, Tx
 from opentill.db.dialect import for_update
 from opentill.db.listing import Listing
 from opentill.kernel.clock import Instant
-from opentill.kernel.json_text import compact
+from opentill.kernel.json_text import compact, read_back
 from opentill.kernel.mode import Mode
 from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Keyring
@@ -101,7 +100,7 @@ def phone_hash(phone: str, keyring: Keyring) -> str | None:
 
 def opened(sealed: str | None, uuid: str, keyring: Keyring) -> Contact:
     """Return who a customer is; an erased one is nobody."""
-    return Contact(**json.loads(keyring.open(sealed, f"customer.sealed/{uuid}"))) if sealed is not None else Contact()
+    return Contact(**read_back(keyring.open(sealed, f"customer.sealed/{uuid}"))) if sealed is not None else Contact()
 
 
 def _sealed(contact: Contact, uuid: str, keyring: Keyring) -> str:
