@@ -25,6 +25,16 @@ def skip_locked(tx: ReadTx) -> str:
     return " for update skip locked" if tx.dialect == "postgres" else ""
 
 
+def shared_clock(tx: ReadTx) -> str:
+    """Return what the database's clock says, in microseconds. SQLite has none of its own: null."""
+    return "cast(extract(epoch from clock_timestamp()) * 1000000 as bigint)" if tx.dialect == "postgres" else "null"
+
+
+def by_index(tx: ReadTx, name: str) -> str:
+    """Read a table through this index. PostgreSQL counts how rare a state is; SQLite would walk every row there is."""
+    return "" if tx.dialect == "postgres" else f" indexed by {name}"
+
+
 def next_id(tx: Tx, table: str) -> int:
     """Take a number of a table for a row beside it, so that rows of both can be listed in one order."""
     if tx.dialect == "postgres":

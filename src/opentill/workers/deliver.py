@@ -8,6 +8,8 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
+from itertools import islice
 from typing import Final
 
 import structlog
@@ -32,6 +34,7 @@ FLUSH_S: Final = 0.010
 RECLAIM_S: Final = 5.0
 WATCH_S: Final = 1.0
 RESULTS_MAX: Final = 10_000
+PASSED_OVER_MAX: Final = 64  # the others wait for the next look at all lanes
 LEASE_SPARE_S: Final = 5.0  # a claim with less than the timeout and this much left is given back unsent
 FINISH_S: Final = 20.0
 TROUBLE_PAUSE_S: Final = 0.1
@@ -57,10 +60,13 @@ class Dispatcher:
         self._worked_at = -BUSY_FOR_S
         self._scanned_at = -POLL_S
         self._next_due_at: float | None = None  # monotonic: when the next waiting delivery is due
-        self._turn = 0
+        self._turn = 0  # the merchant who had the last one
+        self._turns: dict[int, int] = {}  # by merchant: the lane that had its last one
+        self._passed_over: set[int] = set()  # lanes that have due rows for which there was no room
         self._away = False
         self._reserved = 0
         self._stopping = False
+        self._ended = False  # nothing is being sent any more: what is left is recorded, then it is over
 
     async def run(self, stop: asyncio.Event) -> None:
         beside = [
@@ -69,7 +75,7 @@ class Dispatcher:
             asyncio.create_task(self._every(WATCH_S, self._watch), name="deliver: watch the clock"),
             asyncio.create_task(self._ring_on(stop), name="deliver: stop"),
         ]
-        flusher = asyncio.create_task(self._flush_always(), name="deliver: record")
+        recording = asyncio.create_task(self._flush_always(), name="deliver: record")
         try:
             await self._prepare()
             self._engine.dispatching = self
@@ -80,12 +86,15 @@ class Dispatcher:
                     await self._rest()
             await self._finish()
         finally:
-            self._engine.dispatching = None
-            for task in (*beside, *self._sending.values(), flusher):
+            self._stopping, self._engine.dispatching = True, None
+            ending = [*beside, *self._sending.values()]
+            for task in ending:
                 task.cancel()
-            await asyncio.gather(*beside, *self._sending.values(), flusher, return_exceptions=True)
-            while self._results and await self._flush():
-                pass
+            await asyncio.gather(*ending, return_exceptions=True)
+            # Recording is not cancelled: what is on its way to the database was sent and must not be sent again.
+            self._ended = True
+            self._to_flush.set()
+            await recording
 
     async def _prepare(self) -> None:
         """Make room in the attempt log and take back what this process's predecessor was sending."""
@@ -94,7 +103,8 @@ class Dispatcher:
             await engine.db.write(lambda tx: partitions.keep_ahead(tx, now=engine.clock.now()))
         except (DatabaseError, Busy) as trouble:
             log.warning("deliver.partitions_failed", error=repr(trouble))  # the planner makes them too
-        await self._reclaim(everything=engine.works_alone)
+        while await self._reclaim(everything=engine.works_alone):
+            pass
 
     # Claiming.
 
@@ -108,7 +118,7 @@ class Dispatcher:
         if not hinted and not everywhere:
             return False
         try:
-            return await self._claim(None if everywhere else hinted, free)
+            return await self._claim(None if everywhere else hinted | self._passed_over, free)
         except (DatabaseError, Busy) as trouble:
             log.warning("deliver.claim_failed", error=str(trouble))
             await asyncio.sleep(TROUBLE_PAUSE_S)
@@ -117,7 +127,7 @@ class Dispatcher:
     async def _claim(self, lanes: set[int] | None, free: int) -> bool:
         engine, began = self._engine, time.monotonic()
         waiting = await engine.db.read(lambda tx: queries.waiting(tx, lanes))
-        now = engine.clock.now()
+        now = self._now(waiting)
         self._look_ahead(waiting, now, began, everywhere=lanes is None)
         grants = rules.share_out(
             waiting,
@@ -126,7 +136,9 @@ class Dispatcher:
             room_of=self._room_of(),
             room_default=engine.in_flight_per_merchant_max,
             after_merchant=self._turn,
+            after_lanes=self._turns,
         )
+        self._take_turns(waiting, grants, now, everywhere=lanes is None)
         if not grants:
             return False
         asked = time.monotonic()
@@ -138,10 +150,27 @@ class Dispatcher:
             self._start(job, claimed_at=began)
         if jobs:
             self._worked_at = time.monotonic()
-            self._turn = jobs[-1].claimed.owner.merchant_id
             full = Counter(job.claimed.endpoint_id for job in jobs)
             engine.to_send.ring(g.endpoint_id for g in grants if full[g.endpoint_id] >= g.most)
         return bool(jobs)
+
+    def _take_turns(
+        self, waiting: Sequence[rules.Waiting], grants: Sequence[rules.Grant], now: Instant, *, everywhere: bool
+    ) -> None:
+        """Note who had a turn, and who did not: they are thought of when the next attempt ends."""
+        if everywhere:
+            self._turns = {lane.merchant_id: self._turns.get(lane.merchant_id, 0) for lane in waiting}
+        for grant in grants:
+            self._turn = grant.merchant_id
+            self._turns[grant.merchant_id] = grant.endpoint_id
+        ready = {lane.endpoint_id for lane in waiting if lane.next_at <= now}
+        passed_over = ready.difference(grant.endpoint_id for grant in grants)
+        self._passed_over = set(islice(passed_over, PASSED_OVER_MAX))
+
+    def _now(self, waiting: Sequence[rules.Waiting]) -> Instant:
+        """Return the time all workers agree on: what is due is due by that."""
+        seen_at = waiting[0].seen_at if waiting and self._engine.trusts_database_clock else None
+        return self._engine.clock.now() if seen_at is None else seen_at
 
     def _claimed(self, tx: Tx, grants: Sequence[rules.Grant]) -> list[Job]:
         """Claim, unless the clock was set: what it says is due may not be."""
@@ -238,15 +267,18 @@ class Dispatcher:
     # Recording.
 
     async def _flush_always(self) -> None:
+        """Record results as they come; in the end what is left, unless the database is away."""
         pause = TROUBLE_PAUSE_S
-        while True:
+        while self._results or not self._ended:
             await self._to_flush.wait()
             self._to_flush.clear()
-            if len(self._results) < COMPLETE_ROWS_MAX:
+            if len(self._results) < COMPLETE_ROWS_MAX and not self._ended:
                 await asyncio.sleep(FLUSH_S)
             while self._results:
                 if await self._flush():
                     pause = TROUBLE_PAUSE_S
+                elif self._ended:
+                    return
                 else:
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, TROUBLE_PAUSE_MAX_S)
@@ -295,15 +327,20 @@ class Dispatcher:
         for result in batch:
             try:
                 await self._record([result])
+            except (Unavailable, Busy):  # that is nobody's fault: it is kept, and tried again
+                self._results.append(result)
             except Exception as fault:  # whatever it is, it belongs to this result
                 log.exception("deliver.result_refused", delivery=result.delivery_id, error=repr(fault))
 
     # Beside.
 
-    async def _every(self, seconds: float, act: Callable[[], Awaitable[None]]) -> None:
+    async def _every(self, seconds: float, act: Callable[[], Awaitable[object]]) -> None:
         while True:
             await asyncio.sleep(seconds)
-            await act()
+            try:
+                await act()
+            except Exception:  # a bug of ours: it must not end what keeps leases, for as long as deliveries go out
+                log.exception("deliver.task_failed", task=act.__name__)
 
     async def _heartbeat(self) -> None:
         engine = self._engine
@@ -321,8 +358,11 @@ class Dispatcher:
         reach("heartbeat")
         return extended
 
-    async def _reclaim(self, *, everything: bool = False) -> None:
-        """Make due again what a worker did not report; *everything* if no other process can be sending."""
+    async def _reclaim(self, *, everything: bool = False) -> int:
+        """Make due again what a worker did not report, and return how many deliveries that is, at most a batch.
+
+        *everything* if no other process can be sending.
+        """
         engine = self._engine
 
         def reclaim(tx: Tx) -> int:
@@ -335,12 +375,13 @@ class Dispatcher:
             lost = await engine.db.write(reclaim)
         except (DatabaseError, Busy) as trouble:
             log.warning("deliver.reclaim_failed", error=str(trouble))
-            return
+            return 0
         if lost:
             metrics.reclaimed.inc(lost)
             log.warning("deliver.reclaimed", deliveries=lost)
             self._scanned_at = -POLL_S
             engine.to_send.ring()
+        return lost
 
     async def _watch(self) -> None:
         """Look whether the clock was set, and if so shift what waits."""
@@ -363,8 +404,10 @@ class Dispatcher:
         self._engine.to_send.ring()
 
     async def _finish(self) -> None:
-        """Give what is under way time to end."""
+        """Give what is under way time to end, and what the planner is just claiming for us."""
         self._stopping = True
         reach("shutdown")
-        if self._sending:
-            await asyncio.wait(list(self._sending.values()), timeout=FINISH_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FINISH_S):
+                while self._reserved or self._sending:
+                    await self._engine.to_send.wait(FLUSH_S)

@@ -4,18 +4,21 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
 
-from opentill.db import Database
-from opentill.kernel.clock import SystemClock
+from opentill.db import Database, open_database
+from opentill.kernel.clock import HOUR, ManualClock, SystemClock
 from opentill.kernel.ids import SystemIds
 from opentill.outbound import AllowList, Outbound
+from opentill.webhooks import planning
 from opentill.webhooks.engine import Engine
 from opentill.webhooks.model import DeliveryState, Options
 from opentill.webhooks.queries import oldest_due_us, orphans
-from opentill.workers.deliver import deliver_loop
+from opentill.webhooks.store.results import RECLAIM_ROWS_MAX
+from opentill.workers.deliver import Dispatcher, deliver_loop
 from opentill.workers.plan import plan_loop
 from tests.fakes.receiver import Received, Receiver
 from tests.usecases.webhooks.engine import Bench
@@ -164,3 +167,127 @@ async def test_a_private_address_is_dialled_only_for_the_merchant_it_was_opened_
     assert set(outcomes) == {"ok", "blocked_address"}
     assert bytes(outcomes["ok"]["body"]) == b"ok"
     assert "127.0.0.0/8" in outcomes["blocked_address"]["detail"]
+
+
+class Slow:
+    """A database that takes a while before it begins what it is given."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    async def write(self, work: Callable[[Any], Any]) -> Any:
+        await asyncio.sleep(0.1)
+        return await self._database.write(work)
+
+
+async def test_what_was_sent_when_the_loop_is_stopped_is_recorded_and_not_sent_again(
+    bench: Bench, database: Database
+) -> None:
+    await bench.endpoint()
+    await bench.happens(*[bench.event(object_id=f"payment-{n}") for n in range(3)])
+    await bench.plan()
+    bench.engine.db = Slow(database)  # type: ignore[assignment]
+    stop = asyncio.Event()
+    delivering = asyncio.create_task(deliver_loop(bench.engine, stop))
+
+    async def sent() -> bool:
+        return len(bench.receiver.requests) == 3
+
+    await eventually(sent)
+    await asyncio.sleep(0.05)  # what came of it is on its way to the database
+    stop.set()
+    await delivering
+    assert [(row["state"], row["attempts"]) for row in await bench.deliveries()] == [(DeliveryState.DELIVERED, 1)] * 3
+
+
+async def test_what_the_planner_claims_while_the_loop_is_stopped_is_sent_or_given_back(bench: Bench) -> None:
+    engine = bench.engine
+    endpoint, _ = await bench.endpoint()
+    stop, dispatcher = asyncio.Event(), Dispatcher(engine)
+    delivering = asyncio.create_task(dispatcher.run(stop))
+
+    async def ready() -> bool:
+        return engine.dispatching is not None
+
+    await eventually(ready)
+    slots = dispatcher.reserve()
+    assert slots is not None
+    stop.set()
+    await bench.happens(bench.event())
+    began = time.monotonic()
+    planned = await bench.db.write(
+        lambda tx: planning.plan(tx, ids=engine.ids, keyring=engine.keyring, now=bench.clock.now(), slots=slots)
+    )
+    assert len(planned.jobs) == 1
+    dispatcher.start(planned.jobs, slots, claimed_at=began)
+    await delivering
+    (row,) = await bench.deliveries()
+    assert (row["state"], row["endpoint_id"]) == (DeliveryState.DELIVERED, endpoint.id)
+
+
+async def test_a_lone_process_takes_back_all_its_predecessor_was_sending(bench: Bench) -> None:
+    count = RECLAIM_ROWS_MAX + 5
+    await bench.endpoint()
+    await bench.happens(*[bench.event(object_id=f"payment-{n}") for n in range(count)])
+    while (await bench.plan()).seqs:
+        pass
+    forever = bench.clock.now() + HOUR
+    await bench.db.write(
+        lambda tx: tx.run(
+            "update webhook_delivery set state = 1, claim_gen = 1, lease_owner = 'dead', lease_until = :t", t=forever
+        )
+    )
+    bench.engine.works_alone = True
+    stop = asyncio.Event()
+    delivering = asyncio.create_task(deliver_loop(bench.engine, stop))
+
+    async def all_taken_back() -> bool:
+        return not await bench.rows("select 1 from webhook_delivery where lease_owner = 'dead'")
+
+    await eventually(all_taken_back)
+    stop.set()
+    await delivering
+    assert len(await bench.rows("select 1 from webhook_attempt where outcome = 'lost'")) == count
+
+
+async def test_a_worker_whose_clock_is_late_goes_by_the_clock_of_the_database(postgres_url: str) -> None:
+    async with open_database(postgres_url) as database:
+        bench = await Bench(database).start()
+        endpoint, _ = await bench.endpoint()
+        await bench.happens(bench.event())
+        await bench.plan()
+        real = SystemClock().now()
+        await database.write(lambda tx: tx.run("update webhook_delivery set klass = 1, due_at = :now", now=real))
+        bench.engine.clock, bench.engine.trusts_database_clock = ManualClock(real - HOUR), True  # type: ignore[arg-type]
+        stop = asyncio.Event()
+        delivering = asyncio.create_task(deliver_loop(bench.engine, stop))
+
+        async def came() -> bool:
+            return len(bench.receiver.requests) == 1
+
+        await eventually(came)
+        stop.set()
+        await delivering
+    assert bench.receiver.requests[0].url == endpoint.url
+
+
+async def test_a_flooded_lane_does_not_take_all_the_room_of_its_merchant(bench: Bench, database: Database) -> None:
+    flood = 120
+    async with Receiver() as receiver:
+        receiver.script("/flooded", "slow:0.05")
+        await bench.endpoint(receiver.url("/flooded"), options=Options(max_in_flight=50))
+        await bench.endpoint(receiver.url("/quiet"), options=Options(events=("payment.expired",)))
+        await bench.happens(*[bench.event(object_id=f"payment-{n}") for n in range(flood)])
+        async with running(bench, database) as engine:
+            engine.in_flight_per_merchant_max = 4
+            await receiver.wait_for(8)
+            await bench.happens(bench.event("payment.expired", object_id="payment-0"))
+
+            async def came() -> bool:
+                return any(request.path == "/quiet" for request in receiver.requests)
+
+            await eventually(came)
+            assert len(receiver.requests) < flood / 2

@@ -5,6 +5,7 @@ from typing import Final
 
 from opentill.db import ReadTx, Row
 from opentill.db.bulk import among, numbers
+from opentill.db.dialect import by_index, shared_clock
 from opentill.kernel.clock import Instant
 from opentill.webhooks.model import Breaker, Klass
 from opentill.webhooks.rules import Waiting, bucket_of
@@ -13,7 +14,8 @@ from opentill.webhooks.store.endpoints import options_of
 _WAITING: Final = """
     with recursive lane (endpoint_id) as ({lanes}
     )
-    select l.endpoint_id, e.merchant_id, e.options, w.open_at, w.breaker, w.ramp_cap, w.tokens, w.tokens_at,
+    select {clock} as seen_at, l.endpoint_id, e.merchant_id, e.options,
+           w.open_at, w.breaker, w.ramp_cap, w.tokens, w.tokens_at,
            (select min(d.due_at) from webhook_delivery d
              where d.state = 0 and d.klass = 0 and d.endpoint_id = l.endpoint_id) as first_tries,
            (select min(d.due_at) from webhook_delivery d
@@ -28,11 +30,12 @@ _WAITING: Final = """
 
 def waiting(tx: ReadTx, endpoint_ids: Iterable[int] | None = None) -> list[Waiting]:
     """Return the lanes of active endpoints that have due rows, all of them or those named."""
+    clock = shared_clock(tx)
     if endpoint_ids is None:
-        found = tx.all(_WAITING.format(lanes=lanes_with_work(tx)))
+        found = tx.all(_WAITING.format(clock=clock, lanes=lanes_with_work(tx)))
     else:
         named = f"select endpoint_id from webhook_lane where endpoint_id {among(tx, 'ids')}"
-        found = tx.all(_WAITING.format(lanes=named), ids=numbers(tx, endpoint_ids))
+        found = tx.all(_WAITING.format(clock=clock, lanes=named), ids=numbers(tx, endpoint_ids))
     return [_as_waiting(row) for row in found if row["first_tries"] is not None or _retries(row)]
 
 
@@ -41,12 +44,11 @@ def lanes_with_work(tx: ReadTx) -> str:
 
     Its cost grows with the lanes that have work, not with the backlog. It ends with a row of null.
     """
-    # Left alone, SQLite may walk the index of all rows instead, finished ones too.
-    hint = "" if tx.dialect == "postgres" else "indexed by wd_due"
+    hint = by_index(tx, "wd_due")
     return f"""
-      select min(endpoint_id) from webhook_delivery {hint} where state = 0
+      select min(endpoint_id) from webhook_delivery{hint} where state = 0
       union all
-      select (select min(d.endpoint_id) from webhook_delivery d {hint}
+      select (select min(d.endpoint_id) from webhook_delivery d{hint}
                where d.state = 0 and d.endpoint_id > lane.endpoint_id)
         from lane where lane.endpoint_id is not null"""
 
@@ -67,4 +69,5 @@ def _as_waiting(row: Row) -> Waiting:
         ramp_cap=row["ramp_cap"],
         first_due={klass: Instant(at) for klass, at in due.items() if at is not None},
         bucket=bucket_of(options.rate_per_s, options.burst, row["tokens"], row["tokens_at"]),
+        seen_at=row["seen_at"],
     )

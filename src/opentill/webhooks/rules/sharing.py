@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from math import ceil
+from types import MappingProxyType
 from typing import Final
 
 from opentill.kernel.clock import SECOND, Instant, after
@@ -57,6 +58,7 @@ class Waiting:
     ramp_cap: int | None
     first_due: Mapping[Klass, Instant]
     bucket: Bucket | None = None
+    seen_at: Instant | None = None  # by the clock all workers share; None on SQLite
 
     @property
     def cap(self) -> int:
@@ -81,6 +83,7 @@ class Grant:
     """How many rows of a lane may be claimed: running and new together (*cap*), and new ones (*most*)."""
 
     endpoint_id: int
+    merchant_id: int
     cap: int
     most: int
     classes: tuple[tuple[Klass, int], ...]  # in the order of claiming, each with its share of the cap
@@ -97,16 +100,20 @@ def share_out(
     room_of: Mapping[int, int],
     room_default: int,
     after_merchant: int,
+    after_lanes: Mapping[int, int] = MappingProxyType({}),
 ) -> list[Grant]:
     """Share free slots among lanes: merchants in turn, then each merchant's lanes in turn, a quantum each.
 
-    The turn starts after *after_merchant*. *room_of* is how many more attempts a merchant may have running.
+    The turn starts after *after_merchant*, and within a merchant after its lane in *after_lanes*. Grants are in the
+    order of turns: the next one starts after the last of them, also where its lane turns out to be full. *room_of* is
+    how many more attempts a merchant may have running.
     """
     ready = [lane for lane in lanes if lane.next_at <= now]
     merchants = sorted({lane.merchant_id for lane in ready}, key=lambda m: (m <= after_merchant, m))
-    queues = {m: cycle([lane for lane in ready if lane.merchant_id == m]) for m in merchants}
+    queues = {m: cycle(_in_turn(ready, m, after_lanes.get(m, 0))) for m in merchants}
     wanted = {m: sum(lane.cap for lane in ready if lane.merchant_id == m) for m in merchants}
     room = {m: min(room_of.get(m, room_default), wanted[m]) for m in merchants}
+    by_id = {lane.endpoint_id: lane for lane in ready}
     granted: dict[int, int] = {}
 
     turns = [m for m in merchants if room[m] > 0]
@@ -123,7 +130,12 @@ def share_out(
                 turns.remove(merchant)
             if free <= 0:
                 break
-    return [_grant(lane, granted[lane.endpoint_id], now) for lane in ready if granted.get(lane.endpoint_id)]
+    return [_grant(by_id[endpoint_id], most, now) for endpoint_id, most in granted.items()]
+
+
+def _in_turn(lanes: Sequence[Waiting], merchant_id: int, after_lane: int) -> list[Waiting]:
+    own = [lane for lane in lanes if lane.merchant_id == merchant_id]
+    return sorted(own, key=lambda lane: (lane.endpoint_id <= after_lane, lane.endpoint_id))
 
 
 def _grant(lane: Waiting, most: int, now: Instant) -> Grant:
@@ -137,4 +149,4 @@ def _grant(lane: Waiting, most: int, now: Instant) -> Grant:
         shares = tuple((klass, ceil(lane.cap * percent / 100)) for klass, percent in SHARES_PERCENT if klass in due)
     bucket = lane.bucket
     rate = (None, None) if bucket is None else (bucket.per_s, bucket.burst)
-    return Grant(lane.endpoint_id, lane.cap, most, shares, trial, *rate)
+    return Grant(lane.endpoint_id, lane.merchant_id, lane.cap, most, shares, trial, *rate)

@@ -6,7 +6,7 @@ from typing import Final
 
 from opentill.db import ReadTx, Row, Tx
 from opentill.db.bulk import among, numbers, row_set, rows
-from opentill.db.dialect import for_update, skip_locked
+from opentill.db.dialect import for_update, shared_clock, skip_locked
 from opentill.kernel.clock import Instant
 from opentill.webhooks.model import Breaker
 from opentill.webhooks.rules import Bucket, Lane
@@ -32,7 +32,7 @@ def clock(tx: ReadTx) -> Instant | None:
     """Return the clock all workers share; None on SQLite, where there is one process and its own clock holds."""
     if tx.dialect != "postgres":
         return None
-    row = tx.one_or_none("select cast(extract(epoch from clock_timestamp()) * 1000000 as bigint) as now")
+    row = tx.one_or_none(f"select {shared_clock(tx)} as now")
     return None if row is None else Instant(row["now"])
 
 
