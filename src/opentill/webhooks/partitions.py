@@ -16,17 +16,13 @@ def keep_ahead(tx: Tx, *, now: Instant) -> int:
     if tx.dialect != "postgres":
         return 0
     today = now // DAY
-    missing = [day for day in range(today - DAYS_BEHIND, today + DAYS_AHEAD + 1) if not _exists(tx, _name(day))]
-    if not missing:
+    wanted = {_name(day): day for day in range(today - DAYS_BEHIND, today + DAYS_AHEAD + 1)}
+    if wanted.keys() <= _made(tx):
         return 0
     tx.all("select pg_advisory_xact_lock(:lock)", lock=PARTITIONS_LOCK)
-    for day in missing:
-        # Another process may have made it while we waited. `_exists` would not see that: a connection remembers
-        # names it did not find until it locks something, and an advisory lock does not count.
-        tx.run(
-            f"""create table if not exists {_name(day)} partition of webhook_attempt
-                for values from ({day * DAY}) to ({(day + 1) * DAY})"""
-        )
+    missing = sorted(wanted.keys() - _made(tx))  # another process may have made some while we waited
+    for name in missing:
+        _make(tx, name, wanted[name])
     return len(missing)
 
 
@@ -39,6 +35,17 @@ def _name(day: int) -> str:
     return f"{TABLE}_{to_datetime(Instant(day * DAY)):%Y%m%d}"
 
 
-def _exists(tx: Tx, name: str) -> bool:
-    row = tx.one_or_none("select to_regclass(cast(:name as text)) is not null as there", name=name)
-    return row is not None and bool(row["there"])
+def _made(tx: Tx) -> set[str]:
+    found = tx.all(
+        "select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid"
+        " where i.inhparent = to_regclass(cast(:log as text))",
+        log=TABLE,
+    )
+    return {row["name"] for row in found}
+
+
+def _make(tx: Tx, name: str, day: int) -> None:
+    """Make a day apart, then attach it: that waits for nobody. A partition made in place would wait for whoever reads
+    the log, which a backup does for hours, and keep every attempt waiting behind itself."""
+    tx.run(f"create table {name} (like {TABLE})")
+    tx.run(f"alter table {TABLE} attach partition {name} for values from ({day * DAY}) to ({(day + 1) * DAY})")

@@ -7,7 +7,6 @@ from typing import Final
 import structlog
 
 from opentill.db import DatabaseError, Unavailable
-from opentill.kernel.clock import Instant
 from opentill.kernel.errors import Busy
 from opentill.kernel.failpoints import reach
 from opentill.webhooks import metrics, partitions, planning
@@ -29,6 +28,7 @@ PAUSE_IDLE_S: Final = 0.02  # between two plans that found no destination: merch
 TROUBLE_PAUSE_S: Final = 0.5
 FAILED_AGAIN_AFTER_S: Final = 60.0
 PARTITIONS_EVERY_S: Final = 3600.0
+PARTITIONS_AGAIN_S: Final = 60.0  # after it failed; there are days in hand, and planning goes on meanwhile
 
 
 async def plan_loop(engine: Engine, stop: asyncio.Event) -> None:
@@ -61,7 +61,7 @@ class _Planner:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._worked_at = -BUSY_FOR_S
-        self._tidied_at = -PARTITIONS_EVERY_S
+        self._tidy_at = time.monotonic()
         self._retried_at = time.monotonic()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -144,9 +144,10 @@ class _Planner:
     async def _tidy(self, now_s: float) -> None:
         """Make the attempt log's coming days, and try again what could not be planned."""
         engine = self._engine
-        if now_s - self._tidied_at >= PARTITIONS_EVERY_S:
-            await engine.db.write(lambda tx: partitions.keep_ahead(tx, now=_now(engine)))
-            self._tidied_at = now_s
+        if now_s >= self._tidy_at:
+            self._tidy_at = now_s + PARTITIONS_AGAIN_S
+            await engine.db.write(lambda tx: partitions.keep_ahead(tx, now=engine.clock.now()))
+            self._tidy_at = now_s + PARTITIONS_EVERY_S
         if now_s - self._retried_at >= FAILED_AGAIN_AFTER_S:
             await engine.db.write(planning.replan)
             self._retried_at = now_s
@@ -159,7 +160,3 @@ def _pause_after(planned: Planned) -> float:
     if len(planned.seqs) >= EVENTS_CROWDED:
         return PAUSE_CROWDED_S
     return PAUSE_BUSY_S if len(planned.seqs) >= EVENTS_BUSY else PAUSE_S
-
-
-def _now(engine: Engine) -> Instant:
-    return engine.clock.now()

@@ -1,7 +1,7 @@
 """Dropping days of a table that is partitioned by them, without keeping anybody waiting.
 
 A day is detached concurrently, which waits for whoever reads it but stops nobody, and then dropped. Detaching cannot
-be inside a transaction, so a connection of its own does it. One that was interrupted is finished by the next.
+be inside a transaction, so a connection of its own does it. What was interrupted is finished by the next.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,14 @@ from psycopg import sql
 CONNECT_TIMEOUT_S: Final = 3
 LOCK_TIMEOUT: Final = "2s"  # rather later than in anybody's way
 
+# Also days that were detached by somebody who died before dropping them: they are nobody's partition any more.
 _DAYS: Final = """
-    select cast(i.inhrelid as regclass) as name, i.inhdetachpending as pending
-      from pg_inherits i
-      join pg_class c on c.oid = i.inhrelid
-     where i.inhparent = cast(%s as regclass) and c.relname < %s
+    select cast(c.oid as regclass) as name, i.inhdetachpending as pending
+      from pg_class log
+      join pg_class c on c.relnamespace = log.relnamespace and c.relkind = 'r'
+       and starts_with(c.relname, log.relname || '_') and c.relname < %s
+      left join pg_inherits i on i.inhrelid = c.oid and i.inhparent = log.oid
+     where log.oid = cast(%s as regclass)
      order by c.relname
 """
 
@@ -28,10 +31,12 @@ async def drop_days(url: str, table: str, *, before: str) -> list[str]:
         url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, application_name="opentill retention"
     ) as connection:
         await connection.execute(sql.SQL("set lock_timeout = {}").format(LOCK_TIMEOUT))
-        found: Sequence[Any] = await (await connection.execute(_DAYS, (table, before))).fetchall()
+        found: Sequence[Any] = await (await connection.execute(_DAYS, (before, table))).fetchall()
         for name, pending in found:
-            how = sql.SQL("finalize" if pending else "concurrently")
-            names = {"table": sql.Identifier(table), "day": sql.Identifier(str(name)), "how": how}
-            await connection.execute(sql.SQL("alter table {table} detach partition {day} {how}").format(**names))
+            names = {"table": sql.Identifier(table), "day": sql.Identifier(str(name))}
+            if pending is not None:
+                how = sql.SQL("finalize" if pending else "concurrently")
+                detach = sql.SQL("alter table {table} detach partition {day} {how}")
+                await connection.execute(detach.format(**names, how=how))
             await connection.execute(sql.SQL("drop table if exists {day}").format(**names))
         return [str(name) for name, _ in found]
