@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from opentill.db import Tx
+from opentill.kernel.clock import Instant
 from opentill.kernel.failpoints import reach
 from opentill.kernel.ids import Ids
 from opentill.webhooks import notices, rules
-from opentill.webhooks.model import Endpoint, EndpointState, Kind, Result
+from opentill.webhooks.model import IN_SERVICE, Endpoint, EndpointState, Kind, Result
 from opentill.webhooks.rules import Lane, Notice, Patience
 from opentill.webhooks.store import endpoints as endpoint_store
 from opentill.webhooks.store import lanes as store
@@ -27,13 +28,12 @@ def learn(
         lane = _after(lanes[endpoint.id], result, endpoint)
         if endpoint.id not in disabled and _is_judged(endpoint):
             reason = _reason_to_disable(lane, result, patience)
-            if reason is not None:
+            if reason is None:
+                lane = _warned(tx, lane, result, endpoint, ids=ids, patience=patience)
+            elif _disabled(tx, endpoint, reason, at=result.ended_at):
                 disabled.add(endpoint.id)
-                endpoint_store.set_state(tx, [endpoint.id], EndpointState.DISABLED, reason=reason, now=result.ended_at)
                 reach("disable")
                 notices.disabled(tx, endpoint, lane, result, reason=reason, ids=ids)
-            else:
-                lane = _warned(tx, lane, result, endpoint, ids=ids, patience=patience)
         lanes[endpoint.id] = lane
     store.save_lanes(tx, [lane for endpoint_id, lane in lanes.items() if lane != before[endpoint_id]])
     return disabled
@@ -51,14 +51,20 @@ def _after(lane: Lane, result: Result, endpoint: Endpoint) -> Lane:
 
 def _is_judged(endpoint: Endpoint) -> bool:
     """Callback addresses are nobody's to switch off; what is out of service already stays as it is."""
-    in_service = endpoint.state in (EndpointState.ACTIVE, EndpointState.ACTIVATING)
-    return endpoint.kind is not Kind.CALLBACK and in_service
+    return endpoint.kind is not Kind.CALLBACK and endpoint.state in IN_SERVICE
 
 
 def _reason_to_disable(lane: Lane, result: Result, patience: Patience) -> str | None:
     if result.outcome == rules.GONE:
         return rules.GONE
     return "failing" if rules.must_disable(lane, at=result.ended_at, patience=patience) else None
+
+
+def _disabled(tx: Tx, endpoint: Endpoint, reason: str, *, at: Instant) -> bool:
+    """Disable an endpoint, unless its owner has taken it out of service meanwhile; tell whether that was done."""
+    return endpoint_store.set_state(
+        tx, endpoint.id, EndpointState.DISABLED, reason=reason, now=at, among_states=IN_SERVICE
+    )
 
 
 def _warned(tx: Tx, lane: Lane, result: Result, endpoint: Endpoint, *, ids: Ids, patience: Patience) -> Lane:

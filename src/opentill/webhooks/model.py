@@ -45,6 +45,9 @@ class EndpointState(IntEnum):
     ACTIVATING = 4
 
 
+IN_SERVICE: Final = (EndpointState.ACTIVE, EndpointState.ACTIVATING)
+
+
 class DeliveryState(IntEnum):
     DUE = 0
     SENDING = 1

@@ -9,12 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import structlog
+
 from opentill.db import Tx
 from opentill.kernel.clock import SECOND, Instant, after
 from opentill.kernel.failpoints import reach
 from opentill.kernel.ids import Ids
-from opentill.webhooks.bodies import UnrenderableError, render, variant_for
+from opentill.webhooks.bodies import render, variant_for
 from opentill.webhooks.model import (
+    IN_SERVICE,
     DeliveryState,
     Endpoint,
     EndpointState,
@@ -37,9 +40,11 @@ ALL: Final = "all"
 MATCHING: Final = "matching"
 
 SCANNED_MAX: Final = 500  # events looked at in a step
+STRETCH: Final = 5_000  # deliveries of an endpoint looked through in a step, however few are wanted
 STEPS_PER_S: Final = 4  # of a job at its full pace
 OUT_OF_SERVICE_PAUSE: Final = 5 * SECOND
-IN_SERVICE: Final = (EndpointState.ACTIVE, EndpointState.ACTIVATING)
+
+log = structlog.get_logger("opentill.webhooks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +85,15 @@ def step(tx: Tx, *, now: Instant, ids: Ids) -> Stepped | None:
     store.advance(tx, replay.id, cursor=moved.cursor, queued=moved.queued, skipped=moved.skipped, next_at=next_at)
     if moved.is_done:
         store.finish(tx, replay.id, ReplayState.DONE, now=now)
-        if replay.kind == store.ACTIVATE and endpoint.state is EndpointState.ACTIVATING:
-            endpoint_store.set_state(tx, [endpoint.id], EndpointState.ACTIVE, reason=None, now=now)
+        if replay.kind == store.ACTIVATE:
+            _activated(tx, endpoint, now)
     return Stepped(endpoint.id, moved.queued)
+
+
+def _activated(tx: Tx, endpoint: Endpoint, now: Instant) -> None:
+    """Have an endpoint in service whose missed rows are decided about, unless its owner changed that meanwhile."""
+    activating = [EndpointState.ACTIVATING]
+    endpoint_store.set_state(tx, endpoint.id, EndpointState.ACTIVE, reason=None, now=now, among_states=activating)
 
 
 def _pace(replay: Replay) -> int:
@@ -102,6 +113,8 @@ def _replay_events(tx: Tx, replay: Replay, endpoint: Endpoint, now: Instant, ids
         since=replay.since or Instant(0),
         limit=SCANNED_MAX,
     )
+    if endpoint.options.conditions:
+        events = outbox.opened(tx, events)
     made: dict[int, list[Made]] = defaultdict(list)
     for delivery in deliveries.of_events(tx, endpoint.id, (event.seq for event in events)):
         made[delivery.event_seq].append(delivery)
@@ -119,7 +132,7 @@ def _replay_events(tx: Tx, replay: Replay, endpoint: Endpoint, now: Instant, ids
         elif _is_missing(made[event.seq], everything=replay.kind == ALL) and wants(endpoint, event):
             planned.append(event)
     queued = deliveries.reopen(tx, reopened) if reopened else 0
-    queued += _plan(tx, endpoint, planned, ids=ids, now=now)
+    queued += _plan(tx, endpoint, outbox.opened(tx, planned), ids=ids, now=now) if planned else 0
     is_done = seen == len(events) < SCANNED_MAX
     return _Moved(cursor, queued, seen - queued, is_done)
 
@@ -146,8 +159,8 @@ def _plan(tx: Tx, endpoint: Endpoint, events: Sequence[RecordedEvent], *, ids: I
     for event in events:
         try:
             bodies[event.seq] = render(event, variant)
-        except UnrenderableError:
-            continue
+        except Exception as fault:  # whatever it is, it belongs to this event and must not stop every job
+            log.warning("replay.event_left_out", event=event.id, error=repr(fault))
     outbox.insert_payloads(tx, [payload_row(seq, variant, body) for seq, body in bodies.items()])
     written = [event for event in events if event.seq in bodies]
     made = outbox.insert_deliveries(tx, [_row(event, endpoint, variant, ids=ids, now=now) for event in written])
@@ -178,26 +191,47 @@ def _row(event: RecordedEvent, endpoint: Endpoint, variant: str, *, ids: Ids, no
 # Deliveries: those a filter shows, those missed while out of service, those of a deleted endpoint.
 
 
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """The deliveries a step looks through: up to an id, which may be the end of the job."""
+
+    end: int
+    is_last: bool
+
+    def moved(self, found: Sequence[int], queued: int, *, most: int) -> _Moved:
+        """Return how far a step came that wanted at most so many, and found these."""
+        if len(found) == most:
+            return _Moved(found[-1], queued, most - queued, is_done=False)
+        return _Moved(self.end, queued, len(found) - queued, is_done=self.is_last)
+
+
+def _stretch(tx: Tx, replay: Replay) -> _Stretch:
+    end = deliveries.stretch_end(tx, replay.endpoint_id, after_id=replay.cursor, until_id=replay.until, rows=STRETCH)
+    return _Stretch(replay.until, is_last=True) if end is None else _Stretch(end, is_last=False)
+
+
 def _resend_matching(tx: Tx, replay: Replay, endpoint: Endpoint, now: Instant, ids: Ids) -> _Moved:
     most = _pace(replay)
+    stretch = _stretch(tx, replay)
     found = deliveries.matching(
         tx,
         endpoint.id,
         states=replay.selection["states"],
         event_name=replay.selection["event"],
         after_id=replay.cursor,
-        until_id=replay.until,
+        until_id=stretch.end,
         most=most,
     )
     newest = {event_seq: delivery_id for delivery_id, event_seq in found}  # one of an event may be under way at a time
     queued = deliveries.resend_in_bulk(tx, newest.values()) if found else 0
-    return _Moved(found[-1][0] if found else replay.until, queued, len(found) - queued, len(found) < most)
+    return stretch.moved([delivery_id for delivery_id, _ in found], queued, most=most)
 
 
 def _activate(tx: Tx, replay: Replay, endpoint: Endpoint, now: Instant, ids: Ids) -> _Moved:
     most = store.UNHURRIED_ROWS
     recover, since = Recover(replay.selection["recover"]), replay.since
-    missed = deliveries.missed(tx, endpoint.id, after_id=replay.cursor, until_id=replay.until, most=most)
+    stretch = _stretch(tx, replay)
+    missed = deliveries.missed(tx, endpoint.id, after_id=replay.cursor, until_id=stretch.end, most=most)
     wanted = [
         one
         for one in missed
@@ -208,7 +242,7 @@ def _activate(tx: Tx, replay: Replay, endpoint: Endpoint, now: Instant, ids: Ids
     queued = deliveries.reopen(tx, held.values()) if held else 0
     if unwanted:
         deliveries.set_aside_these(tx, unwanted)
-    return _Moved(missed[-1].id if missed else replay.until, queued, len(missed) - queued, len(missed) < most)
+    return stretch.moved([one.id for one in missed], queued, most=most)
 
 
 def _cancel(tx: Tx, replay: Replay, endpoint: Endpoint, now: Instant, ids: Ids) -> _Moved:

@@ -1,16 +1,19 @@
 """Many at once: activation, recovery and replays, by jobs that survive any death (webhooks.md §5.7, §5.8)."""
 
+import asyncio
+import threading
 from typing import Any
 
 import pytest
 
 from opentill.kernel.clock import HOUR, MINUTE, SECOND, Instant
 from opentill.kernel.errors import Invalid
-from opentill.webhooks import replaying, service
+from opentill.webhooks import planning, replaying, service
 from opentill.webhooks.model import DeliveryState, Dialect, Endpoint, EndpointState, Klass, Options, Origin, Recover
 from opentill.webhooks.queries import orphans
+from opentill.webhooks.store import endpoints as endpoint_store
 from opentill.workers import replay as worker
-from tests.usecases.webhooks.engine import Bench, says
+from tests.usecases.webhooks.engine import Bench, Counted, says
 
 pytestmark = pytest.mark.anyio
 
@@ -304,3 +307,100 @@ async def test_a_replay_waits_while_its_endpoint_is_out_of_service(bench: Bench)
     await bench.sets_active(endpoint.id, active=True)
     await run_jobs(bench)
     assert len(await bench.deliveries()) == 6
+
+
+class Held(Counted):
+    """A transaction that waits before it inserts deliveries."""
+
+    def __init__(self, tx: Any) -> None:
+        super().__init__(tx)
+        self.comes, self.goes_on = threading.Event(), threading.Event()
+
+    def all(self, sql: str, /, **params: object) -> Any:
+        if "insert into webhook_delivery" in sql:
+            self.comes.set()
+            assert self.goes_on.wait(10)
+        return super().all(sql, **params)
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+async def test_what_is_planned_while_an_endpoint_is_activated_or_deleted_shares_its_lot(
+    bench: Bench, deleted: bool
+) -> None:
+    endpoint, _ = await bench.endpoint()
+    if not deleted:
+        await bench.sets_active(endpoint.id, active=False)
+    await bench.happens(bench.event())
+    engine, planners = bench.engine, list[Held]()
+
+    def plan_slowly(tx: Any) -> None:
+        planners.append(Held(tx))
+        planning.plan(planners[0], ids=engine.ids, keyring=engine.keyring, now=bench.clock.now())
+
+    planned = asyncio.create_task(bench.db.write(plan_slowly))
+    while not planners or not planners[0].comes.is_set():  # noqa: ASYNC110 - it is set on another thread
+        await asyncio.sleep(0.01)
+    if deleted:
+        change = bench.db.write(lambda tx: service.delete_endpoint(tx, **by(bench, endpoint)))
+    else:
+        change = bench.sets_active(endpoint.id, active=True, recover=Recover.ALL)  # type: ignore[assignment]
+    changed = asyncio.create_task(change)
+    await asyncio.sleep(0.2)
+    planners[0].goes_on.set()
+    await asyncio.gather(planned, changed)
+    await run_jobs(bench)
+    assert await states(bench) == [CANCELLED if deleted else DUE]
+
+
+async def test_a_state_the_owner_has_changed_meanwhile_is_left_alone(bench: Bench) -> None:
+    endpoint, _ = await bench.endpoint()
+    await bench.sets_active(endpoint.id, active=False)
+
+    def moved(state: EndpointState, among: list[EndpointState]) -> Any:
+        return bench.db.write(
+            lambda tx: endpoint_store.set_state(
+                tx, endpoint.id, state, reason=None, now=bench.clock.now(), among_states=among
+            )
+        )
+
+    assert not await moved(EndpointState.DISABLED, [EndpointState.ACTIVE, EndpointState.ACTIVATING])
+    assert not await moved(EndpointState.ACTIVE, [EndpointState.ACTIVATING])
+    assert (await bench.rows("select state from webhook_endpoint"))[0]["state"] == EndpointState.PAUSED
+
+
+@pytest.mark.parametrize("kind", ["matching", "activate"])
+async def test_a_job_that_wants_few_of_many_looks_through_a_stretch_in_a_step(bench: Bench, kind: str) -> None:
+    endpoint, _ = await bench.endpoint()
+    await happen(bench, 1)
+    await bench.db.write(
+        lambda tx: tx.run(
+            """
+            insert into webhook_delivery (public_id, event_seq, endpoint_id, wire_type, variant, object_key, origin,
+                                          state, created_at)
+            with recursive n (i) as (select 1 union all select i + 1 from n where i < :count)
+            select 'dlv_done' || cast(i as text), 1, :endpoint_id, 'payment.completed', 'pix/1', 'x', 2, 2, 0 from n
+            """,
+            endpoint_id=endpoint.id,
+            count=2 * replaying.STRETCH,
+        )
+    )
+    last = await happen(bench, 1, "last")
+    state = HELD if kind == "activate" else DEAD
+    await bench.db.write(
+        lambda tx: tx.run(
+            "update webhook_delivery set state = :state where event_seq = (select seq from event where id = :id)",
+            state=int(state),
+            id=last[0],
+        )
+    )
+    if kind == "activate":
+        await bench.sets_active(endpoint.id, active=False)
+        await bench.sets_active(endpoint.id, active=True, recover=Recover.ALL)
+    else:
+        named = by(bench, endpoint)
+        await bench.db.write(lambda tx: service.resend_matching(tx, **named, states=[DEAD]))
+    assert await run_jobs(bench) == 3
+    (row,) = await bench.rows(
+        "select state, klass from webhook_delivery where event_seq = (select seq from event where id = :id)", id=last[0]
+    )
+    assert (row["state"], row["klass"]) == (DUE, Klass.BULK)

@@ -1,5 +1,7 @@
 """A feed that nobody reads is noticed like an endpoint that fails, and never disabled (webhooks.md §11)."""
 
+import json
+
 import pytest
 
 from opentill.kernel.clock import DAY, HOUR, MINUTE
@@ -41,6 +43,22 @@ async def read(bench: Bench, endpoint: Endpoint, *, after: int) -> int:
     now = bench.clock.now()
     page = await bench.db.write(lambda tx: service.read_feed(tx, endpoint, after=after, limit=10, now=now))
     return page.next
+
+
+async def test_an_event_that_cannot_be_written_keeps_no_other_of_its_feed(bench: Bench) -> None:
+    endpoint = await feed(bench)
+    broken, sound = await bench.happens(bench.event(object_id="p-1"), bench.event(object_id="p-2"))
+    await bench.plan()
+    await bench.db.write(
+        lambda tx: tx.run(
+            "delete from webhook_payload where event_seq = (select seq from event where id = :id)", id=broken
+        )
+    )
+    empty = json.dumps({}).encode()
+    await bench.db.write(lambda tx: tx.run("update event set doc = :doc where id = :id", doc=empty, id=broken))
+    page = await bench.db.write(lambda tx: service.read_feed(tx, endpoint, after=0, limit=10, now=bench.clock.now()))
+    assert [job.claimed.event_id for _, job in page.items] == [sound]
+    assert page.next == 2
 
 
 async def test_a_feed_left_unread_is_told_after_a_day_and_three_and_once_it_is_read_again(bench: Bench) -> None:

@@ -8,7 +8,8 @@ from opentill.db import ReadTx, Row
 from opentill.db.bulk import among, texts
 from opentill.kernel.clock import DAY, Instant, after
 from opentill.kernel.owner import Owner
-from opentill.webhooks.model import Breaker, Endpoint, EndpointState
+from opentill.webhooks.by_state import in_state
+from opentill.webhooks.model import Breaker, DeliveryState, Endpoint, EndpointState
 from opentill.webhooks.rules import PATIENCE
 from opentill.webhooks.store.endpoints import COLUMNS, as_endpoint
 
@@ -55,12 +56,13 @@ class Card:
 
 def cards(tx: ReadTx, *, owner: Owner, names: Sequence[str]) -> list[Card]:
     """Return those of an owner's endpoints that are named, oldest first."""
-    counted = """(select count(*) from (select 1 from webhook_delivery d
-                    where d.endpoint_id = e.id and d.state = {state} limit :most) c{state}) as n{state}"""
+    counted = """(select count(*) from (select 1 from {found} d
+                    where d.endpoint_id = e.id limit :most) c{state}) as n{state}"""
+    states = (DeliveryState.DUE, DeliveryState.DEAD, DeliveryState.HELD)
     found = tx.all(
         f"""
         select {COLUMNS}, l.breaker, l.open_at, l.failing_since, l.fail_run, l.last_ok_at,
-               {", ".join(counted.format(state=state) for state in (0, 3, 4))},
+               {", ".join(counted.format(found=in_state(tx, state), state=int(state)) for state in states)},
                (select fingerprint from webhook_secret s
                  where s.endpoint_id = e.id and s.retires_at is null) as fingerprint,
                (select max(retires_at) from webhook_secret s where s.endpoint_id = e.id) as previous_until

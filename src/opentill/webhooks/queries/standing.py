@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from opentill.db import ReadTx
 from opentill.kernel.clock import Instant
+from opentill.webhooks.by_state import in_state
 from opentill.webhooks.model import Breaker, DeliveryState, EndpointState, Klass
 from opentill.webhooks.queries.lanes import lanes_with_work
 
@@ -57,7 +58,7 @@ def delivery_counts(tx: ReadTx) -> dict[tuple[DeliveryState, Klass], int]:
     """Count deliveries that are not over, and those that ended badly. Grows with the backlog: for a watch."""
     found = {}
     for state in UNFINISHED_OR_UNHAPPY:
-        rows = tx.all(f"select klass, count(*) as n from webhook_delivery where state = {int(state)} group by klass")
+        rows = tx.all(f"select klass, count(*) as n from {in_state(tx, state)} d group by klass")
         found.update({(state, Klass(row["klass"])): int(row["n"]) for row in rows})
     return found
 

@@ -8,7 +8,8 @@ recover, replay_all, resend_matching, cancel_replay      many, by a job
 endpoint_to_test, claim_test   used by `flow.send_test`
 """
 
-from opentill.webhooks.service.activation import IN_SERVICE, set_active
+from opentill.webhooks.model import IN_SERVICE
+from opentill.webhooks.service.activation import set_active
 from opentill.webhooks.service.again import redeliver, resend
 from opentill.webhooks.service.checks import faults_of
 from opentill.webhooks.service.endpoints import (

@@ -4,13 +4,11 @@ from opentill.db import Tx
 from opentill.kernel.clock import Instant
 from opentill.kernel.ids import Ids
 from opentill.kernel.owner import Owner
-from opentill.webhooks.model import OWNER, By, Dialect, Endpoint, EndpointState, Recover
+from opentill.webhooks.model import IN_SERVICE, OWNER, By, Dialect, Endpoint, EndpointState, Recover
 from opentill.webhooks.service.endpoints import SET_ASIDE_ROWS_MAX, lock, note
 from opentill.webhooks.service.refusals import EndpointNotFound
-from opentill.webhooks.store import deliveries, replays
+from opentill.webhooks.store import deliveries, outbox, replays
 from opentill.webhooks.store import endpoints as store
-
-IN_SERVICE = (EndpointState.ACTIVE, EndpointState.ACTIVATING)
 
 
 def set_active(
@@ -30,6 +28,8 @@ def set_active(
 
     Raises `EndpointNotFound`.
     """
+    if active and recover is not Recover.NONE:
+        outbox.await_planner(tx)  # which may be holding events for an endpoint it has seen out of service
     endpoint = lock(tx, owner=owner, dialect=dialect, endpoint_id=endpoint_id)
     if active == (endpoint.state in IN_SERVICE):
         return endpoint
@@ -38,7 +38,7 @@ def set_active(
     else:
         replays.cancel_activating(tx, endpoint.id, now=now)
         state = EndpointState.PAUSED
-    store.set_state(tx, [endpoint.id], state, reason=None, now=now)
+    store.set_state(tx, endpoint.id, state, reason=None, now=now)
     before: dict[str, object] = {"before": {"state": endpoint.state.name.lower()}}
     detail = before | ({"recover": str(recover), "since": since} if active else {})
     note(tx, by, "webhook.activate" if active else "webhook.pause", endpoint, detail, now=now)

@@ -4,8 +4,7 @@ from opentill.db import Tx
 from opentill.kernel.clock import Instant
 from opentill.kernel.ids import Ids
 from opentill.kernel.owner import Owner
-from opentill.webhooks.model import OWNER, By, DeliveryState, Dialect, Klass, Origin
-from opentill.webhooks.service.activation import IN_SERVICE
+from opentill.webhooks.model import IN_SERVICE, OWNER, By, DeliveryState, Dialect, Klass, Origin
 from opentill.webhooks.service.endpoints import note
 from opentill.webhooks.service.refusals import DeliveryNotFound, Final, InProgress, NotActive
 from opentill.webhooks.store import deliveries as store

@@ -17,7 +17,7 @@ from opentill.webhooks.model import OWNER, By, Dialect, Endpoint, EndpointState,
 from opentill.webhooks.routing import same_address
 from opentill.webhooks.service.checks import faults_of
 from opentill.webhooks.service.refusals import EndpointExists, EndpointNotFound, LimitReached
-from opentill.webhooks.store import deliveries, keys, replays
+from opentill.webhooks.store import deliveries, keys, outbox, replays
 from opentill.webhooks.store import endpoints as store
 
 ENDPOINTS_MAX: Final = 20
@@ -152,8 +152,9 @@ def delete_endpoint(
     by: By = OWNER,
 ) -> None:
     """Delete an endpoint and its secrets; what waits for it is cancelled. Raises `EndpointNotFound`."""
+    outbox.await_planner(tx)  # what it plans for the endpoint it has seen is cancelled too
     endpoint = lock(tx, owner=owner, dialect=dialect, endpoint_id=endpoint_id)
-    store.set_state(tx, [endpoint.id], EndpointState.DELETED, reason="deleted by its owner", now=now)
+    store.set_state(tx, endpoint.id, EndpointState.DELETED, reason="deleted by its owner", now=now)
     if deliveries.cancel(tx, endpoint.id, now=now, most=SET_ASIDE_ROWS_MAX) >= SET_ASIDE_ROWS_MAX:
         replays.insert_cancelling(tx, f"rpl_{ids.timed_hex()}", endpoint.id, created_by=by.actor, now=now)
     store.delete_secrets(tx, endpoint.id)

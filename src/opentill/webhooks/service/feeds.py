@@ -126,7 +126,8 @@ def read_feed(tx: Tx, endpoint: Endpoint, *, after: int, limit: int, now: Instan
     page = found[:limit]
     made = {job.claimed.id: job for job in jobs(tx, (row.delivery_id for row in page), now=now)}
     return Page(
-        items=[(row.feed_seq, made[row.delivery_id]) for row in page],
+        # One whose bytes cannot be made is passed over: it must not keep the others.
+        items=[(row.feed_seq, made[row.delivery_id]) for row in page if row.delivery_id in made],
         next=page[-1].feed_seq if page else min(after, last),
         more=len(found) > limit,
     )

@@ -6,9 +6,11 @@ from typing import Any, Final
 
 from opentill.db import ReadTx, Row, Tx
 from opentill.db.bulk import among, numbers
+from opentill.db.dialect import by_index
 from opentill.kernel.clock import Instant
 from opentill.kernel.mode import Mode
 from opentill.kernel.owner import Owner
+from opentill.webhooks.by_state import in_state
 from opentill.webhooks.model import Claimed, DeliveryState, Dialect, EndpointState, Klass, Origin, SignatureFormat
 
 FOREVER: Final = 2**62
@@ -166,13 +168,15 @@ def insert_again(tx: Tx, delivery_id: int, *, public_id: str, origin: Origin, kl
 
 def cancel(tx: Tx, endpoint_id: int, *, now: Instant, most: int) -> int:
     """Cancel what an endpoint still waits for, at most so many; attempts under way are fenced off by their state."""
+    # Due and under way in one statement: meanwhile either becomes the other.
+    unfinished = f"(select * from webhook_delivery{by_index(tx, 'wd_order')} where state in (0, 1))"
     done = 0
-    for states in ("state in (0, 1)", "state = 4"):
+    for waiting in (unfinished, in_state(tx, DeliveryState.HELD)):
         done += tx.run(
             f"""
             update webhook_delivery
                set state = 5, reason = 'endpoint deleted', lease_owner = null, lease_until = null, finished_at = :now
-             where id in (select id from webhook_delivery where endpoint_id = :endpoint_id and {states} limit :most)
+             where id in (select id from {waiting} d where endpoint_id = :endpoint_id limit :most)
             """,
             endpoint_id=endpoint_id,
             now=now,
@@ -184,10 +188,10 @@ def cancel(tx: Tx, endpoint_id: int, *, now: Instant, most: int) -> int:
 def set_aside(tx: Tx, endpoint_id: int, *, most: int, until_id: int | None = None) -> int:
     """Hold what waits for an endpoint, up to a delivery and at most so many; return how many."""
     return tx.run(
-        """
+        f"""
         update webhook_delivery set state = 4, reason = 'not active when it was due'
-         where id in (select id from webhook_delivery
-                       where endpoint_id = :endpoint_id and state = 0 and id <= :until limit :most)
+         where id in (select id from {in_state(tx, DeliveryState.DUE)} d
+                       where endpoint_id = :endpoint_id and id <= :until limit :most)
         """,
         endpoint_id=endpoint_id,
         until=FOREVER if until_id is None else until_id,
@@ -217,7 +221,7 @@ class Missed:
 
 
 def missed(tx: ReadTx, endpoint_id: int, *, after_id: int, until_id: int, most: int) -> list[Missed]:
-    """Return what an endpoint missed, in the order of ids."""
+    """Return what an endpoint missed, in the order of ids. It reads every delivery in between."""
     of_state = """
         select * from (select id, state, event_seq from webhook_delivery
                         where endpoint_id = :endpoint_id and state = {state} and id > :after and id <= :until
@@ -283,6 +287,22 @@ def of_events(tx: ReadTx, endpoint_id: int, seqs: Iterable[int]) -> list[Made]:
     return [Made(int(r["id"]), int(r["event_seq"]), DeliveryState(r["state"]), bool(r["delivered"])) for r in found]
 
 
+def stretch_end(tx: ReadTx, endpoint_id: int, *, after_id: int, until_id: int, rows: int) -> int | None:
+    """Return the id of an endpoint's delivery so many rows further on; None where there are fewer."""
+    row = tx.one_or_none(
+        """
+        select id from webhook_delivery
+         where endpoint_id = :endpoint_id and id > :after and id <= :until
+         order by id limit 1 offset :skipped
+        """,
+        endpoint_id=endpoint_id,
+        after=after_id,
+        until=until_id,
+        skipped=rows - 1,
+    )
+    return None if row is None else int(row["id"])
+
+
 def matching(
     tx: ReadTx,
     endpoint_id: int,
@@ -293,7 +313,10 @@ def matching(
     until_id: int,
     most: int,
 ) -> list[tuple[int, int]]:
-    """Return an endpoint's deliveries that a filter of the log shows, in their order, with their events."""
+    """Return an endpoint's deliveries that a filter of the log shows, in their order, with their events.
+
+    It reads every delivery in between.
+    """
     found = tx.all(
         f"""
         select id, event_seq from webhook_delivery

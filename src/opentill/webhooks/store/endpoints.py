@@ -1,7 +1,7 @@
 """Rows of endpoints, their lanes and their secrets."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -180,19 +180,32 @@ def insert_origins(tx: Tx, wanted: Sequence[tuple[Owner, str, str]], *, now: Ins
         tx.many("insert into webhook_lane (endpoint_id) values (:id)", [{"id": int(row["id"])} for row in made])
 
 
-def set_state(tx: Tx, endpoint_ids: Iterable[int], state: EndpointState, *, reason: str | None, now: Instant) -> None:
-    """Move endpoints into a state. The change takes effect at the next claim."""
-    tx.run(
+def set_state(
+    tx: Tx,
+    endpoint_id: int,
+    state: EndpointState,
+    *,
+    reason: str | None,
+    now: Instant,
+    among_states: Collection[EndpointState] = tuple(EndpointState),
+) -> bool:
+    """Move an endpoint into a state if it is in one of *among_states*, and tell whether it was.
+
+    What was read without a lock may have been paused or deleted since. The change takes effect at the next claim.
+    """
+    moved = tx.run(
         f"""
         update webhook_endpoint
            set state = :state, state_reason = :reason, state_since = :now, version = version + 1
-         where id {among(tx, "ids")}
+         where id = :id and state {among(tx, "states")}
         """,
-        ids=numbers(tx, endpoint_ids),
+        id=endpoint_id,
+        states=numbers(tx, among_states),
         state=int(state),
         reason=reason,
         now=now,
     )
+    return moved > 0
 
 
 def count_registered(tx: ReadTx, owner: Owner, dialect: Dialect | None = None) -> int:

@@ -5,10 +5,11 @@ from typing import Final
 
 from opentill.db import ReadTx, Tx
 from opentill.db.bulk import row_set, rows
-from opentill.db.dialect import for_update
+from opentill.db.dialect import by_index, for_update
 from opentill.kernel.clock import Instant
 from opentill.kernel.owner import Owner
-from opentill.webhooks.model import Dialect, Endpoint, Klass, Options
+from opentill.webhooks.by_state import in_state
+from opentill.webhooks.model import DeliveryState, Dialect, Endpoint, Klass, Options
 from opentill.webhooks.rules import Notice
 from opentill.webhooks.store.endpoints import COLUMNS, as_endpoint
 
@@ -75,11 +76,13 @@ def lock(tx: Tx, endpoint_id: int, *, now: Instant) -> int:
 def acknowledge(tx: Tx, endpoint_id: int, *, up_to: int, now: Instant) -> int:
     """Make everything up to a number delivered; return how many deliveries that is."""
     return tx.run(
-        """
+        f"""
         update webhook_delivery
            set state = 2, reason = null, attempts = attempts + 1, last_outcome = 'ok', finished_at = :now,
                delivered_at = coalesce(delivered_at, :now)
-         where endpoint_id = :endpoint_id and feed_seq is not null and feed_seq <= :up_to and state = 0
+         where id in (select id from webhook_delivery{by_index(tx, "wd_unread")}
+                       where endpoint_id = :endpoint_id and state = 0 and feed_seq is not null
+                         and feed_seq <= :up_to)
         """,
         endpoint_id=endpoint_id,
         up_to=up_to,
@@ -105,11 +108,11 @@ def numbered(tx: ReadTx, endpoint_id: int, *, after: int, limit: int) -> list[Nu
 def has_more(tx: ReadTx, endpoint_id: int, *, after: int) -> bool:
     """Tell whether there is anything beyond a number, numbered or not."""
     row = tx.one_or_none(
-        """
+        f"""
         select case when exists (select 1 from webhook_delivery
                                   where endpoint_id = :endpoint_id and feed_seq > :after)
-                      or exists (select 1 from webhook_delivery
-                                  where endpoint_id = :endpoint_id and state = 0 and feed_seq is null)
+                      or exists (select 1 from {in_state(tx, DeliveryState.DUE)} d
+                                  where endpoint_id = :endpoint_id and feed_seq is null)
                     then 1 else 0 end as yes
         """,
         endpoint_id=endpoint_id,

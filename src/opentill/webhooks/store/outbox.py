@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from opentill.db import ReadTx, Row, Tx
 from opentill.db.bulk import among, insert, insert_returning, numbers
+from opentill.db.dialect import shared_clock
 from opentill.events import Audience, document_of
 from opentill.kernel.clock import Instant
 from opentill.kernel.mode import Mode
@@ -47,13 +48,19 @@ def take_turn(tx: Tx) -> Turn:
     if tx.dialect != "postgres":
         return Turn(mine=True)
     row = tx.one_or_none(
-        """
-        select pg_try_advisory_xact_lock(:turn) as mine,
-               cast(extract(epoch from clock_timestamp()) * 1000000 as bigint) as now
-        """,
+        f"select pg_try_advisory_xact_lock(:turn) as mine, {shared_clock(tx)} as now",
         turn=PLANNER_TURN,
     )
     return Turn(mine=False) if row is None else Turn(bool(row["mine"]), Instant(row["now"]))
+
+
+def await_planner(tx: Tx) -> None:
+    """Have the planner finish its transaction, and begin none before our commit. It goes by states it has read.
+
+    Before any row is locked: the planner may be waiting for it.
+    """
+    if tx.dialect == "postgres":
+        tx.all("select pg_advisory_xact_lock(:turn)", turn=PLANNER_TURN)
 
 
 def unplanned(tx: ReadTx, limit: int) -> tuple[list[RecordedEvent], dict[int, bytes]]:
@@ -73,10 +80,10 @@ def unplanned(tx: ReadTx, limit: int) -> tuple[list[RecordedEvent], dict[int, by
 def of_owner(
     tx: ReadTx, owner: Owner, *, after_seq: int, until_seq: int, since: Instant, limit: int
 ) -> list[RecordedEvent]:
-    """Return an owner's planned business events with their documents, in their order."""
+    """Return an owner's planned business events in their order, their documents not opened."""
     found = tx.all(
         f"""
-        select {HEAD}, e.doc from event e
+        select {HEAD} from event e
          where e.merchant_id = :merchant_id and e.mode = :mode and e.seq > :after and e.seq <= :until
            and e.audience = 0 and e.plan_state = 1 and e.occurred_at >= :since
          order by e.seq limit :limit
@@ -87,6 +94,15 @@ def of_owner(
         until=until_seq,
         since=since,
         limit=limit,
+    )
+    return [as_event(row) for row in found]
+
+
+def opened(tx: ReadTx, events: Iterable[RecordedEvent]) -> list[RecordedEvent]:
+    """Return events with their documents, in their order."""
+    found = tx.all(
+        f"select {HEAD}, e.doc from event e where e.seq {among(tx, 'seqs')} order by e.seq",
+        seqs=numbers(tx, (event.seq for event in events)),
     )
     return [as_event(row, document_of(bytes(row["doc"]))) for row in found]
 
