@@ -29,7 +29,7 @@ from opentill.kernel.asgi import Application, Receive, Scope, Send
 from opentill.kernel.clock import SystemClock
 from opentill.kernel.ids import SystemIds
 from opentill.master_keys import open_keyring
-from opentill.outbound import AllowList, Outbound, Ports
+from opentill.outbound import AllowList, EgressProxy, Outbound, Ports
 from opentill.pix.banks import Banks
 from opentill.pix.providers.bacen import Profiles
 from opentill.pix.providers.in_process import InProcess
@@ -85,7 +85,7 @@ async def assembled(settings: Settings) -> AsyncIterator[Assembly]:
         settings.database_url, options=Options(writers=settings.pool_size), trace=settings.trace_sql
     )
     try:
-        async with database, _outbound(settings) as outbound:
+        async with database, outbound_of(settings) as outbound:
             profiles = Profiles(settings.bank_profiles)
             banks = Banks(sandbox, keyring=keyring, clock=clock, ids=ids, outbound=outbound, profiles=profiles)
             dependencies = Dependencies(
@@ -265,13 +265,22 @@ def _limits(settings: Settings) -> Limits:
     return SharedLimits(settings.redis_url)
 
 
-def _outbound(settings: Settings) -> Outbound:
+def outbound_of(settings: Settings) -> Outbound:
+    """Return the guarded client with what the settings open."""
     allow = AllowList.parse(settings.webhooks_allow.split(","))
     if settings.dev:
         allow |= AllowList.development()
+    if settings.pix_webhooks_allow_private_addresses:
+        allow |= AllowList.private_addresses()
     public = urlsplit(settings.public_url)
     own = (public.hostname or "", public.port or (443 if public.scheme == "https" else 80))
-    return Outbound(allow=allow, ports=Ports.parse(settings.webhooks_ports), own=frozenset({own}))
+    return Outbound(
+        allow=allow,
+        ports=Ports.parse(settings.webhooks_ports),
+        own=frozenset({own}),
+        nat64=settings.webhooks_nat64,
+        egress_proxy=EgressProxy.parse(settings.webhooks_egress_proxy) if settings.webhooks_egress_proxy else None,
+    )
 
 
 def _settle_memory() -> None:

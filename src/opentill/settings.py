@@ -22,6 +22,7 @@ MAIL_DAYS_MIN: Final = 15  # a key that ends within 14 days is told of once, as 
 MAIL_LANGUAGES: Final = ("pt-BR", "en", "es")
 MAIL_FROM: Final = re.compile(r"(?:[^<>\x00-\x1f\x7f\"\\]{0,100}<)?[^@<>\s]{1,64}@[A-Za-z0-9.-]{1,189}>?", re.ASCII)
 LEASE_SPARE_S: Final = 20  # by which a lease outlasts the longest attempt
+ANSWER_BYTES_MAX: Final = 65_536  # more of an answer is not read
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,10 @@ class Settings:
     dev: bool = False  # webhook receivers on loopback and on any port are allowed
     webhooks_allow: str = ""  # private hosts and networks webhooks may reach, separated by commas
     webhooks_ports: str = "80,443,1024-65535"
+    webhooks_egress_proxy: str = ""  # through which every call leaves: http://[user:password@]host[:port]
+    webhooks_nat64: bool = False  # this host has IPv6 only: the IPv4 address inside a translated one is judged
+    webhooks_keep_private_answers: bool = False  # the log keeps what allowed private addresses answer
+    webhooks_answer_kept_bytes: int = 4096  # of an answer's body, in the attempt log
     webhooks_in_flight_max: int = 256  # attempts at once in one process
     webhooks_per_merchant_max: int = 64  # the same for one merchant
     webhooks_lease_s: int = 60  # how long a worker may hold a delivery without a sign of life
@@ -66,6 +71,7 @@ class Settings:
     pix_compat_dynamic_amount: str = "must_match"  # or payload_wins: what the code's payload says is sent
     pix_webhooks_max_endpoints: int = 5
     pix_webhooks_extra_events: bool = False  # endpoints may name the extra events
+    pix_webhooks_allow_private_addresses: bool = False  # every private address and loopback, for tests
     pix_live_host: str = ""  # a host name that takes live credentials only
     pix_sandbox_host: str = ""
     mail_host: str = ""  # the server that takes our mail; empty: none is sent
@@ -118,6 +124,8 @@ class Settings:
                 "OPENTILL_WEBHOOKS_HEARTBEAT_S must be at least one second and at most a third of"
                 " OPENTILL_WEBHOOKS_LEASE_S"
             )
+        if self.webhooks_answer_kept_bytes > ANSWER_BYTES_MAX:
+            raise BadSettingError(f"OPENTILL_WEBHOOKS_ANSWER_KEPT_BYTES must be at most {ANSWER_BYTES_MAX}")
 
     def _check_pix(self) -> None:
         for name, words in PIX_WORDS.items():

@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opentill.main import outbound_of
 from opentill.outbound import (
     AllowList,
     Answer,
@@ -36,6 +37,7 @@ from opentill.outbound.guard import Guard, is_own_address
 from opentill.outbound.names import Names, NoSuchName
 from opentill.outbound.refusals import Refusal
 from opentill.outbound.urls import Target, read_url
+from opentill.settings import BadSettingError, Settings
 from tests.fakes.authority import Authority
 from tests.fakes.canary import Canary
 from tests.fakes.dns import ScriptedDns
@@ -697,6 +699,26 @@ def test_private_addresses_open_what_their_setting_lists() -> None:
     assert not any(_passes(guard, f"http://{host}/") for host in closed)
 
 
+@pytest.mark.parametrize(
+    ("setting", "url"),
+    [
+        ({"pix_webhooks_allow_private_addresses": True}, "http://10.0.0.1/"),
+        ({"webhooks_nat64": True}, "http://[64:ff9b::808:808]/"),
+        ({"webhooks_allow": "10.0.0.0/8"}, "http://10.0.0.1/"),
+        ({"dev": True}, "http://127.0.0.1:25/"),
+    ],
+)
+async def test_a_setting_opens_what_it_names_and_nothing_does_so_without_it(setting: dict[str, Any], url: str) -> None:
+    async with outbound_of(Settings().completed()) as usual, outbound_of(Settings(**setting).completed()) as client:
+        assert usual.check(url, plain_http=True) is not None
+        assert client.check(url, plain_http=True) is None
+
+
+def test_more_of_an_answer_than_is_read_cannot_be_kept() -> None:
+    with pytest.raises(BadSettingError, match="ANSWER_KEPT_BYTES"):
+        Settings(webhooks_answer_kept_bytes=65_537).completed()
+
+
 async def test_what_is_opened_for_one_merchant_stays_closed_for_another() -> None:
     """A connection kept open for the one must not serve the other."""
     async with Receiver() as receiver, Outbound() as client:
@@ -877,6 +899,14 @@ def test_a_proxy_setting_that_cannot_be_used_stops_the_start(text: str) -> None:
 
 def test_a_proxy_does_not_print_its_password() -> None:
     assert repr(EgressProxy.parse("http://me:secret@proxy.test")) == "EgressProxy(proxy.test:3128)"
+
+
+async def test_every_call_leaves_through_the_proxy_of_the_setting() -> None:
+    async with TunnelProxy() as proxy, Receiver() as receiver:
+        chosen = Settings(webhooks_egress_proxy=proxy.url, webhooks_allow=f"127.0.0.1:{receiver.port}")
+        async with outbound_of(chosen.completed()) as client:
+            assert (await send(client, receiver.url("/hook"))).outcome is Outcome.OK
+        assert proxy.connections == 1
 
 
 # There is no second path

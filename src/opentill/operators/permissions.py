@@ -12,7 +12,6 @@ AREAS: Final = (
     "currencies", "ledger", "reports", "merchants", "domains", "appearance", "developers", "operators", "settings",
     "system", "audit",
 )  # fmt: skip
-OF_THE_INSTALLATION: Final = frozenset({"currencies", "operators", "settings", "system"})
 SINGLE: Final = (
     "payments.mark_paid",
     "payments.override",

@@ -24,7 +24,8 @@ def engine_of(dependencies: Dependencies) -> Engine:
         in_flight_max=settings.webhooks_in_flight_max,
         in_flight_per_merchant_max=settings.webhooks_per_merchant_max,
         patience=Patience(settings.webhooks_disable_after_days, settings.webhooks_disable_min_attempts),
-        keep_private_answers=settings.dev,
+        keep_private_answers=settings.dev or settings.webhooks_keep_private_answers,
+        answer_kept_bytes=settings.webhooks_answer_kept_bytes,
         works_alone=settings.embedded,
         validates_bodies=settings.webhooks_validate_bodies,
     )

@@ -10,6 +10,7 @@ from opentill.db import Database, ReadTx
 from opentill.kernel.clock import Clock, Instant
 from opentill.kernel.ids import Ids
 from opentill.kernel.secret import Keyring
+from opentill.outbound.model import KEPT_BYTES_DEFAULT
 from opentill.webhooks.authorizing import Authorizing
 from opentill.webhooks.clock_steps import ClockWatch
 from opentill.webhooks.direct import Slots
@@ -78,6 +79,7 @@ class Engine:
     in_flight_max: int = IN_FLIGHT_MAX
     in_flight_per_merchant_max: int = IN_FLIGHT_PER_MERCHANT_MAX
     keep_private_answers: bool = False
+    answer_kept_bytes: int = KEPT_BYTES_DEFAULT
     trusts_database_clock: bool = True  # PostgreSQL: all workers go by its clock; off where a test tells the time
     works_alone: bool = False  # no other process delivers: what is claimed at the start was left by a crash
     validates_bodies: bool = False  # holds every body against its schema while planning

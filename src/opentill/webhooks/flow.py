@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from opentill.db import Tx
 from opentill.kernel.owner import Owner
-from opentill.webhooks import completion, sending, service
+from opentill.webhooks import completion, metrics, sending, service
 from opentill.webhooks.engine import Engine
 from opentill.webhooks.model import Dialect, Job, Result
 
@@ -52,7 +52,10 @@ async def send_test(
 
     job = await engine.db.write(claim_test)
     result = await sending.attempt(engine, job)
-    await engine.db.write(lambda tx: completion.complete(tx, [result], ids=engine.ids, chance=engine.chance))
+    metrics.attempted(job, result)
+    await engine.db.write(
+        lambda tx: completion.complete(tx, [result], ids=engine.ids, chance=engine.chance, patience=engine.patience)
+    )
     return _tested(job, result)
 
 

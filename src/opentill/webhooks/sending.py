@@ -15,7 +15,17 @@ from opentill.outbound.tls import TlsProfile
 from opentill.webhooks import rules
 from opentill.webhooks.engine import Engine
 from opentill.webhooks.entrusted import NOTHING, AuthKind, Entrusted
-from opentill.webhooks.model import Dialect, Endpoint, Job, Origin, Result, SignatureFormat, SigningSecrets
+from opentill.webhooks.model import (
+    Claimed,
+    Dialect,
+    Endpoint,
+    Job,
+    Klass,
+    Origin,
+    Result,
+    SignatureFormat,
+    SigningSecrets,
+)
 from opentill.webhooks.signing import Attempt, headers
 from opentill.webhooks.signing_keys import open_seed
 
@@ -109,6 +119,7 @@ def _request(job: Job, secrets: SigningSecrets, entrusted: Entrusted, now: Insta
         allow=_allow_list(job.outbound_allow) if job.outbound_allow else None,
         tls=_profile(endpoint, entrusted),
         owner=claimed.owner.merchant_id,
+        keep_limit=engine.answer_kept_bytes,
         keep_private_answer=engine.keep_private_answers or opened_by_operator,
     )
 
@@ -200,7 +211,7 @@ def _detail(job: Job, request: OutboundRequest, answer: Answer, worker: str, ent
     """Describe an attempt for the log; secrets of either side are left out (webhooks.md §9.1, §9.2)."""
     claimed, hidden = job.claimed, {name.lower() for name, _ in entrusted.headers}
     found: dict[str, Any] = {
-        "trigger": TRIGGERS[claimed.origin],
+        "trigger": _trigger(claimed),
         "worker": worker,
         "method": request.method,
         "url": request.url,
@@ -221,6 +232,15 @@ def _detail(job: Job, request: OutboundRequest, answer: Answer, worker: str, ent
         "retry_after": answer.retry_after,
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _trigger(claimed: Claimed) -> str:
+    """Return what an attempt is made for: what its delivery was made for, unless somebody wanted it sent again."""
+    if claimed.origin is Origin.TEST:
+        return TRIGGERS[Origin.TEST]
+    if claimed.attempts_max is not None:
+        return "resend"
+    return TRIGGERS[Origin.REPLAY if claimed.klass is Klass.BULK else claimed.origin]
 
 
 def _tls(answer: Answer) -> dict[str, Any] | None:

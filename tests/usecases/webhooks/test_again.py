@@ -1,5 +1,6 @@
 """Sending one delivery again (webhooks.md §5.8)."""
 
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from opentill.kernel.errors import Conflict
 from opentill.webhooks import service
 from opentill.webhooks.model import DeliveryState, Endpoint, Options, Ordering, Origin
 from opentill.webhooks.service import DeliveryNotFound, Final, InProgress, NotActive
+from opentill.workers import replay
 from tests.usecases.webhooks.engine import Bench, says
 
 pytestmark = pytest.mark.anyio
@@ -55,6 +57,32 @@ async def test_a_dead_delivery_gets_one_more_attempt_whose_number_goes_on(bench:
     (again,) = await bench.deliveries()
     assert (again["state"], again["attempts"]) == (DeliveryState.DELIVERED, 3)
     assert len({request.body for request in bench.receiver.requests}) == 1
+
+
+async def test_the_log_says_what_each_attempt_was_made_for(bench: Bench) -> None:
+    endpoint, delivery = await one_delivery(bench, 500)
+    await resend(bench, delivery["public_id"])
+    await bench.deliver()
+    await redeliver(bench, delivery["public_id"])
+    await bench.deliver()
+    await bench.db.write(
+        lambda tx: service.recover(
+            tx,
+            owner=bench.owner,
+            dialect=endpoint.dialect,
+            endpoint_id=endpoint.id,
+            since=None,
+            ids=bench.engine.ids,
+            now=bench.clock.now(),
+        )
+    )
+    await replay.step(bench.engine)
+    await bench.deliver()
+    told = [
+        json.loads(row["detail"])["trigger"]
+        for row in await bench.rows("select detail from webhook_attempt order by id")
+    ]
+    assert told == ["event", "resend", "redeliver", "replay"]
 
 
 @pytest.mark.parametrize("status", [200, 500, 410])
