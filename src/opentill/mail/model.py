@@ -17,6 +17,7 @@ class Kind(StrEnum):
     ENDPOINT_DISABLED = "endpoint-disabled"
     ENDPOINT_RECOVERED = "endpoint-recovered"
     DELIVERY_DEAD = "delivery-dead"
+    HELD_ENDING = "held-ending"
     INVOICE = "invoice"
     REVIEW_ITEMS = "review-items"
     KEY_ENDING = "key-ending"

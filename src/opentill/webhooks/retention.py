@@ -19,7 +19,6 @@ from opentill.webhooks.store.retention import Checkpoint
 
 ROWS_MAX: Final = 200  # in one transaction
 TEST_DAYS: Final = 7
-HELD_WARNING_DAYS: Final = 7
 SEAL: Final = "event_checkpoint"
 NOTHING_BEFORE: Final = "0" * 64
 

@@ -1,7 +1,8 @@
-"""Writing about what waits: new items of the review list every quarter of an hour, keys that end within two weeks.
+"""Writing about what waits: new items of the review list every quarter of an hour, keys that end within two weeks,
+events that are held for an endpoint and will be over within one.
 
-Both stand in the database, so nothing is lost if nobody looked for a while; a letter that was posted is not posted
-again, so any number of processes may look.
+All of it stands in the database, so nothing is lost if nobody looked for a while; a letter that was posted is not
+posted again, so any number of processes may look.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from opentill.merchants.queries import ending_keys
 from opentill.operators.readers import who_may
 from opentill.payments.review.news import news
 from opentill.web.dependencies import Dependencies
+from opentill.webhooks.letters import of_ending
 from opentill.workers.repeat import repeat
 
 LOOK_S: Final = 120.0
@@ -37,7 +39,8 @@ async def remind(dependencies: Dependencies) -> bool:
     deps, now = dependencies, dependencies.clock.now()
 
     def due(tx: ReadTx) -> Sequence[Letter]:
-        found = chain(_of_reviews(tx, now), _of_keys(tx, now))
+        held = of_ending(tx, now=now, event_days=deps.settings.webhooks_event_days)
+        found = chain(_of_reviews(tx, now), _of_keys(tx, now), held)
         return [letter for letter in found if not is_told(tx, letter, keyring=deps.keyring)]
 
     letters = await deps.db.read(due)

@@ -31,6 +31,7 @@ FACTS: dict[Kind, dict[str, Any]] = {
     Kind.ENDPOINT_DISABLED: ENDPOINT,
     Kind.ENDPOINT_RECOVERED: ENDPOINT,
     Kind.DELIVERY_DEAD: DEAD,
+    Kind.HELD_ENDING: {name: ENDPOINT[name] for name in ("merchant", "page", "url", "waiting")} | {"until": AT},
     Kind.INVOICE: {
         "merchant": "Loja",
         "number": "INV-7",

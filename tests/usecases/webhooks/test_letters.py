@@ -8,7 +8,9 @@ import pytest
 
 from opentill.db import Tx
 from opentill.kernel.clock import DAY, HOUR, MINUTE, Instant
+from opentill.mail.model import Kind, Letter
 from opentill.operators.store import people, setup
+from opentill.webhooks.letters import of_ending
 from opentill.webhooks.model import Options
 from tests.usecases.webhooks.engine import Bench, says
 from tests.usecases.webhooks.test_notices import attempts, failing
@@ -127,3 +129,26 @@ async def test_the_dead_of_a_day_are_one_letter_with_their_count_when_it_is_over
     await attempts(bench, 1, "d")
     await bench.plan()
     assert [one["told"] for one in await letters(bench) if one["kind"] == "delivery-dead"] == [6, 1]
+
+
+async def test_held_events_that_are_over_within_a_week_are_told_of_in_time(bench: Bench) -> None:
+    endpoint, _ = await bench.endpoint(options=Options(notify=("dev@shop.example",)))
+    await bench.sets_active(endpoint.id, active=False)
+    await bench.happens(bench.event())
+    happened = bench.clock.now()
+    await bench.plan()
+
+    async def due() -> list[Letter]:
+        now = bench.clock.now()
+        return await bench.db.read(lambda tx: list(of_ending(tx, now=now, event_days=90)))
+
+    bench.clock.advance(83 * DAY)
+    assert await due() == []
+    bench.clock.advance(MINUTE)
+    (letter,) = await due()
+    assert (letter.kind, letter.to) == (Kind.HELD_ENDING, "dev@shop.example")
+    assert letter.until_at == letter.facts["until"] == happened + 90 * DAY
+    assert (letter.facts["waiting"], letter.facts["url"]) == (1, endpoint.url)
+    assert letter.facts["page"].endswith(f"/developers/endpoints/{endpoint.public_id}")
+    bench.clock.advance(MINUTE)
+    assert [again.once for again in await due()] == [letter.once]
