@@ -20,6 +20,7 @@ from opentill.cli import (
     sandbox_psp,
     trigger,
     verify,
+    webhooks,
 )
 from opentill.db import DatabaseError
 from opentill.kernel.errors import Refused
@@ -43,6 +44,7 @@ app.command("demo")(demo.demo)
 app.command("verify")(verify.verify)
 app.command("listen")(listen.listen)
 app.command("trigger")(trigger.trigger)
+app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(portal.app, name="portal")
 app.add_typer(merchants.app, name="merchant")
 app.add_typer(domains.app, name="domain")

@@ -1,0 +1,101 @@
+"""What every `opentill webhooks` command works with: one merchant's webhooks, in one transaction."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, TypeVar
+
+import typer
+
+from opentill.cli.options import Data
+from opentill.cli.prepare import prepare
+from opentill.db import Tx, open_database
+from opentill.kernel.clock import Instant, SystemClock, from_datetime, to_datetime
+from opentill.kernel.errors import Refused
+from opentill.kernel.ids import Ids, SystemIds
+from opentill.kernel.owner import Owner
+from opentill.kernel.secret import Keyring
+from opentill.master_keys import open_keyring
+from opentill.merchants import service as merchants
+from opentill.settings import Settings
+from opentill.webhooks import service
+from opentill.webhooks.model import By, Dialect, Endpoint
+
+T = TypeVar("T")
+
+CONSOLE: Final = By("console", "command line")
+Merchant = Annotated[str, typer.Argument(help="The merchant's id, as 'merchant add' printed it.")]
+EndpointName = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint, wh_…")]
+Since = Annotated[str | None, typer.Option(metavar="INSTANT", help="For example 2026-03-10T12:00:00, in UTC.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """An open transaction, and whose webhooks it is about."""
+
+    tx: Tx
+    owner: Owner
+    ids: Ids
+    keyring: Keyring
+    now: Instant
+
+    def endpoint(self, public_id: str) -> Endpoint:
+        """Return one of the merchant's endpoints, of any dialect. Raises `EndpointNotFound`."""
+        for endpoint in self.endpoints():
+            if endpoint.public_id == public_id:
+                return endpoint
+        raise service.EndpointNotFound
+
+    def endpoints(self) -> list[Endpoint]:
+        return [one for dialect in Dialect for one in service.of_surface(self.tx, self.owner, dialect)]
+
+    def named(self, public_id: str) -> dict[str, Any]:
+        """Return the arguments by which use cases are told of an endpoint, and who changes it."""
+        endpoint = self.endpoint(public_id)
+        return {
+            "owner": self.owner,
+            "dialect": endpoint.dialect,
+            "endpoint_id": endpoint.public_id,
+            "now": self.now,
+            "by": CONSOLE,
+        }
+
+
+def at_console(merchant: str, data: Data, work: Callable[[Console], T]) -> T:
+    """Do something to a merchant's webhooks in one transaction."""
+    settings = Settings.from_environment(data=data)
+    prepare(settings)
+    clock = SystemClock()
+    ids, keyring = SystemIds(clock), open_keyring(settings)
+    return in_transaction(
+        settings,
+        lambda tx: work(Console(tx, merchants.find_merchant(tx, merchant).owner, ids, keyring, clock.now())),
+    )
+
+
+def tell(merchant: str, data: Data, work: Callable[[Console], Sequence[str]]) -> None:
+    """Do the same, and print the lines it returns once that is committed."""
+    for line in at_console(merchant, data, work):
+        print(line)
+
+
+def in_transaction(settings: Settings, work: Callable[[Tx], T]) -> T:
+    async def write() -> T:
+        async with open_database(settings.database_url) as database:
+            return await database.write(work)
+
+    return asyncio.run(write())
+
+
+def instant(text: str) -> Instant:
+    """Read an instant of UTC. Raises `Refused`."""
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        raise Refused("BAD_INSTANT", f"{text} is no instant; write it like 2026-03-10T12:00:00") from None
+    return from_datetime(read if read.tzinfo else read.replace(tzinfo=UTC))
+
+
+def shown(at: Instant | None) -> str:
+    return "-" if at is None else f"{to_datetime(at):%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,179 @@
+"""`opentill webhooks`: what the panel does for endpoints, at the command line (webhooks.md §13)."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from opentill.cli import app
+from opentill.cli.prepare import prepare
+from opentill.cli.webhooks.choices import READ
+from opentill.db import Tx, open_database
+from opentill.events import Event, record
+from opentill.kernel.clock import SystemClock
+from opentill.kernel.errors import Refused
+from opentill.kernel.ids import SystemIds
+from opentill.kernel.mode import Mode
+from opentill.master_keys import open_keyring
+from opentill.merchants import service as merchants
+from opentill.settings import Settings
+from opentill.webhooks import partitions, planning
+from opentill.webhooks.entrusted import Entrusted
+from opentill.webhooks.model import Options, Ordering
+from tests.contract.webhooks import documents as doc
+
+URL = "http://127.0.0.1:9999/hook"
+
+
+class Terminal:
+    """Whoever types commands, about one merchant with one event."""
+
+    def __init__(self, data: Path) -> None:
+        self.settings = Settings.from_environment(data=data)
+        prepare(self.settings)
+        self.clock = SystemClock()
+        self.ids, self.keyring = SystemIds(self.clock), open_keyring(self.settings)
+        self.merchant = self.does(
+            lambda tx: merchants.create_merchant(
+                tx, "Loja", mode=Mode.SANDBOX, ids=self.ids, keyring=self.keyring, now=self.clock.now()
+            )
+        )
+        self.does(lambda tx: partitions.keep_ahead(tx, now=self.clock.now()))
+
+    def does(self, work: Callable[[Tx], Any]) -> Any:
+        async def write() -> Any:
+            async with open_database(self.settings.database_url) as database:
+                return await database.write(work)
+
+        return asyncio.run(write())
+
+    def happens(self) -> None:
+        event = Event(
+            type="payment.completed",
+            owner=self.merchant.owner,
+            object_type="payment",
+            object_id="0197f3c2-0000-7000-8000-000000000001",
+            at=self.clock.now(),
+            document={"merchant": doc.MERCHANT, "payment": doc.payment_at("payment.completed", "p-1")},
+            merchant_type="payment.completed",
+        )
+        self.does(lambda tx: record(tx, event, ids=self.ids))
+        self.does(lambda tx: planning.plan(tx, ids=self.ids, keyring=self.keyring, now=self.clock.now()))
+
+    def types(self, command: str, *words: str, of_merchant: bool = True) -> str:
+        about = [self.merchant.uuid] if of_merchant else []
+        typed = ["webhooks", command, *about, *words, "--data", str(self.settings.data)]
+        found = CliRunner().invoke(app, typed)
+        if found.exception is not None and not isinstance(found.exception, SystemExit):
+            raise found.exception
+        assert found.exit_code == 0, found.output
+        return found.output
+
+    def adds(self) -> str:
+        return str(self.types("add", URL).split()[0])
+
+
+@pytest.fixture
+def terminal(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    monkeypatch.setenv("OPENTILL_DATABASE_URL", database_url)
+    return Terminal(tmp_path)
+
+
+def test_an_endpoint_is_added_changed_listed_paused_activated_and_deleted(terminal: Terminal) -> None:
+    added = terminal.types("add", URL, "--set", "events=payment.*")
+    endpoint = added.split()[0]
+    assert re.search(r"^secret whsec_\S+$", added, re.M)
+    assert "http://other.example/" in terminal.types("edit", endpoint, "--url", "http://other.example/")
+    assert "paused" in terminal.types("pause", endpoint)
+    terminal.happens()
+    assert "held 1" in terminal.types("endpoints")
+    assert "active" in terminal.types("activate", endpoint, "--recover", "all")
+    rotated = terminal.types("rotate", endpoint)
+    assert re.search(r"^secret whsec_\S+$", rotated, re.M)
+    assert rotated.splitlines()[0] not in added
+    terminal.types("rm", endpoint)
+    assert terminal.types("endpoints") == ""
+
+
+def test_every_option_can_be_chosen_and_set_back(terminal: Terminal, tmp_path: Path) -> None:
+    endpoint = terminal.adds()
+    condition = '[{"field": "amount", "op": "gte", "value": "10"}]'
+    typed = ("schedule=60,300", "timeout_s=5", "rate_per_s=2.5", "ordering=strict", f"conditions={condition}")
+    terminal.types("edit", endpoint, *(word for one in typed for word in ("--set", one)))
+    [stored] = terminal.does(lambda tx: tx.all("select options from webhook_endpoint"))
+    options = Options.from_json(stored["options"])
+    assert (options.schedule, options.timeout_s, options.rate_per_s) == ((60, 300), 5, 2.5)
+    assert (options.ordering, len(options.conditions)) == (Ordering.STRICT, 1)
+    terminal.types("edit", endpoint, *(word for one in typed for word in ("--set", one.partition("=")[0] + "=")))
+    [stored] = terminal.does(lambda tx: tx.all("select options from webhook_endpoint"))
+    assert Options.from_json(stored["options"]) == Options()
+    settable = set(Options.__dataclass_fields__) - {"payload_version"}
+    assert set(READ) == settable
+
+    file = tmp_path / "entrusted.json"
+    file.write_text('{"headers": {"X-Shop": "7"}, "auth": {"kind": "bearer", "token": "t-1"}}')
+    terminal.types("entrust", endpoint, str(file))
+    [stored] = terminal.does(lambda tx: tx.all("select id, sealed from webhook_endpoint"))
+    opened = Entrusted.opened(stored["sealed"], terminal.keyring, stored["id"])
+    assert (opened.headers, opened.authorization()) == ((("X-Shop", "7"),), "Bearer t-1")
+
+
+def test_deliveries_and_events_are_listed_and_sent_again(terminal: Terminal) -> None:
+    endpoint = terminal.adds()
+    terminal.happens()
+    assert "breaker closed" in terminal.types("lanes", of_merchant=False)
+    assert "payment.completed" in terminal.types("events")
+    assert terminal.types("log", "--state", "dead") == ""
+    delivery = terminal.types("log", "--endpoint", endpoint).split()[0]
+    terminal.does(lambda tx: tx.run("update webhook_delivery set state = 3, finished_at = 1"))
+    assert delivery in terminal.types("resend", delivery)
+    assert "due" in terminal.types("log")
+
+    job = terminal.types("recover", endpoint, "--since", "2026-01-01T00:00:00").split()[0]
+    assert f"{job}  missing  running" in terminal.types("replays", endpoint)
+    assert "cancelled" in terminal.types("replays", endpoint, "--cancel", job)
+    assert "running" in terminal.types("replays", endpoint, "--resume", job)
+    assert terminal.types("replay", endpoint, "--since", "2026-01-01", "--yes").startswith("rpl_")
+
+
+def test_keys_are_published_at_once_and_sign_later_unless_the_old_ones_are_revoked(terminal: Terminal) -> None:
+    terminal.adds()
+    (first,) = terminal.types("keys").splitlines()
+    both = terminal.types("keys", "--rotate").splitlines()
+    assert len(both) == 2
+    assert first.split()[0] in "".join(both)
+    (only,) = terminal.types("keys", "--revoke").splitlines()
+    assert only.split()[0] not in "".join(both)
+
+
+def test_what_cannot_be_planned_is_planned_again(terminal: Terminal) -> None:
+    terminal.happens()
+    terminal.does(lambda tx: tx.run("update event set plan_state = 2"))
+    assert terminal.types("replan", of_merchant=False).startswith("1 events")
+
+
+def test_a_test_says_what_became_of_it(terminal: Terminal) -> None:
+    with pytest.raises(Refused, match=r"webhooks\.allow"):
+        terminal.types("test", terminal.adds())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("add", URL, "--dialect", "latin"), "latin is no dialect"),
+        (("log", "--state", "lost"), "lost is no state"),
+        (("activate", "wh_1", "--recover", "since"), "neither none, all nor since"),
+        (("replay", "wh_1", "--since", "yesterday"), "yesterday is no instant"),
+        (("pause", "wh_1"), "Webhook endpoint not found"),
+        (("add", URL, "--set", "colour=red"), "colour is no option"),
+        (("add", URL, "--set", "timeout_s=soon"), "timeout_s cannot be read"),
+        (("entrust", "wh_1", "/nowhere.json"), "cannot be read"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_a_sentence(terminal: Terminal, words: tuple[str, ...], said: str) -> None:
+    with pytest.raises(Refused, match=said):
+        terminal.types(*words)
