@@ -60,33 +60,17 @@ class Blocks:
     def page(self, read: Callable[[Block, int, int], Sequence[T]], *, offset: int, limit: int) -> list[T]:
         """Return up to *limit* rows after *offset* of them. *read* takes a block, a limit and an offset."""
         rows: list[T] = []
-        parts, skip = self._reach(offset, limit)
-        for part in parts:
-            rows += read(part, limit - len(rows), skip)
-            skip = 0
-            if len(rows) == limit:
-                break
-        return rows
-
-    def _reach(self, offset: int, limit: int) -> tuple[Sequence[Block], int]:
-        """Return what a page is read from, and how many rows to skip in the first of it."""
-        parts: list[Block] = []
-        have = 0
         for block in self.found:
-            matching = block.matching
-            if offset and not parts:
-                matching = self.count(block) if matching is None else matching
+            if offset:
+                matching = self.count(block) if block.matching is None else block.matching
                 if matching <= offset:
                     offset -= matching
                     continue
-            if parts and parts[-1].above == block.up_to:
-                parts[-1] = Block(block.above, parts[-1].up_to, None)
-            else:
-                parts.append(block)
-            have += matching or 0
-            if have >= offset + limit:
+            rows += read(block, limit - len(rows), offset)
+            offset = 0
+            if len(rows) == limit:
                 break
-        return parts, offset
+        return rows
 
 
 def between(

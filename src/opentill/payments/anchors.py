@@ -9,12 +9,11 @@ from typing import Final, NamedTuple
 
 from opentill.db import ReadTx, Row, Tx
 from opentill.db.blocks import ROWS
-from opentill.kernel.clock import HOUR, MINUTE, Instant
+from opentill.kernel.clock import MINUTE, Instant
 from opentill.kernel.owner import Owner
 
 STEP: Final = ROWS  # payments between two anchors
 SETTLED: Final = 5 * MINUTE  # of younger payments, an older one may still be uncommitted
-ASTRAY: Final = HOUR  # ids and times of creation may disagree by less than this
 OWNERS_MAX: Final = 500  # in one transaction
 
 _OWNED: Final = "merchant_id = :merchant_id and mode = :mode"
@@ -80,19 +79,6 @@ def from_newest(tx: ReadTx, offset: int, *, owner: Owner) -> tuple[int | None, i
     place = count(tx, owner=owner) - offset  # of the page's first payment, counted from the oldest
     anchor = _one(tx, f"where {_OWNED} and ordinal >= :place order by ordinal limit 1", owner, place=max(place, 1))
     return (None, offset) if anchor is None else (anchor.payment_id, anchor.ordinal - place)
-
-
-def ids_between(tx: ReadTx, since: Instant | None, until: Instant | None, *, owner: Owner) -> tuple[int, int | None]:
-    """Return ids that the payments of a span of time are surely between: above the first, up to the second."""
-    above, up_to = START.payment_id, None
-    if since is not None:
-        clause = f"where {_OWNED} and created_at < :at order by ordinal desc limit 1"
-        above = (_one(tx, clause, owner, at=since - ASTRAY) or START).payment_id
-    if until is not None:
-        clause = f"where {_OWNED} and created_at > :at order by ordinal limit 1"
-        found = _one(tx, clause, owner, at=until + ASTRAY)
-        up_to = None if found is None else found.payment_id
-    return above, up_to
 
 
 def _set(tx: Tx, row: Row, now: Instant) -> int:

@@ -7,7 +7,7 @@ from opentill.db import ReadTx
 from opentill.kernel.clock import DAY, Instant
 from opentill.kernel.money import Money, currency
 from opentill.kernel.owner import Owner
-from opentill.payments import anchors
+from opentill.payments import tallies
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,8 @@ class Figure:
 
 def by_day(tx: ReadTx, *, owner: Owner, since: Instant) -> Sequence[Figure]:
     """Return the payments made since an instant, added up by day, gateway, state and currency."""
-    above, _ = anchors.ids_between(tx, since, None, owner=owner)
+    # A clock may have stepped, so the first payment that counts is looked for by blocks, which know what they hold.
+    oldest = tallies.blocks(tx, owner=owner, since=since, until=None, take=lambda _: True)[-1]
     rows = tx.all(
         f"""
         select created_at / {DAY} as day, coalesce(gateway, '') as gateway, detail, currency, count(*) as n,
@@ -34,7 +35,7 @@ def by_day(tx: ReadTx, *, owner: Owner, since: Instant) -> Sequence[Figure]:
          group by created_at / {DAY}, coalesce(gateway, ''), detail, currency
         """,
         **owner.columns,
-        above=above,
+        above=oldest.above,
         since=since,
     )
     return [

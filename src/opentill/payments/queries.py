@@ -150,7 +150,7 @@ def page(
             return _read(tx, _within(filters, block, owner, now), keyring=keyring, limit=limit, offset=offset)
 
         return _blocks(tx, filters, owner, now).below(before).page(read, offset=offset, limit=limit)
-    listing = _listing(tx, filters, owner, now).asked("p.id < :before", before=before)
+    listing = _narrowed(filters, owner, now).asked("p.id < :before", before=before)
     if before is None and filters == EVERYTHING:
         newest, offset = anchors.from_newest(tx, offset, owner=owner)
         listing.asked("p.id <= :newest", newest=newest)
@@ -205,7 +205,7 @@ def export(
     tx: ReadTx, *, filters: Filters, owner: Owner, now: Instant, before: int | None = None
 ) -> Sequence[ExportLine]:
     """Return up to EXPORT_PAGE payments, newest first, with ids below *before*; nobody's name is read."""
-    rows = _listing(tx, filters, owner, now).page(tx, _EXPORT, limit=EXPORT_PAGE, before=before)
+    rows = _narrowed(filters, owner, now).page(tx, _EXPORT, limit=EXPORT_PAGE, before=before)
     return [_export_line(row, now) for row in rows]
 
 
@@ -235,7 +235,7 @@ def count(tx: ReadTx, filters: Filters, *, owner: Owner, now: Instant) -> int:
         return anchors.count(tx, owner=owner)
     if filters.broad:
         return _blocks(tx, filters, owner, now).total()
-    return _listing(tx, filters, owner, now).count(tx, "payment p")
+    return _narrowed(filters, owner, now).count(tx, "payment p")
 
 
 def narrowed(filters: Filters, owner: Owner, table: str) -> Listing:
@@ -254,11 +254,3 @@ def merchant_name(tx: ReadTx, owner: Owner) -> str:
 
 def _narrowed(filters: Filters, owner: Owner, now: Instant) -> Listing:
     return narrowed(filters, owner, "p").shown_as(filters.statuses, _SHOWN, now=now)
-
-
-def _listing(tx: ReadTx, filters: Filters, owner: Owner, now: Instant) -> Listing:
-    listing = _narrowed(filters, owner, now)
-    if filters.since is not None or filters.before is not None:
-        above, up_to = anchors.ids_between(tx, filters.since, filters.before, owner=owner)
-        listing.where("p.id > :above", above=above).asked("p.id <= :up_to", up_to=up_to)
-    return listing

@@ -10,7 +10,7 @@ import pytest
 from opentill.db import Database, ReadTx, Tx, open_database
 from opentill.kernel.clock import DAY, HOUR, MINUTE, SECOND, Instant
 from opentill.kernel.owner import Owner
-from opentill.payments import anchors, queries, tallies
+from opentill.payments import anchors, figures, queries, tallies
 from opentill.payments.model import Payment
 from opentill.payments.queries import EVERYTHING, Filters
 from tests.make import NOW, Scene
@@ -79,6 +79,21 @@ class Lists:
             offset=offset,
             before=before,
         )
+
+    async def exported(self, filters: Filters) -> list[int]:
+        found: list[int] = []
+        while more := await self.db.read(
+            lambda tx: queries.export(
+                tx, filters=filters, owner=self.owner, now=NOW, before=found[-1] if found else None
+            )
+        ):
+            found += [line.id for line in more]
+        return found
+
+    async def added_up(self, since: Instant) -> int:
+        """Return how many payments the overview counts."""
+        found = await self.db.read(lambda tx: figures.by_day(tx, owner=self.owner, since=since))
+        return sum(figure.count for figure in found)
 
     async def change(self, id_: int, column: str, value: str) -> None:
         await self.db.write(lambda tx: _change(tx, id_, column, value))
@@ -187,18 +202,30 @@ async def test_payments_that_appeared_late_are_counted_after_all(lists: Lists) -
     assert await lists.shown(FILTERS["state"]) == counted
 
 
-async def test_times_out_of_order_hide_no_payment(lists: Lists) -> None:
-    """A clock was two days behind for a while."""
+@pytest.mark.parametrize(
+    ("first", "last", "step"), [(900, 1_100, -2 * DAY), (900, 1_100, 2 * DAY), (4_600, 4_800, -2 * DAY)]
+)
+async def test_times_out_of_order_hide_no_payment(lists: Lists, first: int, last: int, step: int) -> None:
+    """A clock was two days behind or ahead for a while, also when a thousandth payment was made."""
     await lists.db.write(
         lambda tx: tx.run(
-            "update payment set created_at = created_at - :step where id between 900 and 1100", step=2 * DAY
+            "update payment set created_at = created_at + :step where id between :first and :last",
+            step=step,
+            first=first,
+            last=last,
         )
     )
-    before = [await lists.shown(filters) for filters in FILTERS.values()]
+
+    async def told() -> tuple[object, ...]:
+        shown = [await lists.shown(filters) for filters in FILTERS.values()]
+        exported = [await lists.exported(filters) for filters in FILTERS.values()]
+        return shown, exported, [await lists.added_up(since) for since in (SINCE, MIDDLE, Instant(NOW - DAY))]
+
+    before = await told()
 
     await lists.write_down()
 
-    assert [await lists.shown(filters) for filters in FILTERS.values()] == before
+    assert await told() == before
 
 
 async def test_changes_and_counting_at_once_leave_nothing_wrong(lists: Lists) -> None:
