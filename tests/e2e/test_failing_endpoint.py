@@ -16,7 +16,7 @@ ENDED = "update webhook_endpoint set state = 2, state_reason = 'failing' where p
 
 @pytest.mark.bar("U14", gate=3, target=2)
 def test_an_endpoint_that_was_disabled_is_found_and_recovered(
-    chromium: Browser, room: Showroom, bar_value: Callable[[float], None], bar_note: Callable[[str], None]
+    chromium: Browser, room: Showroom, bar_value: Callable[[float], None]
 ) -> None:
     endpoint = room.house.names["endpoint"]
     room.writes(lambda tx: tx.run(ENDED, endpoint=endpoint))
@@ -34,4 +34,3 @@ def test_an_endpoint_that_was_disabled_is_found_and_recovered(
             page.wait_for_load_state()
         expect(page.locator("h1 .chip")).not_to_have_text("disabled")
     bar_value(len(ways))
-    bar_note("told by banner and operational event; the product sends no mail yet")
