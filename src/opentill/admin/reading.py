@@ -3,11 +3,13 @@
 from typing import Final
 
 from opentill.admin.visit import Visit
+from opentill.kernel.clock import DAY, Instant, after
 from opentill.kernel.errors import Fault
 from opentill.kernel.money import Currency, MalformedAmountError, Money, parse
 from opentill.web.addresses import is_network
 
 NETWORKS_MAX: Final = 50
+EXPIRIES: Final = {"": None, "30": 30, "90": 90, "365": 365}  # days
 
 
 def networks(visit: Visit, name: str, faults: list[Fault]) -> tuple[str, ...]:
@@ -16,6 +18,15 @@ def networks(visit: Visit, name: str, faults: list[Fault]) -> tuple[str, ...]:
     if len(entries) > NETWORKS_MAX or not all(map(is_network, entries)):
         faults.append(Fault(name, "ADDRESSES_INVALID", "Enter addresses or networks, one a line, 50 at most."))
     return entries
+
+
+def expiry(visit: Visit, faults: list[Fault]) -> Instant | None:
+    """Return when what the form makes is to end; None for never."""
+    chosen = visit.field("expiry")
+    if chosen not in EXPIRIES:
+        faults.append(Fault("expiry", "EXPIRY_INVALID", "Choose one of the list."))
+    days = EXPIRIES.get(chosen)
+    return after(visit.now, days * DAY) if days else None
 
 
 def amount(visit: Visit, name: str, of: Currency | None, faults: list[Fault]) -> Money | None:

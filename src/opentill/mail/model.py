@@ -19,8 +19,11 @@ class Kind(StrEnum):
     DELIVERY_DEAD = "delivery-dead"
     HELD_ENDING = "held-ending"
     INVOICE = "invoice"
+    PAYER_ASKED = "payer-asked"
     REVIEW_ITEMS = "review-items"
+    REVIEW_WAITING = "review-waiting"
     KEY_ENDING = "key-ending"
+    CREDENTIAL_ENDING = "credential-ending"
     PASSWORD_RESET = "password-reset"  # noqa: S105 - a name
     FACTOR_RESET = "factor-reset"
 

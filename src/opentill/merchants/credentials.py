@@ -13,6 +13,7 @@ from opentill.kernel.mode import Mode
 from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Keyring, Secret
 from opentill.merchants import service
+from opentill.merchants.model import KEY_EXPIRING
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,26 @@ class ListedCredential:
     last_used_at: Instant | None
     created_at: Instant
     old_secret_until_at: Instant | None
+
+    def shown_state(self, now: Instant) -> str:
+        """Return active, expiring, expired or revoked."""
+        if self.status == "revoked" or self.expires_at is None:
+            return self.status
+        if now >= self.expires_at:
+            return "expired"
+        return "expiring" if self.expires_at - now < KEY_EXPIRING else self.status
+
+
+@dataclass(frozen=True, slots=True)
+class EndingCredential:
+    """A credential that ends soon, and whose it is."""
+
+    client_id: str
+    merchant_id: int
+    slug: str
+    merchant: str
+    label: str
+    expires_at: Instant
 
 
 def of(tx: ReadTx, *, owner: Owner) -> Sequence[ListedCredential]:
@@ -55,6 +76,21 @@ def one(tx: ReadTx, client_id: str, *, owner: Owner) -> ListedCredential:
     if row is None:
         raise NotFound("CREDENTIAL_NOT_FOUND", "No such credential.")
     return _as_credential(row)
+
+
+def ending(tx: ReadTx, *, now: Instant, until: Instant) -> Sequence[EndingCredential]:
+    """Return the credentials of all merchants that are in service and end by *until*."""
+    rows = tx.all(
+        """
+        select c.client_id, c.merchant_id, m.slug, m.name as merchant, c.name as label, c.expires_at
+          from pix_credential c join merchant m on m.id = c.merchant_id
+         where c.status = 'active' and c.expires_at > :now and c.expires_at <= :until
+         order by c.id limit 500
+        """,
+        now=now,
+        until=until,
+    )
+    return [EndingCredential(**row) for row in rows]
 
 
 def set_access(

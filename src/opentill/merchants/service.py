@@ -120,6 +120,7 @@ def create_credential(
     name: str = "Default",
     permissions: Sequence[str] = DEFAULT_PERMISSIONS,
     allowed_ips: Sequence[str] = (),
+    expires_at: Instant | None = None,
 ) -> tuple[str, Secret]:
     """Create a PIX credential; return its client id and its secret, which is shown once and never stored.
 
@@ -136,6 +137,7 @@ def create_credential(
         permissions=json.dumps(list(permissions)),
         check_ips=int(owner.mode is Mode.LIVE or bool(allowed_ips)),
         allowed_ips=json.dumps(list(allowed_ips)),
+        expires_at=expires_at,
         now=now,
     )
     return client_id, secret

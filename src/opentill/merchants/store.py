@@ -129,9 +129,9 @@ def insert_credential(tx: Tx, **columns: Any) -> None:
     tx.run(
         """
         insert into pix_credential (client_id, merchant_id, mode, name, secret_hash, permissions, check_ips,
-                                    allowed_ips, created_at)
+                                    allowed_ips, expires_at, created_at)
         values (:client_id, :merchant_id, :mode, :name, :secret_hash, :permissions, :check_ips,
-                :allowed_ips, :now)
+                :allowed_ips, :expires_at, :now)
         """,
         **columns,
     )

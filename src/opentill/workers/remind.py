@@ -1,5 +1,5 @@
-"""Writing about what waits: new items of the review list every quarter of an hour, keys that end within two weeks,
-events that are held for an endpoint and will be over within one.
+"""Writing about what waits: new items of the review list every quarter of an hour, keys and PIX credentials that end
+within two weeks, events that are held for an endpoint and will be over within one.
 
 All of it stands in the database, so nothing is lost if nobody looked for a while; a letter that was posted is not
 posted again, so any number of processes may look.
@@ -16,6 +16,7 @@ from opentill.kernel.clock import DAY, MINUTE, Instant
 from opentill.mail import Letter, post
 from opentill.mail.model import Kind
 from opentill.mail.service import is_told
+from opentill.merchants import credentials
 from opentill.merchants.queries import ending_keys
 from opentill.operators.readers import who_may
 from opentill.payments.review.news import news
@@ -40,7 +41,7 @@ async def remind(dependencies: Dependencies) -> bool:
 
     def due(tx: ReadTx) -> Sequence[Letter]:
         held = of_ending(tx, now=now, event_days=deps.settings.webhooks_event_days)
-        found = chain(_of_reviews(tx, now), _of_keys(tx, now), held)
+        found = chain(_of_reviews(tx, now), _of_keys(tx, now), _of_credentials(tx, now), held)
         return [letter for letter in found if not is_told(tx, letter, keyring=deps.keyring)]
 
     letters = await deps.db.read(due)
@@ -55,16 +56,21 @@ async def remind(dependencies: Dependencies) -> bool:
 
 
 def _of_reviews(tx: ReadTx, now: Instant) -> Iterator[Letter]:
-    """Yield a letter for each quarter of an hour in which something came that still waits."""
-    current = now // SLOT
+    """Yield a letter for each quarter of an hour in which something came that still waits, and again a day later."""
+    yield from _of_slots(tx, Kind.REVIEW_ITEMS, "review", before=now)
+    yield from _of_slots(tx, Kind.REVIEW_WAITING, "waiting", before=Instant(now - DAY))
+
+
+def _of_slots(tx: ReadTx, kind: Kind, name: str, *, before: Instant) -> Iterator[Letter]:
+    current = before // SLOT
     for slot in range(current - SLOTS_BACK, current):
         for one in news(tx, since=Instant(slot * SLOT), until=Instant((slot + 1) * SLOT)):
             facts = {"merchant": one.merchant, "count": one.count, "page": f"/admin/m/{one.slug}/reviews"}
             for reader in who_may(tx, "review.decide", merchant_id=one.owner.merchant_id):
                 yield Letter(
-                    Kind.REVIEW_ITEMS,
+                    kind,
                     reader.address,
-                    f"review/{one.owner.merchant_id}/{int(one.owner.mode)}/{slot}",
+                    f"{name}/{one.owner.merchant_id}/{int(one.owner.mode)}/{slot}",
                     facts,
                     merchant_id=one.owner.merchant_id,
                     language=reader.language,
@@ -90,4 +96,26 @@ def _of_keys(tx: ReadTx, now: Instant) -> Iterator[Letter]:
                 merchant_id=key.merchant_id,
                 language=reader.language,
                 until_at=key.expires_at,
+            )
+
+
+def _of_credentials(tx: ReadTx, now: Instant) -> Iterator[Letter]:
+    """Yield a letter for each PIX credential in service that ends within two weeks."""
+    for one in credentials.ending(tx, now=now, until=Instant(now + KEYS_BEFORE)):
+        facts = {
+            "merchant": one.merchant,
+            "label": one.label,
+            "client_id": one.client_id,
+            "until": one.expires_at,
+            "page": f"/admin/m/{one.slug}/developers/credentials",
+        }
+        for reader in who_may(tx, "developers.manage", merchant_id=one.merchant_id):
+            yield Letter(
+                Kind.CREDENTIAL_ENDING,
+                reader.address,
+                f"credential/{one.client_id}/{one.expires_at}",
+                facts,
+                merchant_id=one.merchant_id,
+                language=reader.language,
+                until_at=one.expires_at,
             )

@@ -59,6 +59,18 @@ async def test_new_items_of_a_quarter_of_an_hour_are_one_letter_to_each_who_may_
     assert [one["facts"]["count"] for one in await letters(house, "review-items")] == [2, 1]
 
 
+async def test_what_waits_for_a_day_is_told_of_once_more(house: House) -> None:
+    await reviews(house, "one")
+    house.shop.clock.advance(SLOT)
+    await remind(house.shop.deps)
+    assert await letters(house, "review-waiting") == []
+    house.shop.clock.advance(DAY)
+    await remind(house.shop.deps)
+    await remind(house.shop.deps)
+    (letter,) = await letters(house, "review-waiting")
+    assert letter["facts"]["count"] == 1
+
+
 async def test_what_was_decided_meanwhile_is_not_told(house: House) -> None:
     await reviews(house, "one")
     await house.shop.db.write(lambda tx: tx.run("update review_item set resolved_at = created_at"))
@@ -82,6 +94,24 @@ async def test_a_key_that_ends_within_two_weeks_is_told_of_once(house: House) ->
     assert letter["facts"]["page"] == f"{house.home}/developers/keys/1"
     page = await (await house.browser()).opens(letter["facts"]["page"])
     assert page.page.status_code == 200
+
+
+async def test_a_pix_credential_that_ends_within_two_weeks_is_told_of_once(house: House) -> None:
+    deps, clock = house.shop.deps, house.shop.clock
+    page = await (await house.browser()).opens(f"{house.home}/developers/credentials/new")
+    await page.presses("Make the credential", label="ERP", expiry="30", permission="payment:read")
+    ends = Instant(clock.now() + 30 * DAY)
+    clock.advance(15 * DAY)
+    await remind(deps)
+    assert await letters(house, "credential-ending") == []
+    for _ in range(3):
+        clock.advance(DAY)
+        await remind(deps)
+    (letter,) = await letters(house, "credential-ending")
+    assert letter["to"] == "ana@loja.example"
+    assert letter["until_at"] == letter["facts"]["until"] == ends
+    page = await (await house.browser()).opens(letter["facts"]["page"])
+    assert "ends soon" in page.text
 
 
 @pytest.mark.parametrize("change", ["status = 'revoked'", "replaced_by = id"])

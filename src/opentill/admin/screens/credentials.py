@@ -5,7 +5,7 @@ from typing import Final
 from starlette.responses import Response
 
 from opentill.admin.panel import Screen
-from opentill.admin.reading import networks
+from opentill.admin.reading import expiry, networks
 from opentill.admin.visit import Journalist, Visit
 from opentill.db import Tx
 from opentill.kernel.errors import Fault, Invalid
@@ -34,6 +34,7 @@ async def create(visit: Visit) -> Response:
     if not label or len(label) > LABEL_MAX:
         faults.append(Fault("label", "LABEL_REQUIRED", "Enter a label of at most 80 characters."))
     chosen, entries = _permissions(visit, faults), networks(visit, "allowed_ips", faults)
+    expires_at = expiry(visit, faults)
     if faults:
         return visit.wrong("admin/developers/credential-new.html", Invalid(faults), _form_facts(visit))
 
@@ -47,8 +48,9 @@ async def create(visit: Visit) -> Response:
             name=label,
             permissions=chosen,
             allowed_ips=entries,
+            expires_at=expires_at,
         )
-        after = {"label": label, "permissions": chosen, "allowed_ips": entries}
+        after = {"label": label, "permissions": chosen, "allowed_ips": entries, "expires_at": expires_at}
         log("pix_credential.created", f"credential:{client_id}", after=after)
         return client_id, secret
 

@@ -6,18 +6,16 @@ from starlette.responses import Response
 
 from opentill.admin.numbers import number
 from opentill.admin.panel import Screen
-from opentill.admin.reading import networks
+from opentill.admin.reading import expiry, networks
 from opentill.admin.visit import Journalist, Visit
 from opentill.db import Tx
-from opentill.kernel.clock import DAY, after
-from opentill.kernel.errors import Conflict, Fault, Invalid, NotFound
+from opentill.kernel.errors import Fault, Invalid, NotFound
 from opentill.merchants import api_keys, queries, request_log
 from opentill.merchants.api_keys import KeyDraft, NewKey
 from opentill.merchants.model import KEY_RATE_MAX, SCOPES, ApiKey, Dialect, KeyLine
 from opentill.operators import sign_in
 
 LABEL_MAX: Final = 80  # characters
-EXPIRIES: Final = {"": None, "30": 30, "90": 90, "365": 365}  # days
 DIALECTS: Final = get_args(Dialect)
 OVERLAPS_S: Final = {"none": 0, "hour": 3_600, "day": api_keys.OVERLAP_S, "week": 604_800, "month": 30 * 86_400}
 
@@ -74,10 +72,7 @@ async def rotate(visit: Visit) -> Response:
         log("api_key.rotated", f"key:{old.prefix}", after={"replaced_by": new.prefix, "overlap_s": overlap_s})
         return new
 
-    try:
-        new = await visit.write(rotated)
-    except Conflict:
-        return visit.go(_place(visit), note="refused")
+    new = await visit.write(rotated)
     return _shown_once(visit, new)
 
 
@@ -91,10 +86,7 @@ async def narrow(visit: Visit) -> Response:
         before = [scope for scope in SCOPES if scope in key.scopes]
         log("api_key.narrowed", f"key:{key.prefix}", before={"scopes": before}, after={"scopes": scopes})
 
-    try:
-        await visit.write(narrowed)
-    except (Conflict, Invalid):
-        return visit.go(_place(visit), note="refused")
+    await visit.write(narrowed)
     return visit.go(_place(visit), note="saved")
 
 
@@ -117,10 +109,7 @@ async def set_limits(visit: Visit) -> Response:
             after={"rate_limit": rate_limit, "allowed_ips": allowed_ips},
         )
 
-    try:
-        await visit.write(limited)
-    except Conflict:
-        return visit.go(_place(visit), note="refused")
+    await visit.write(limited)
     return visit.go(_place(visit), note="saved")
 
 
@@ -144,10 +133,7 @@ async def change_state(visit: Visit) -> Response:
         then = "locked" if action == "lock" else "active"
         log(f"api_key.{action}ed", f"key:{key.prefix}", before={"status": key.status}, after={"status": then})
 
-    try:
-        await visit.write(changed)
-    except Conflict:
-        return visit.go(f"{visit.home}/developers/keys", note="refused")
+    await visit.write(changed)
     return visit.go(f"{visit.home}/developers/keys", note=f"{action}ed")
 
 
@@ -167,10 +153,7 @@ async def revoke(visit: Visit) -> Response:
         was = api_keys.revoke(tx, key.id, owner=visit.owner)
         log("api_key.revoked", f"key:{was.prefix}", before={"status": was.status}, after={"status": "revoked"})
 
-    try:
-        await visit.write(revoked)
-    except Conflict:
-        return visit.go(f"{visit.home}/developers/keys", note="refused")
+    await visit.write(revoked)
     return visit.go(f"{visit.home}/developers/keys", note="revoked")
 
 
@@ -216,21 +199,18 @@ def _form_facts(visit: Visit) -> dict[str, object]:
 def _draft(visit: Visit) -> KeyDraft:
     """Return the key of the form. Raises Invalid with every fault."""
     faults: list[Fault] = []
-    label, days, dialect = visit.field("label"), visit.field("expiry"), visit.field("dialect") or "auto"
+    label, dialect = visit.field("label"), visit.field("dialect") or "auto"
     scopes = tuple(scope for scope in SCOPES if scope in visit.lists.get("scope", ()))
     if not label or len(label) > LABEL_MAX:
         faults.append(Fault("label", "LABEL_REQUIRED", "Enter a label of at most 80 characters."))
     if not scopes:
         faults.append(Fault("scope", "SCOPES_NONE", "Choose at least one scope."))
-    if days not in EXPIRIES:
-        faults.append(Fault("expiry", "EXPIRY_INVALID", "Choose one of the list."))
     if dialect not in DIALECTS:
         faults.append(Fault("dialect", "DIALECT_INVALID", "Choose one of the list."))
+    expires_at = expiry(visit, faults)
     rate_limit, allowed_ips = _rate_limit(visit, faults), networks(visit, "allowed_ips", faults)
     if faults:
         raise Invalid(faults)
-    lives = EXPIRIES[days]
-    expires_at = after(visit.now, lives * DAY) if lives else None
     return KeyDraft(label, scopes, expires_at, rate_limit, allowed_ips, cast("Dialect", dialect))
 
 
