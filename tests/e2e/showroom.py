@@ -39,7 +39,7 @@ T = TypeVar("T")
 ANY_PORT: Final = 0
 OUTCOMES: Final = ("paid", "declined", "short", "pending")
 NOTES: Final = ("stale", "used", "unclear", "waiting", "often", "away", "gone", "played")
-FILES: Final = (".csv",)
+FILES: Final = (".csv", "{proof}")
 
 
 @dataclass

@@ -69,6 +69,12 @@ async def cancel(house: House, browser: Browser) -> None:
     await browser.presses("Cancel")
 
 
+async def mark_paid(house: House, browser: Browser) -> None:
+    payment = await house.shop.orders(order_id="open")
+    await browser.opens(f"{house.home}/payments/{payment.reference}/settlement")
+    await browser.presses("Mark as paid", seen="99.90", ref="TED-1")
+
+
 async def play(house: House, browser: Browser) -> None:
     payment = await house.shop.orders(order_id="open")
     await browser.opens(f"{house.home}/payments/{payment.reference}")
@@ -82,7 +88,7 @@ async def play_the_bank(house: House, browser: Browser) -> None:
 
 
 async def play_the_payer(house: House, browser: Browser) -> None:
-    await pressing("~/infractions/{infraction}", "Take it back")(house, browser)
+    await browser.opens(f"{house.home}/infractions/{house.names['infraction']}")
     await browser.opens(browser.links("txn_")[0])
     await browser.presses("have the payer contest it")
 
@@ -141,6 +147,7 @@ SCENES: dict[str, tuple[str, Scene]] = {
     ),
     "/account/sessions/{session}/end": ("session.ended", end_other_session),
     "/m/{merchant}/payments/{payment}/cancellation": ("payment.cancel_asked", cancel),
+    "/m/{merchant}/payments/{payment}/settlement": ("payment.mark_paid", mark_paid),
     "/m/{merchant}/payments/{payment}/sandbox": ("sandbox.played", play),
     "/m/{merchant}/payments/{payment}/refunds": (
         "refund.requested",

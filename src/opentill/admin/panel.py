@@ -20,6 +20,7 @@ from opentill.admin import session
 from opentill.admin.entrance import to_sign_in
 from opentill.admin.visit import StaleForm, Visit
 from opentill.db import ReadTx
+from opentill.kernel.errors import Busy, NotFound, Refused
 from opentill.merchants import queries as merchants
 from opentill.merchants.queries import Brand
 from opentill.operators import sign_in
@@ -121,6 +122,10 @@ class Panel:
             return await screen.handle(visit)
         except StaleForm:
             return visit.render("admin/repeated.html", {}, status=HTTPStatus.CONFLICT)
+        except (NotFound, Busy):
+            raise  # these have pages of their own
+        except Refused as refusal:
+            return visit.refused(refusal, self._page_above(visit.request.url.path))
 
     def _found(
         self, tx: ReadTx, screen: Screen, request: Request

@@ -28,6 +28,13 @@ T = TypeVar("T")
 NOBODY = Owner(0, Mode.LIVE)  # whose form it is where no merchant is concerned
 REASON_MAX = 500  # characters
 
+_ = str  # marks a text for the catalogues
+SAID = {  # states whose own name is no word of a sentence
+    "pending_review": _("in review"),
+    "under_review": _("in review"),
+    "awaiting_verification": _("to be verified"),
+}
+
 
 class StaleForm(Exception):  # noqa: N818 - the form was sent before; nothing is done a second time
     """A form that was used up already."""
@@ -165,6 +172,12 @@ class Visit:
         faults = {fault.field: self.told(fault) for fault in invalid.faults}
         return self.render(template, {"faults": faults} | dict(facts or {}), status=HTTPStatus.UNPROCESSABLE_ENTITY)
 
+    def refused(self, refusal: Refused, back: str) -> Response:
+        """Return the page that says why nothing was done, and leads back to where it was asked for."""
+        told = [self.told(one) for one in (refusal.faults if isinstance(refusal, Invalid) else (refusal,))]
+        status = HTTPStatus.UNPROCESSABLE_ENTITY if isinstance(refusal, Invalid) else HTTPStatus.CONFLICT
+        return self.render("admin/refused.html", {"told": told, "back": back}, status=status)
+
     def told(self, refusal: Refused | Fault) -> str:
         """Return why something was refused, in the reader's language.
 
@@ -174,7 +187,8 @@ class Visit:
         texts = language.texts
         said = texts.gettext(refusal.text)
         if said != refusal.text or language.tag == DEFAULT or meaning is None:
-            states = {name: texts.gettext(one) for name, one in refusal.named.items() if isinstance(one, StrEnum)}
+            words = {name: SAID.get(one, one) for name, one in refusal.named.items() if isinstance(one, StrEnum)}
+            states = {name: texts.gettext(word) for name, word in words.items()}
             return filled(said, {**refusal.named, **states})
         return f"{texts.gettext(meaning.cause)} {texts.gettext(meaning.cure)}"
 

@@ -28,6 +28,7 @@ from opentill.payments.invoices import queries as invoices
 from opentill.payments.model import Conversion, Payment, PaymentStatus, SessionState
 from opentill.payments.pix import service as pix
 from opentill.payments.review import proofs, submissions
+from opentill.payments.review import queries as reviews
 from opentill.payments.review.proofs import Proof
 from opentill.pix.identifiers import provider_txid
 from opentill.web import forms
@@ -146,7 +147,8 @@ class Checkout:
             return self._to_page(situation, "stale")
         try:
             files = [proofs.accept(name, data) for name, data in uploads]
-            counted = await self.deps.db.write(lambda tx: self._submit(tx, situation.payment, form, files))
+            language = self.pages.language_of(request).tag
+            counted = await self.deps.db.write(lambda tx: self._submit(tx, situation.payment, form, files, language))
         except Invalid as wrong:
             faults = frozenset(fault.field for fault in wrong.faults)
             return self._render(request, situation, stage, typed=form, faults=faults)
@@ -154,13 +156,23 @@ class Checkout:
             return self._to_page(situation, NOTE_OF.get(refusal.code, "gone"))
         return self._to_page(situation, None if counted else "counted")
 
-    def _submit(self, tx: Tx, payment: Payment, form: forms.Fields, files: Sequence[Proof]) -> bool:
+    def _submit(self, tx: Tx, payment: Payment, form: forms.Fields, files: Sequence[Proof], language: str) -> bool:
         """Record a submission unless its form was used; tell whether its provider id is new here."""
         deps, owner, now = self.deps, payment.owner, self.deps.clock.now()
         scope = f"checkout/{payment.uuid}/submission"
         if forms.use(tx, form, scope, owner=owner, keyring=deps.keyring, now=now) is not Use.FIRST:
             return True
-        told = submissions.submit(tx, payment.id, form, files, owner=owner, ids=deps.ids, keyring=deps.keyring, now=now)
+        told = submissions.submit(
+            tx,
+            payment.id,
+            form,
+            files,
+            owner=owner,
+            language=language,
+            ids=deps.ids,
+            keyring=deps.keyring,
+            now=now,
+        )
         return told is not None
 
     async def ask_whether_to_cancel(self, request: Request) -> Response:
@@ -218,6 +230,7 @@ class Checkout:
                 charge=pix.charge_of(tx, payment),
                 brand=brands.brand_of(tx, payment.owner),
                 invoice=invoices.by_token(tx, payment.invoice.token, keyring=keyring) if payment.invoice else None,
+                question=reviews.question(tx, payment) if payment.under_review else None,
             )
 
         situation = await self.deps.db.read(load)

@@ -44,3 +44,4 @@ class Situation:
     charge: Charge | None  # the payment's PIX charge
     brand: Brand
     invoice: Invoice | None  # what the payment is for
+    question: str | None = None  # what the person who looks at the payment asks its payer

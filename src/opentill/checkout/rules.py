@@ -41,7 +41,9 @@ def _stage_of_payment(situation: Situation, *, choosing: bool, now: Instant) -> 
         case PaymentStatus.EXPIRED:
             return Stage.EXPIRED
         case PaymentStatus.PENDING | PaymentStatus.PROCESSING if payment.under_review:
-            return Stage.CHECKING if situation.manual is not None else Stage.REVIEW
+            if situation.manual is None:
+                return Stage.REVIEW
+            return Stage.MANUAL if choosing and situation.question else Stage.CHECKING
         case PaymentStatus.PENDING:
             return Stage.CHOOSE
         case PaymentStatus.PROCESSING:

@@ -49,6 +49,7 @@ class View:
     sandbox: bool
     stage: Stage
     choosing: bool  # the payer asked for another way
+    question: str | None  # what the merchant asks the payer
     note: str | None  # what became of the payer's last step
     stamp: str  # differs when the page would look different
     live: bool
@@ -84,6 +85,11 @@ class View:
     cancel_stamp: Stamp
 
     @property
+    def corrects(self) -> bool:
+        """Tell whether the payer said before that they paid, and says it anew because they were asked something."""
+        return self.stage is Stage.MANUAL and self.payment.under_review
+
+    @property
     def left_text(self) -> str:
         """Return the time left as the countdown writes it: 29:41, 23:59:59."""
         hours, rest = divmod(self.left_s, 3600)
@@ -99,6 +105,7 @@ def stamp_of(situation: Situation, stage: Stage, now: Instant) -> str:
         situation.payment.updated_at,
         session and session.reference,
         session and session.state,
+        situation.question,
         stage is Stage.CONFIRMING and rules.waited_long(situation, now),
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:STAMP_HEX]
@@ -140,11 +147,12 @@ def make(
         sandbox=payment.owner.mode is Mode.SANDBOX,
         stage=stage,
         choosing=choosing,
+        question=situation.question,
         note=note if note in NOTES else None,
         stamp=stamp_of(situation, stage, now),
         live=offered or stage in rules.WAITING or (stage is Stage.EXPIRED and situation.charge is not None),
         refresh_s=REFRESH_S.get(stage),
-        counts_down=offered,
+        counts_down=offered and not payment.under_review,
         left_s=max(0, payment.expires_at - now) // SECOND,
         ways=ways,
         has_other_ways=len(ways) > 1,

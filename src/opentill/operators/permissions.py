@@ -42,7 +42,7 @@ ROLES: Final[Mapping[str, frozenset[str]]] = {
         | {"review.decide", "refunds.create", "payments.mark_paid", "payouts.approve", "proofs.view"}
     ),
     "support": frozenset(
-        _view("payments", "review", "refunds", "disputes", "merchants") | _both("links", "invoices", "customers")
+        _view("payments", "refunds", "disputes", "merchants") | _both("review", "links", "invoices", "customers")
     ),
     "developer": frozenset(_both("developers") | _view("payments", "merchants", "gateways")),
     "read-only": frozenset(_view(*AREAS)),

@@ -84,7 +84,12 @@ def end(payment: Payment, status: PaymentStatus, *, decided: bool = False, now: 
     *decided*: by an operator, who may end also what is under review.
     """
     if not payment.open or (payment.under_review and not decided):
-        raise Conflict("INVALID_STATE", f"The payment is {payment.status} and cannot become {status}.")
+        raise Conflict(
+            "INVALID_STATE",
+            "The payment is %(status)s and cannot become %(wanted)s.",
+            status=payment.status,
+            wanted=status,
+        )
     return replace(payment, status=status, detail=Detail(status.value), updated_at=now)
 
 
@@ -105,10 +110,12 @@ def start(
 ) -> Payment:
     """Return the payment being paid through a gateway. Raises Conflict where it may not start."""
     if not payment.open or payment.under_review or now >= payment.expires_at:
-        raise Conflict("INVALID_STATE", f"The payment is {shown_status(payment, now)} and cannot be paid now.")
+        raise Conflict(
+            "INVALID_STATE", "The payment is %(status)s and cannot be paid now.", status=shown_status(payment, now)
+        )
     wanted = (gateway, MANUAL) if manual else (gateway,)
     if payment.gateway_fixed and payment.gateway not in wanted:
-        raise Conflict("INVALID_STATE", f"This payment is to be paid with {payment.gateway}.")
+        raise Conflict("INVALID_STATE", "This payment is to be paid with %(gateway)s.", gateway=payment.gateway)
     return replace(
         payment,
         status=PaymentStatus.PROCESSING,

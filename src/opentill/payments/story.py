@@ -74,7 +74,8 @@ def reviews(tx: ReadTx, *, owner: Owner, limit: int, resolved: bool = False) -> 
     return tx.all(
         f"""
         select i.id, i.kind, i.subject_type, i.subject_id, i.reason, i.claimed_by, i.resolution, i.created_at,
-               i.resolved_at, p.reference, p.currency, r.units, r.currency as seen_currency, i.receipt_id,
+               i.resolved_at, i.payment_id, i.question, i.asked_at, p.reference, p.currency, r.units,
+               r.currency as seen_currency, i.receipt_id,
                {_RETURNABLE} as returnable
           from review_item i left join payment p on p.id = i.payment_id left join receipt r on r.id = i.receipt_id
          where i.merchant_id = :merchant_id and i.mode = :mode and i.resolved_at {condition}

@@ -20,6 +20,7 @@ from opentill.payments import flow
 from opentill.payments.exports import service as exports
 from opentill.payments.exports.model import Wanted
 from opentill.payments.model import Contact, Payment
+from opentill.payments.review import proofs
 from opentill.pix.keys import detect
 from opentill.pix.payouts import service as payouts
 from opentill.pix.payouts.model import Order
@@ -113,6 +114,7 @@ async def open_house(database: Database, folder: Path, **settings: Any) -> House
     await flow.choose_gateway(shop.deps.tools, odd.token, "sandbox")
     await flow.submit(shop.deps.tools, odd.token, {"outcome": "short"})
     payout, request = await database.write(lambda tx: (waiting_payout(tx, shop), asked(tx, shop)))
+    proof = await database.write(lambda tx: proven(tx, shop, payment))
     export = await database.write(lambda tx: exported(tx, shop))
     await write_page(shop.deps)
     contested = await pays(shop, order_id="contested")
@@ -146,6 +148,7 @@ async def open_house(database: Database, folder: Path, **settings: Any) -> House
         "replay": "none",
         "session": "0" * 16,
         "export": export,
+        "proof": proof,
         "e2e": E2E,
         "action": "x",
     }
@@ -159,6 +162,25 @@ def exported(tx: Tx, shop: Shop) -> str:
         tx, "payments", Wanted(), owner=shop.merchant.owner, by="operator:1", ids=deps.ids, now=shop.clock.now()
     )
     return made.id
+
+
+def proven(tx: Tx, shop: Shop, payment: Payment) -> str:
+    """Let a payment have been submitted with a proof, and approved; return the proof's number."""
+    keyring, now = shop.scene.keyring, shop.clock.now()
+    [row] = tx.all(
+        """
+        insert into submission (merchant_id, mode, payment_id, session_id, gateway, sealed, state, created_at,
+                                decided_at)
+        select merchant_id, mode, payment_id, id, gateway, :sealed, 'approved', :now, :now
+          from gateway_session where payment_id = :payment_id
+        returning id
+        """,
+        payment_id=payment.id,
+        sealed=keyring.seal(b"{}", f"submission.sealed/{payment.id}"),
+        now=now,
+    )
+    proofs.keep(tx, proofs.accept("receipt.pdf", b"%PDF-1.7"), row["id"], owner=payment.owner, keyring=keyring, now=now)
+    return str(tx.all("select max(id) as id from proof")[0]["id"])
 
 
 def given_up(tx: Tx, shop: Shop) -> str:

@@ -52,10 +52,7 @@ async def change(visit: Visit) -> Response:
         now = {"state": before.state, "primary": before.primary}
         log(f"domain.{visit.path('action')}", f"domain:{host}", before=now)
 
-    try:
-        await visit.write(changed)
-    except Conflict:
-        return visit.go(f"{visit.home}/domains", note="refused")
+    await visit.write(changed)
     return visit.go(f"{visit.home}/domains", note="saved")
 
 

@@ -11,7 +11,7 @@ from opentill.admin.panel import Screen
 from opentill.admin.visit import Journalist, Visit
 from opentill.db import ReadTx, Tx
 from opentill.kernel.clock import DAY, Instant
-from opentill.kernel.errors import Conflict, Invalid, NotFound, Refused
+from opentill.kernel.errors import Invalid, NotFound
 from opentill.kernel.secret import Secret
 from opentill.web.engine import engine_of
 from opentill.webhooks import catalogue, flow, service
@@ -84,8 +84,6 @@ async def create(visit: Visit) -> Response:
         endpoint, secret = await visit.write(made)
     except Invalid as wrong:
         return visit.wrong("admin/developers/endpoint-new.html", wrong, _form_facts())
-    except Conflict:
-        return visit.go(f"{visit.home}/developers/endpoints", note="refused")
     return visit.render("admin/developers/endpoint-made.html", {"endpoint": endpoint, "secret": secret.reveal()})
 
 
@@ -130,8 +128,6 @@ async def change(visit: Visit) -> Response:
     except Invalid as wrong:
         facts = {"endpoint": found} | _choices(found)
         return visit.wrong("admin/developers/endpoint-settings.html", wrong, facts)
-    except Conflict:
-        return visit.go(_place(visit), note="refused")
     return visit.go(_place(visit), note="saved")
 
 
@@ -139,10 +135,7 @@ async def test(visit: Visit) -> Response:
     """Send a test at once; what was sent and answered is on its delivery's page."""
     found = await _endpoint(visit)
     await visit.write(lambda _tx, log: log("webhook.test", found.public_id))
-    try:
-        tested = await flow.send_test(engine_of(visit.deps), **_named(visit, found))
-    except Refused:
-        return visit.go(_place(visit), note="refused")
+    tested = await flow.send_test(engine_of(visit.deps), **_named(visit, found))
     return visit.go(f"{visit.home}/developers/deliveries/{tested.delivery_id}", note="tested")
 
 
@@ -221,10 +214,7 @@ async def switch(visit: Visit) -> Response:
 
 
 async def _done(visit: Visit, work: Callable[[Tx, Journalist], T], place: str, *, note: str = "saved") -> Response:
-    try:
-        await visit.write(work)
-    except (Refused, Invalid):
-        return visit.go(place, note="refused")
+    await visit.write(work)
     return visit.go(place, note=note)
 
 

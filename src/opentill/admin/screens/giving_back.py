@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any, Final
+from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -9,10 +10,11 @@ from opentill.admin import sheets
 from opentill.admin.numbers import day_start, number
 from opentill.admin.panel import Screen
 from opentill.admin.visit import Journalist, Visit
-from opentill.db import Tx
+from opentill.db import ReadTx, Row, Tx
 from opentill.kernel.clock import DAY, after
-from opentill.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Refused
+from opentill.kernel.errors import Conflict, NotFound, Refused
 from opentill.kernel.money import MalformedAmountError, Money, currency, parse
+from opentill.operators import queries as operators
 from opentill.payments import queries, story
 from opentill.payments.disputes import queries as dispute_queries
 from opentill.payments.disputes import service as disputes
@@ -23,10 +25,12 @@ from opentill.payments.refunds import flow as refund_flow
 from opentill.payments.refunds import queries as refund_queries
 from opentill.payments.refunds.rules import RefundRefused
 from opentill.payments.refunds.service import Wish
-from opentill.payments.review import decisions
-from opentill.payments.review.decisions import REASONS, Actor
+from opentill.payments.review import decisions, proofs
+from opentill.payments.review.decisions import QUESTION_MAX, Actor
+from opentill.payments.review.queries import said
 
 PAGE: Final = 50
+WAITING: Final = 100  # items of the review queue at once
 Deed = Callable[[Tx, Journalist], object]
 
 
@@ -138,11 +142,31 @@ async def reviews(visit: Visit) -> Response:
     """Show what waits for a person, longest first, and what was decided lately."""
     facts: dict[str, Any] = await visit.read(
         lambda tx: {
-            "waiting": story.reviews(tx, owner=visit.owner, limit=100),
+            "waiting": [_to_decide(tx, visit, row) for row in story.reviews(tx, owner=visit.owner, limit=WAITING)],
             "decided": story.reviews(tx, owner=visit.owner, limit=20, resolved=True),
         }
     )
-    return visit.render("admin/reviews.html", facts | {"me": visit.who.operator.actor, "reasons": sorted(REASONS)})
+    return visit.render("admin/reviews.html", facts | {"me": visit.who.operator.actor, "question_max": QUESTION_MAX})
+
+
+def _to_decide(tx: ReadTx, visit: Visit, row: Row) -> dict[str, Any]:
+    """Return an item with what somebody must see to decide it."""
+    keyring, found = visit.deps.keyring, row["payment_id"]
+    is_submission = row["subject_type"] == "submission"
+    return {
+        "row": row,
+        "claimed_by": operators.name_of(tx, row["claimed_by"]),
+        "payment": queries.by_id(tx, found, owner=visit.owner, keyring=keyring) if found else None,
+        "said": said(tx, number(row["subject_id"]), owner=visit.owner, keyring=keyring) if is_submission else None,
+    }
+
+
+async def proof(visit: Visit) -> Response:
+    """Send what a payer uploaded to show that they paid, as a download."""
+    proof_id, keyring = number(visit.path("proof")), visit.deps.keyring
+    kept = await visit.read(lambda tx: proofs.read(tx, proof_id, owner=visit.owner, keyring=keyring))
+    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(kept.name, safe='')}"}
+    return Response(kept.data, media_type=kept.media_type, headers=headers)
 
 
 async def take(visit: Visit) -> Response:
@@ -166,7 +190,8 @@ async def decide(visit: Visit) -> Response:
         seen = parse(visit.field("seen").replace(",", ".") or "0", currency(visit.field("currency") or "BRL"))
     except (MalformedAmountError, ValueError):
         return visit.go(f"{visit.home}/reviews", note="refused")
-    return await _do(visit, lambda tx, _log: _decide(tx, visit, item_id, deed, seen), f"{visit.home}/reviews")
+    await visit.write(lambda tx, _log: _decide(tx, visit, item_id, deed, seen))
+    return visit.go(f"{visit.home}/reviews", note="asked" if deed == "ask" else "saved")
 
 
 async def return_receipt(visit: Visit) -> Response:
@@ -191,8 +216,8 @@ async def return_receipt(visit: Visit) -> Response:
     place = f"{visit.home}/reviews"
     try:
         await refund_flow.return_receipt(visit.deps.tools, receipt_id, why, owner=visit.owner, claim=claim, noted=noted)
-    except (Conflict, RefundRefused):
-        return visit.go(place, note="refused")
+    except (Conflict, RefundRefused) as refusal:
+        return visit.refused(refusal, place)
     return visit.go(place, note="returned")
 
 
@@ -217,6 +242,19 @@ def _decide(tx: Tx, visit: Visit, item_id: int, deed: str, seen: Money) -> objec
                 keyring=deps.keyring,
                 now=now,
             )
+        case "ask":
+            decisions.ask_payer(
+                tx,
+                item_id,
+                visit.field("question"),
+                pages=f"{deps.settings.public_url}/checkout",
+                owner=owner,
+                by=by,
+                ids=deps.ids,
+                keyring=deps.keyring,
+                now=now,
+            )
+            return None
         case "sent" | "not-sent":
             return decisions.decide_refund(
                 tx,
@@ -235,10 +273,7 @@ def _decide(tx: Tx, visit: Visit, item_id: int, deed: str, seen: Money) -> objec
 
 
 async def _do(visit: Visit, deed: Deed, place: str) -> Response:
-    try:
-        await visit.write(deed)
-    except (Conflict, Invalid, Forbidden):
-        return visit.go(place, note="refused")
+    await visit.write(deed)
     return visit.go(place, note="saved")
 
 
@@ -269,6 +304,7 @@ SCREENS: Final = (
     Screen("GET", "/m/{merchant}/disputes/{dispute}", dispute, "disputes.view"),
     Screen("POST", "/m/{merchant}/disputes/{dispute}/{action}", answer_dispute, "disputes.manage"),
     Screen("GET", "/m/{merchant}/reviews", reviews, "review.view"),
+    Screen("GET", "/m/{merchant}/proofs/{proof}", proof, "proofs.view"),
     Screen("POST", "/m/{merchant}/reviews/{item}/claim", take, "review.manage"),
     Screen("POST", "/m/{merchant}/reviews/{item}/decision", decide, "review.decide"),
     Screen("POST", "/m/{merchant}/receipts/{receipt}/return", return_receipt, "refunds.create"),

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from opentill.admin.panel import Screen
 from opentill.admin.visit import Journalist, Visit
 from opentill.db import ReadTx, Tx
-from opentill.kernel.errors import Conflict, Fault, Invalid, NotFound
+from opentill.kernel.errors import Fault, Invalid, NotFound
 from opentill.ledger import explorer
 from opentill.payments.infractions import queries, service
 from opentill.payments.infractions.model import UNDECIDED, Infraction, State
@@ -55,12 +55,8 @@ async def defend(visit: Visit) -> Response:
             after={"state": State.DEFENDED.value, "evidence": len(evidence)},
         )
 
-    place = f"{visit.home}/infractions/{med_id}"
-    try:
-        await visit.write(defended)
-    except Conflict:
-        return visit.go(place, note="refused")
-    return visit.go(place, note="saved")
+    await visit.write(defended)
+    return visit.go(f"{visit.home}/infractions/{med_id}", note="saved")
 
 
 def _evidence(visit: Visit) -> list[dict[str, str]]:

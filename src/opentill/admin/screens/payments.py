@@ -13,16 +13,20 @@ from opentill.db import ReadTx, Row, Tx
 from opentill.events import queries as events
 from opentill.gateways.sandbox import Outcome
 from opentill.kernel.clock import DAY, after
-from opentill.kernel.errors import NotFound, Refused
+from opentill.kernel.errors import Fault, Invalid, NotFound, Refused
 from opentill.kernel.mode import Mode
+from opentill.kernel.money import MalformedAmountError, Money, parse
 from opentill.ledger import explorer
 from opentill.payments import flow, queries, story
-from opentill.payments.model import Payment
+from opentill.payments.model import Payment, PaymentStatus
 from opentill.payments.queries import Filters
+from opentill.payments.review import decisions
+from opentill.payments.review.decisions import Actor
 from opentill.pix.identifiers import provider_txid
 from opentill.webhooks.queries import history
 
 PAGE: Final = 50
+REF_MAX: Final = 100  # characters
 
 
 async def index(visit: Visit) -> Response:
@@ -75,6 +79,7 @@ async def show(visit: Visit) -> Response:
             "address": f"{visit.deps.settings.public_url}/checkout/{payment.token}",
             "outcomes": [outcome.value for outcome in Outcome] if sandbox and not playable else [],
             "playable": playable,
+            "markable": payment.status is not PaymentStatus.COMPLETED and not payment.under_review,
             "may_run_out": sandbox,
         }
         | facts,
@@ -86,11 +91,49 @@ async def cancel(visit: Visit) -> Response:
     payment = await _payment(visit)
     place = f"{visit.home}/payments/{payment.reference}"
     await _note(visit, "payment.cancel_asked", payment, before={"status": payment.status.value})
-    try:
-        await flow.cancel(visit.deps.tools, payment.token)
-    except Refused:
-        return visit.go(place, note="refused")
+    await flow.cancel(visit.deps.tools, payment.token)
     return visit.go(place, note="cancelled")
+
+
+async def offer_to_mark(visit: Visit) -> Response:
+    """Ask what somebody saw arrive for a payment."""
+    return visit.render("admin/payments/mark-paid.html", {"payment": await _payment(visit)})
+
+
+async def mark_paid(visit: Visit) -> Response:
+    """Complete a payment with money that a person saw arrive by another way than a gateway's word."""
+    payment, deps = await _payment(visit), visit.deps
+    try:
+        seen, ref = _seen(visit, payment)
+    except Invalid as wrong:
+        return visit.wrong("admin/payments/mark-paid.html", wrong, {"payment": payment})
+    by = Actor(visit.who.operator.actor, visit.caller.origin, may_override=visit.may("payments.override"))
+    await visit.write(
+        lambda tx, _log: decisions.mark_paid(
+            tx,
+            payment.id,
+            owner=visit.owner,
+            by=by,
+            seen=seen,
+            ref=ref,
+            reason=visit.field("reason"),
+            ids=deps.ids,
+            keyring=deps.keyring,
+            now=visit.now,
+        )
+    )
+    return visit.go(f"{visit.home}/payments/{payment.reference}", note="saved")
+
+
+def _seen(visit: Visit, payment: Payment) -> tuple[Money, str]:
+    """Return the amount somebody saw and the name of that money. Raises Invalid."""
+    ref = visit.field("ref")[:REF_MAX]
+    if not ref:
+        raise Invalid([Fault("ref", "MISSING_FIELD", "Enter what the bank or provider calls this money.")])
+    try:
+        return parse(visit.field("seen").replace(",", "."), payment.charged.currency), ref
+    except MalformedAmountError:
+        raise Invalid([Fault("seen", "INVALID_AMOUNT", "Enter an amount, for example 99.90.")]) from None
 
 
 async def play(visit: Visit) -> Response:
@@ -112,8 +155,8 @@ async def play(visit: Visit) -> Response:
             return visit.go(place)
         await flow.choose_gateway(visit.deps.tools, payment.token, "sandbox")
         await flow.submit(visit.deps.tools, payment.token, {"outcome": outcome})
-    except Refused:
-        return visit.go(place, note="refused")
+    except Refused as refusal:
+        return visit.refused(refusal, place)
     return visit.go(place)
 
 
@@ -168,5 +211,7 @@ SCREENS: Final = (
     Screen("GET", "/m/{merchant}/payments.csv", export, "payments.view"),
     Screen("GET", "/m/{merchant}/payments/{payment}", show, "payments.view"),
     Screen("POST", "/m/{merchant}/payments/{payment}/cancellation", cancel, "payments.manage"),
+    Screen("GET", "/m/{merchant}/payments/{payment}/settlement", offer_to_mark, "payments.mark_paid", fresh=True),
+    Screen("POST", "/m/{merchant}/payments/{payment}/settlement", mark_paid, "payments.mark_paid", fresh=True),
     Screen("POST", "/m/{merchant}/payments/{payment}/sandbox", play, "developers.manage"),
 )

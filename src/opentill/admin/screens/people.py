@@ -215,7 +215,7 @@ def _require_within(visit: Visit, permissions: frozenset[str]) -> None:
 async def _done(visit: Visit, work: Callable[[Tx, Journalist], None], place: str) -> Response:
     try:
         await visit.write(work)
-    except (Conflict, Invalid, NotFound):
+    except NotFound:  # somebody else ended it first
         return visit.go(place, note="refused")
     return visit.go(place, note="saved")
 

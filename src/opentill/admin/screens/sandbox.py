@@ -91,8 +91,8 @@ async def _played(visit: Visit, play: Play, subject: str, place: str) -> Respons
         account = await visit.write(noted)
         client_id = credentials_of(account, visit.deps.keyring).get("client_id", "")
         await play(visit.deps.sandbox_bank.desk(client_id), account)
-    except Refused:
-        return visit.go(place, note="refused")
+    except Refused as refusal:
+        return visit.refused(refusal, place)
     return visit.go(place, note="played")
 
 

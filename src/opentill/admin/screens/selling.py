@@ -11,7 +11,7 @@ from opentill.admin.panel import Screen
 from opentill.admin.reading import amount as read_amount
 from opentill.admin.visit import Journalist, Visit
 from opentill.db import Tx
-from opentill.kernel.errors import Conflict, Fault, Invalid, NotFound
+from opentill.kernel.errors import Fault, Invalid, NotFound
 from opentill.kernel.money import Currency, Money, UnknownCurrencyError, currency
 from opentill.merchants import brands
 from opentill.merchants import service as merchants
@@ -152,10 +152,7 @@ async def change_invoice(visit: Visit) -> Response:
             raise NotFound("INVOICE_NOT_FOUND", "No such invoice.")
         log(f"invoice.{action}", f"invoice:{found.number}", before={"status": locked.stored_status.value})
 
-    try:
-        await visit.write(changed)
-    except Conflict:
-        return visit.go(place, note="refused")
+    await visit.write(changed)
     return visit.go(place, note="saved")
 
 

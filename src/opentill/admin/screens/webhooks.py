@@ -10,7 +10,7 @@ from opentill.admin.panel import Screen
 from opentill.admin.visit import Journalist, Visit
 from opentill.db import Tx
 from opentill.events import queries as events
-from opentill.kernel.errors import Conflict, NotFound
+from opentill.kernel.errors import NotFound
 from opentill.kernel.secret import Secret
 from opentill.webhooks import catalogue, service
 from opentill.webhooks.bench import Given, inspect
@@ -40,12 +40,8 @@ async def resend(visit: Visit) -> Response:
         service.resend(tx, owner=visit.owner, delivery_id=public_id, now=visit.now, by=_by(visit))
         return public_id
 
-    place = f"{visit.home}/developers/deliveries"
-    try:
-        public_id = await visit.write(sent)
-    except Conflict:
-        return visit.go(f"{place}/{public_id}", note="refused")
-    return visit.go(f"{place}/{public_id}", note="resent")
+    public_id = await visit.write(sent)
+    return visit.go(f"{visit.home}/developers/deliveries/{public_id}", note="resent")
 
 
 async def deliveries(visit: Visit) -> Response:

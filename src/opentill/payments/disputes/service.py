@@ -43,7 +43,9 @@ def open_dispute(
     """
     payment = _locked(tx, payment_id, owner, keyring)
     if payment.status is not PaymentStatus.COMPLETED:
-        raise Conflict("INVALID_STATE", f"The payment is {payment.status}; only a completed one is disputed.")
+        raise Conflict(
+            "INVALID_STATE", "The payment is %(status)s; only a completed one is disputed.", status=payment.status
+        )
     receipt = store.completing_receipt(tx, payment.id, owner=owner)
     if receipt is None:
         raise NotFound("TRANSACTION_NOT_FOUND", "No money completed this transaction.")
@@ -54,8 +56,9 @@ def open_dispute(
         return known
     amount = payment.amount if units is None else Money(units, payment.amount.currency)
     if not 0 < amount.units <= payment.amount.units:
-        message = f"A dispute is of more than nothing and at most {render(payment.amount)}."
-        raise Invalid([Fault("amount", "INVALID_AMOUNT", message)])
+        named = {"most": render(payment.amount)}
+        wrong = Fault("amount", "INVALID_AMOUNT", "A dispute is of more than nothing and at most %(most)s.", named)
+        raise Invalid([wrong])
     nothing = Money(0, amount.currency)
     untouched = replace(receipt, refunding=Money(0, receipt.amount.currency))
     whole = Target(untouched, replace(payment, refunding=nothing))
@@ -71,7 +74,9 @@ def send_evidence(tx: Tx, uuid: str, evidence: str, *, owner: Owner, keyring: Ke
     """Note what an operator sent in answer. Raises NotFound, and Conflict unless the dispute is open."""
     dispute = _found(tx, uuid, owner, keyring)
     if dispute.status is not DisputeStatus.OPEN:
-        raise Conflict("INVALID_STATE", f"The dispute is {dispute.status}; evidence is sent while it is open.")
+        raise Conflict(
+            "INVALID_STATE", "The dispute is %(status)s; evidence is sent while it is open.", status=dispute.status
+        )
     answered = replace(dispute, status=DisputeStatus.UNDER_REVIEW, evidence=evidence, updated_at=now)
     return _saved(tx, answered, None, keyring=keyring, ids=None, now=now)
 
@@ -87,7 +92,12 @@ def resolve(
     if dispute.status is status and dispute.over:
         return dispute
     if dispute.over or status not in ENDS:
-        raise Conflict("INVALID_STATE", f"The dispute is {dispute.status} and cannot become {status}.")
+        raise Conflict(
+            "INVALID_STATE",
+            "The dispute is %(status)s and cannot become %(wanted)s.",
+            status=dispute.status,
+            wanted=status,
+        )
     ended = replace(dispute, status=status, resolved_at=now, updated_at=now)
     receipt = store.lock_receipt(tx, dispute.receipt_id, owner=owner)
     if receipt is None:

@@ -26,18 +26,23 @@ def require_changeable(invoice: Invoice, terms: Terms) -> None:
 
 def require_sendable(invoice: Invoice) -> None:
     if invoice.stored_status is not InvoiceStatus.DRAFT:
-        raise _refused(invoice, "sent")
+        raise _refused(invoice, InvoiceStatus.SENT)
 
 
 def require_payable(invoice: Invoice) -> None:
     if not invoice.payable:
-        raise _refused(invoice, "paid")
+        raise _refused(invoice, InvoiceStatus.PAID)
 
 
 def require_cancellable(invoice: Invoice) -> None:
     if invoice.stored_status not in (InvoiceStatus.DRAFT, InvoiceStatus.SENT):
-        raise _refused(invoice, "cancelled")
+        raise _refused(invoice, InvoiceStatus.CANCELLED)
 
 
-def _refused(invoice: Invoice, wanted: str) -> Conflict:
-    return Conflict("INVALID_STATE", f"The invoice is {invoice.stored_status} and cannot be {wanted}.")
+def _refused(invoice: Invoice, wanted: InvoiceStatus) -> Conflict:
+    return Conflict(
+        "INVALID_STATE",
+        "The invoice is %(status)s and cannot be %(wanted)s.",
+        status=invoice.stored_status,
+        wanted=wanted,
+    )

@@ -118,8 +118,9 @@ def _require_gateway(tx: Tx, terms: Terms, *, owner: Owner) -> None:
     if terms.gateway not in {gateway.slug for gateway in gateways.active(tx, owner=owner)}:
         raise NotFound("GATEWAY_NOT_FOUND", f"Gateway '{terms.gateway}' is not configured or inactive.")
     if not takes(terms.gateway, terms.currency):
-        message = f"The gateway '{terms.gateway}' does not take {terms.currency.code}."
-        raise Invalid([Fault("gateway", "VALIDATION_FAILED", message)])
+        named = {"gateway": terms.gateway, "currency": terms.currency.code}
+        wrong = Fault("gateway", "VALIDATION_FAILED", "The gateway '%(gateway)s' does not take %(currency)s.", named)
+        raise Invalid([wrong])
 
 
 def _taken() -> Conflict:

@@ -38,10 +38,14 @@ def remove_account(tx: Tx, account_id: int, *, now: Instant) -> Account:
     account = accounts.locked(tx, account_id)
     if account.active:
         raise Conflict("ACCOUNT_ACTIVE", "The account is at work. Pause it first.")
-    open_matters = {name: count for name, count in under_way(tx, account).items() if count}
-    if open_matters:
-        told = ", ".join(f"{count} {name}" for name, count in open_matters.items())
-        raise Conflict("ACCOUNT_IN_USE", f"Not everything is over that went through the account: {told}.")
+    matters = under_way(tx, account)
+    if any(matters.values()):
+        raise Conflict(
+            "ACCOUNT_IN_USE",
+            "Not everything is over that went through the account: %(charges)s charges, %(payouts)s payouts, "
+            "%(refunds)s refunds, %(contests)s contests.",
+            **matters,
+        )
     store.forget_account(tx, account, now=now)
     tx.run("update pix_payout set due_at = null where account_id = :id and due_at is not null", id=account.id)
     return account

@@ -20,6 +20,7 @@ from opentill.kernel.secret import Keyring
 from opentill.merchants import options
 from opentill.merchants.fees import fee_of
 from opentill.operators import audit
+from opentill.operators.queries import name_of
 from opentill.payments import booking, rules, service, store
 from opentill.payments.completion import record_completed
 from opentill.payments.documents import payment_event
@@ -36,20 +37,21 @@ from opentill.payments.model import (
 from opentill.payments.pix import service as pix
 from opentill.payments.refunds import service as refunds
 from opentill.payments.refunds import store as refund_rows
-from opentill.payments.review import items, submissions
+from opentill.payments.review import items, letters, submissions
 from opentill.payments.review import queue as review
 from opentill.payments.review.items import Actor as Actor
 from opentill.payments.review.items import Item
 from opentill.pix.model import GATEWAY as PIX
 
 REASONS: Final = frozenset({"not_found", "wrong_amount", "already_used", "unreadable", "fraud", "other"})
+QUESTION_MAX: Final = 300  # characters; as much as a letter takes of anybody's words
 
 
 def claim(tx: Tx, item_id: int, *, owner: Owner, by: Actor, keyring: Keyring, now: Instant) -> Item:
     """Take an item for oneself. Raises NotFound, and Conflict where it is decided or somebody else's."""
     item = items.undecided(tx, item_id, owner)
     if item.claimed_by not in (None, by.name):
-        raise Conflict("INVALID_STATE", f"{item.claimed_by} is deciding this.")
+        raise Conflict("INVALID_STATE", "%(operator)s is deciding this.", operator=name_of(tx, item.claimed_by))
     items.set_claim(tx, item, by.name, now)
     if item.payment_id is not None:
         payment = _payment(tx, item, keyring)
@@ -88,8 +90,7 @@ def approve(
     payment = _payment(tx, item, keyring)
     receipt = _held(tx, item)
     if receipt is not None and receipt.amount != seen:
-        message = f"{render(receipt.amount)} {receipt.amount.currency.code} arrived."
-        raise Invalid([Fault("seen", "INVALID_AMOUNT", message)])
+        raise Invalid([Fault("seen", "INVALID_AMOUNT", "%(amount)s arrived.", {"amount": _written(receipt.amount)})])
     _require_approvable(item, payment, receipt)
     if seen != payment.charged:
         _require_override(payment, seen, by, reason)
@@ -123,7 +124,8 @@ def reject(
     Money that is held stays so until it is given back (`return_receipt`). Raises NotFound, Conflict, Invalid.
     """
     if reason not in REASONS:
-        raise Invalid([Fault("reason", "VALIDATION_FAILED", f"The reason is one of {', '.join(sorted(REASONS))}.")])
+        known = {"reasons": ", ".join(sorted(REASONS))}
+        raise Invalid([Fault("reason", "VALIDATION_FAILED", "The reason is one of %(reasons)s.", known)])
     item = items.claimed(tx, item_id, owner, by)
     payment = _turned_down(tx, item, by, "rejected", note or reason, {"final": final}, keyring=keyring, now=now)
     if not payment.open:
@@ -134,6 +136,35 @@ def reject(
         record(tx, payment_event("payment.failed", ended, at=now), ids=ids)
         return ended
     return _waits_again(tx, payment, now=now)
+
+
+def ask_payer(
+    tx: Tx,
+    item_id: int,
+    question: str,
+    *,
+    pages: str,
+    owner: Owner,
+    by: Actor,
+    ids: Ids,
+    keyring: Keyring,
+    now: Instant,
+) -> None:
+    """Ask the payer of an open payment something: on its page, which is below *pages*, and by mail.
+
+    Raises as `claim`, and Invalid where nothing is asked.
+    """
+    if not 0 < len(question) <= QUESTION_MAX:
+        named = {"most": QUESTION_MAX}
+        wrong = Fault("question", "VALIDATION_FAILED", "Ask something, in at most %(most)s characters.", named)
+        raise Invalid([wrong])
+    item = items.claimed(tx, item_id, owner, by)
+    payment = _payment(tx, item, keyring)
+    if not payment.open:
+        raise Conflict("INVALID_STATE", "The payment is over; its page asks nobody any more.")
+    items.set_question(tx, item, question, now)
+    letters.post_question(tx, payment, question, f"{pages}/{payment.token}", ids=ids, keyring=keyring, now=now)
+    items.note(tx, item, by, "review.ask_payer", now=now)
 
 
 def give_back(tx: Tx, receipt_id: int, *, owner: Owner, by: Actor, reason: str, keyring: Keyring, now: Instant) -> None:
@@ -205,7 +236,9 @@ def mark_paid(
     """
     payment = _locked(tx, payment_id, owner, keyring)
     if payment.status is PaymentStatus.COMPLETED or payment.under_review:
-        raise Conflict("INVALID_STATE", f"The payment is {payment.detail} and cannot be marked as paid.")
+        raise Conflict(
+            "INVALID_STATE", "The payment is %(status)s and cannot be marked as paid.", status=payment.detail
+        )
     if seen != payment.charged:
         _require_override(payment, seen, by, reason)
     receipt = pix.seen_by_hand(tx, payment, ref, seen, now=now) or _by_hand(payment, ref, seen, now)
@@ -213,11 +246,10 @@ def mark_paid(
     service.close_try(tx, completed, SessionState.ABANDONED, now=now, reason="marked as paid")
     parts = pix.settle_accepted(tx, completed, receipt, now=now)
     record_completed(tx, completed, ids=ids, now=now, **parts)
-    audit.write(
-        tx,
-        items.change(by, owner, "payment.mark_paid", f"payment {payment.uuid}", reason, seen_units=seen.units),
-        now=now,
-    )
+    before, after_it = {"status": payment.status.value}, {"seen_units": seen.units}
+    subject = f"payment {payment.uuid}"
+    change = items.change(by, owner, "payment.mark_paid", subject, reason, before=before, after=after_it)
+    audit.write(tx, change, now=now)
     return completed
 
 
@@ -227,7 +259,9 @@ def cancel(
     """End an open payment, also one that awaits verification. Raises Conflict where money is held for it."""
     payment = _locked(tx, payment_id, owner, keyring)
     if held := tx.all(_HELD, payment_id=payment.id, **owner.columns):
-        raise Conflict("INVALID_STATE", f"{len(held)} amounts are held for this payment. Decide on them first.")
+        raise Conflict(
+            "INVALID_STATE", "Money is held for this payment (%(count)s). Decide on it first.", count=len(held)
+        )
     ended = rules.end(payment, PaymentStatus.CANCELLED, decided=True, now=now)
     service.close_try(tx, ended, SessionState.ABANDONED, now=now, reason="cancelled")
     submissions.decide(tx, payment.id, "rejected", owner=owner, now=now)
@@ -277,7 +311,7 @@ def _require_approvable(item: Item, payment: Payment, receipt: BookedReceipt | N
         return
     if item.kind in (review.MISMATCH, review.LATE) and receipt is not None and _may_complete(payment):
         return
-    raise Conflict("INVALID_STATE", f"The payment is {payment.detail}; there is no money to approve.")
+    raise Conflict("INVALID_STATE", "The payment is %(status)s; there is no money to approve.", status=payment.detail)
 
 
 def _may_complete(payment: Payment) -> bool:
@@ -287,11 +321,14 @@ def _may_complete(payment: Payment) -> bool:
 def _require_override(payment: Payment, seen: Money, by: Actor, reason: str) -> None:
     asked = payment.charged
     if seen.currency != asked.currency or seen.units <= 0:
-        message = f"The amount is above zero and in {asked.currency.code}."
-        raise Invalid([Fault("seen", "INVALID_AMOUNT", message)])
+        known = {"currency": asked.currency.code}
+        raise Invalid([Fault("seen", "INVALID_AMOUNT", "The amount is above zero and in %(currency)s.", known)])
     if not by.may_override:
-        message = f"{render(asked)} {asked.currency.code} was asked; accepting another amount needs a permission."
-        raise Forbidden("PERMISSION_MISSING", message)
+        raise Forbidden(
+            "PERMISSION_MISSING",
+            "%(amount)s was asked; accepting another amount needs a permission.",
+            amount=_written(asked),
+        )
     if not reason.strip():
         raise Invalid([Fault("reason", "VALIDATION_FAILED", "Say why another amount is accepted.")])
 
@@ -329,7 +366,7 @@ def _complete(tx: Tx, payment: Payment, receipt: Receipt, *, now: Instant) -> Pa
     by_hand = receipt.gateway != PIX and (payment.by_hand or receipt.gateway == rules.MANUAL)
     completed = rules.completed(payment, receipt, fee=fee, charge=payment.charge, by_hand=by_hand, now=now)
     if not booking.complete(tx, receipt, completed, accepted=True, now=now):
-        raise Conflict("INVALID_STATE", f"{receipt.ref} has been counted already.")
+        raise Conflict("INVALID_STATE", "%(ref)s has been counted already.", ref=receipt.ref)
     return completed
 
 
@@ -344,6 +381,10 @@ def _held(tx: Tx, item: Item) -> BookedReceipt | None:
         return None
     receipt = store.lock_receipt(tx, item.receipt_id, owner=item.owner)
     return receipt if receipt is not None and receipt.state == "held" and not receipt.refunding.units else None
+
+
+def _written(amount: Money) -> str:
+    return f"{render(amount)} {amount.currency.code}"
 
 
 def _expiry_s(tx: ReadTx, owner: Owner) -> int:

@@ -12,6 +12,7 @@ from opentill.kernel.mode import Mode
 from opentill.kernel.owner import Owner
 from opentill.operators import audit
 from opentill.operators.model import Change
+from opentill.operators.queries import name_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,9 @@ def claimed(tx: Tx, item_id: int, owner: Owner, by: Actor) -> Item:
     """Return an undecided item that is this person's to decide. Raises NotFound and Conflict."""
     item = undecided(tx, item_id, owner)
     if item.claimed_by != by.name:
-        raise Conflict("INVALID_STATE", f"{item.claimed_by or 'Nobody'} has claimed this. Claim it first.")
+        if item.claimed_by is None:
+            raise Conflict("INVALID_STATE", "Nobody has claimed this. Claim it first.")
+        raise Conflict("INVALID_STATE", "%(operator)s has claimed this.", operator=name_of(tx, item.claimed_by))
     return item
 
 
@@ -84,6 +87,19 @@ def set_claim(tx: Tx, item: Item, by: str | None, now: Instant) -> None:
         id=item.id,
         by=by,
         at=now if by else None,
+        **item.owner.columns,
+    )
+
+
+def set_question(tx: Tx, item: Item, question: str, now: Instant) -> None:
+    tx.run(
+        """
+        update review_item set question = :question, asked_at = :now
+         where id = :id and merchant_id = :merchant_id and mode = :mode
+        """,
+        id=item.id,
+        question=question,
+        now=now,
         **item.owner.columns,
     )
 

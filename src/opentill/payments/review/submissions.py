@@ -56,14 +56,15 @@ def submit(
     files: Sequence[Proof],
     *,
     owner: Owner,
+    language: str | None = None,
     ids: Ids,
     keyring: Keyring,
     now: Instant,
 ) -> Payment | None:
     """Record that the payer says they paid by the manual gateway they chose. An earlier submission is replaced.
 
-    Return None where the provider's id was used before: that is recorded, and changes nothing else. Raises Invalid
-    with every fault, and Conflict where there is no such try.
+    *language* is the one they read, for letters to them. Return None where the provider's id was used before: that is
+    recorded, and changes nothing else. Raises Invalid with every fault, and Conflict where there is no such try.
     """
     payment = store.lock(tx, payment_id, owner=owner, keyring=keyring)
     session = store.open_session(tx, payment_id, owner=owner)
@@ -73,7 +74,7 @@ def submit(
     provider_ref, answers = _read(fields, files, gateway)
     before = open_one(tx, payment.id, owner=owner)
     decide(tx, payment.id, "replaced", owner=owner, now=now)
-    number = _insert(tx, payment, session, provider_ref, answers, keyring=keyring, now=now)
+    number = _insert(tx, payment, session, provider_ref, answers, language=language, keyring=keyring, now=now)
     if number is None:
         if before is not None:
             _reopen(tx, before, owner=owner)
@@ -165,15 +166,17 @@ def _insert(
     provider_ref: str | None,
     answers: Mapping[str, str],
     *,
+    language: str | None,
     keyring: Keyring,
     now: Instant,
 ) -> int | None:
     """Insert a submission and return its number, or None if its provider's id is taken."""
     rows = tx.all(
         """
-        insert into submission (merchant_id, mode, payment_id, session_id, gateway, provider_ref, sealed, state,
-                                created_at)
-        values (:merchant_id, :mode, :payment_id, :session_id, :gateway, :provider_ref, :sealed, 'open', :now)
+        insert into submission (merchant_id, mode, payment_id, session_id, gateway, provider_ref, sealed, language,
+                                state, created_at)
+        values (:merchant_id, :mode, :payment_id, :session_id, :gateway, :provider_ref, :sealed, :language,
+                'open', :now)
         on conflict do nothing
         returning id
         """,
@@ -182,6 +185,7 @@ def _insert(
         gateway=session.gateway,
         provider_ref=provider_ref,
         sealed=keyring.seal(json.dumps(answers).encode(), f"submission.sealed/{payment.id}"),
+        language=language,
         now=now,
         **payment.owner.columns,
     )

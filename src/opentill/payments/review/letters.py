@@ -1,0 +1,47 @@
+"""The letter that brings a question about a payment to its payer: the link to the page where it can be answered."""
+
+from opentill.db import ReadTx, Tx
+from opentill.kernel.clock import Instant
+from opentill.kernel.ids import Ids
+from opentill.kernel.secret import Keyring
+from opentill.mail import Letter, post
+from opentill.mail.model import Kind
+from opentill.payments.model import Payment
+
+
+def post_question(
+    tx: Tx, payment: Payment, question: str, link: str, *, ids: Ids, keyring: Keyring, now: Instant
+) -> None:
+    """Write to the payer, if they have an address, in the language in which they said that they paid."""
+    if not payment.contact.email:
+        return
+    merchant = tx.all("select name from merchant where id = :id", id=payment.owner.merchant_id)[0]["name"]
+    facts = {
+        "merchant": merchant,
+        "question": question,
+        "units": payment.amount.units,
+        "currency": payment.amount.currency.code,
+        "link": link,
+        "is_sandbox": payment.owner.mode.name == "SANDBOX",
+    }
+    letter = Letter(
+        Kind.PAYER_ASKED,
+        payment.contact.email,
+        f"asked/{payment.uuid}/{now}",
+        facts,
+        merchant_id=payment.owner.merchant_id,
+        language=_language(tx, payment),
+    )
+    post(tx, letter, ids=ids, keyring=keyring, now=now)
+
+
+def _language(tx: ReadTx, payment: Payment) -> str | None:
+    row = tx.one_or_none(
+        """
+        select language from submission
+         where payment_id = :payment_id and merchant_id = :merchant_id and mode = :mode order by id desc limit 1
+        """,
+        payment_id=payment.id,
+        **payment.owner.columns,
+    )
+    return row["language"] if row else None

@@ -1,0 +1,150 @@
+"""The review queue: what a person sees before they decide, what they ask the payer, and why something is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from opentill.db import Database
+from opentill.kernel.clock import MINUTE
+from opentill.payments.model import Contact, PaymentStatus
+from tests.usecases.admin.house import House, open_house
+from tests.usecases.checkout.shop import Browser
+from tests.usecases.checkout.test_manual import PNG, offers_wallet, sends
+
+PAYER = Contact("Caio", "caio@casa.example")
+
+
+@pytest.fixture
+async def house(database: Database, tmp_path: Path) -> House:
+    house = await open_house(database, tmp_path)
+    await database.write(lambda tx: tx.run("update review_item set resolution = 'settled', resolved_at = created_at"))
+    await offers_wallet(house.shop)
+    return house
+
+
+async def submitted(house: House, language: str = "en", **order: Any) -> tuple[str, Browser]:
+    """Let Caio say that they paid; return the payment's reference and their page."""
+    payment = await house.shop.orders(**{"contact": PAYER} | order)
+    page = await house.shop.browser(**{"accept-language": language}).opens(f"/checkout/{payment.token}")
+    await page.presses("wallet")
+    await sends(page, [("receipt.png", PNG)], provider_trx_id="8N7A6D5", sender="+5511", branch="17")
+    return payment.reference, page
+
+
+async def opens_queue(house: House, email: str = "ana@loja.example", **headers: str) -> Browser:
+    return await (await house.browser(email, **headers)).opens(f"{house.home}/reviews")
+
+
+async def test_who_decides_sees_what_the_payer_said_and_sent(house: House) -> None:
+    reference, _ = await submitted(house, amount="150.00")
+    queue = await opens_queue(house)
+
+    for told in (reference, "R$150.00", "Caio", "caio@casa.example", "Wallet", "8N7A6D5", "+5511", "Branch", "17"):
+        assert told in queue.text
+    [place] = queue.links("receipt.png")
+    proof = await queue.client.get(place)
+    assert proof.content == PNG
+    assert proof.headers["content-disposition"] == "attachment; filename*=UTF-8''receipt.png"
+
+
+async def test_a_proof_is_sent_only_to_who_may_see_it(house: House) -> None:
+    await submitted(house)
+    [place] = (await opens_queue(house)).links("receipt.png")
+    await house.joins("bia@loja.example", "support")
+    queue = await opens_queue(house, "bia@loja.example")
+
+    assert "receipt.png" in queue.text
+    assert queue.links("receipt.png") == []
+    assert (await queue.client.get(place)).status_code == 403
+
+
+async def test_a_question_reaches_the_payer_and_what_they_send_anew_replaces_the_first(house: House) -> None:
+    _, page = await submitted(house, "pt-BR")
+    queue = await opens_queue(house)
+    await queue.presses("Take it")
+    await queue.presses("ask", question="Please send the whole receipt.")
+    assert "Please send the whole receipt." in queue.text
+
+    await page.opens(str(page.page.url))
+    assert "Please send the whole receipt." in page.text
+    [again] = page.links("Corrigir")
+    await page.opens(again)
+    assert page.links("Cancelar") == []
+    await sends(page, [("whole.png", PNG)], provider_trx_id="8N7A6D5", branch="18")
+    assert "Please send the whole receipt." not in page.text
+    await queue.opens(f"{house.home}/reviews")
+    assert queue.links("whole.png") != []
+    assert "sent anew by the payer" in queue.text
+
+    [row] = await house.shop.db.read(lambda tx: tx.all("select * from mail where kind = 'payer-asked'"))
+    letter = json.loads(house.shop.scene.keyring.open(row["sealed"], f"mail.sealed/{row['public_id']}"))
+    assert (letter["to"], letter["language"]) == ("caio@casa.example", "pt-BR")
+    assert letter["facts"]["question"] == "Please send the whole receipt."
+    assert letter["facts"]["link"].endswith(page.page.url.path)
+
+
+async def test_a_payer_who_was_not_asked_cannot_send_anew(house: House) -> None:
+    _, page = await submitted(house)
+    await page.opens(f"{page.page.url}?choose=1")
+    assert page.heading == "We are checking your payment"
+
+
+@pytest.mark.parametrize(
+    ("language", "take", "approve", "reason"),
+    [
+        ("en", "Take it", "approve", "99.90 BRL was asked; accepting another amount needs a permission."),
+        ("pt-BR", "Assumir", "approve", "Foram pedidos 99.90 BRL; aceitar outro valor exige uma permissão."),
+        ("es", "Tomarlo", "approve", "Se pidieron 99.90 BRL; aceptar otro importe exige un permiso."),
+    ],
+)
+async def test_a_refused_decision_says_why_in_the_language_of_who_decides(
+    house: House, language: str, take: str, approve: str, reason: str
+) -> None:
+    reference, _ = await submitted(house)
+    await house.joins("bia@loja.example", "finance")
+    queue = await opens_queue(house, "bia@loja.example", **{"accept-language": language})
+    await queue.presses(take)
+    await queue.presses(approve, seen="12.00", reason="")
+
+    assert queue.page.status_code == 409
+    assert reason in queue.text
+    assert f"{house.home}/reviews" in queue.page.text
+    assert reference in (await queue.opens(f"{house.home}/reviews")).text
+
+
+async def test_an_item_somebody_else_has_says_whose_it_is(house: House) -> None:
+    await submitted(house)
+    await house.joins("bia@loja.example", "finance")
+    ana, bia = await opens_queue(house), await opens_queue(house, "bia@loja.example")
+    await ana.presses("Take it")
+    await bia.presses("Take it")
+    assert "Ana is deciding this." in bia.text
+
+
+async def test_money_that_came_another_way_is_marked_as_paid_once(house: House) -> None:
+    payment = await house.shop.orders("40.00")
+    browser = await house.browser()
+    place = f"{house.home}/payments/{payment.reference}"
+    await browser.opens(place)
+    [offer] = browser.links("Mark as paid")
+    await browser.opens(offer)
+    await browser.presses("Mark as paid", seen="40,00", ref="")
+    assert "Enter what the bank or provider calls this money." in browser.text
+    await browser.presses("Mark as paid", seen="40,00", ref="TED-1", reason="seen on the statement")
+
+    assert (await house.shop.reads(payment)).status is PaymentStatus.COMPLETED
+    assert "The money is there and in the books." in browser.text
+    assert browser.links("Mark as paid") == []
+    await browser.opens(offer)
+    await browser.presses("Mark as paid", seen="40.00", ref="TED-2")
+    assert "The payment is completed and cannot be marked as paid." in browser.text
+
+
+async def test_marking_as_paid_asks_for_the_password_again(house: House) -> None:
+    payment = await house.shop.orders()
+    browser = await house.browser()
+    house.shop.clock.advance(11 * MINUTE)
+    await browser.opens(f"{house.home}/payments/{payment.reference}/settlement")
+    assert "/account/confirm" in str(browser.page.url)
