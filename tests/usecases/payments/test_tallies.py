@@ -81,14 +81,15 @@ class Lists:
         )
 
     async def exported(self, filters: Filters) -> list[int]:
-        found: list[int] = []
-        while more := await self.db.read(
-            lambda tx: queries.export(
-                tx, filters=filters, owner=self.owner, now=NOW, before=found[-1] if found else None
-            )
-        ):
-            found += [line.id for line in more]
-        return found
+        def read(tx: ReadTx) -> list[int]:
+            found: list[int] = []
+            before = None
+            while more := queries.export(tx, filters=filters, owner=self.owner, now=NOW, before=before):
+                found += [line.id for line in more]
+                before = more[-1].id
+            return found
+
+        return await self.db.read(read)
 
     async def added_up(self, since: Instant) -> int:
         """Return how many payments the overview counts."""
