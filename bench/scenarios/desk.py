@@ -9,7 +9,7 @@ from bench.product import ProductFailed
 from bench.scenarios.create import CONNECTIONS
 from bench.session import Session
 
-RATE_FIRST = 1_500.0  # a second, before any were counted
+RATE_MIN = 1_500.0  # a second: a slow round says little of how fast the next is
 MARGIN = 1.6  # put there for each that is expected
 SPARE = 500
 CHUNK = 5_000  # rows of one transaction: the product's own writer waits for it
@@ -26,7 +26,7 @@ class Desk(ABC):
     session: Session
     placed: int = 0
     taken: int = 0
-    rate: float = RATE_FIRST
+    rate: float = RATE_MIN
 
     @abstractmethod
     def place(self, count: int) -> None:
@@ -48,7 +48,7 @@ class Desk(ABC):
         if load.accepted > len(values):
             raise ProductFailed(f"word of {load.accepted} was taken, of {len(values)} {self.things}")
         self.taken += load.accepted
-        self.rate = max(load.rate, 1.0)
+        self.rate = max(load.rate, RATE_MIN)
         return load
 
     def require_as_told(self, receipts: int, events: int) -> None:

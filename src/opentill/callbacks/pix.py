@@ -77,7 +77,7 @@ class PixCallbacks:
         def find(tx: ReadTx) -> Account | None:
             return service.find_account_by_hook(tx, account_id, token, keyring=self._dependencies.keyring)
 
-        return await self._dependencies.db.read(find)
+        return await self._dependencies.db.lookup(find)
 
     def _hints(self, account: Account, scope: Scope, body: bytes) -> list[Hint]:
         """Return what to read; of a body nobody understands only the bytes are kept, and an operator is told."""

@@ -40,7 +40,7 @@ async def book(tools: Tools, account: Account, receipts: Sequence[port.ProviderR
 
 
 async def account_of(tools: Tools, account_id: int) -> Account:
-    found = await tools.db.read(lambda tx: charges.account(tx, account_id))
+    found = await tools.db.lookup(lambda tx: charges.account(tx, account_id))
     if found is None:
         raise NotFound("ACCOUNT_NOT_FOUND", "No such provider account.")
     return found
