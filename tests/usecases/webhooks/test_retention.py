@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
-from opentill.db import Tx
+from opentill.db import IntegrityViolation, Tx
 from opentill.events import Audience
 from opentill.kernel.clock import DAY, HOUR, Instant
 from opentill.webhooks import partitions, retention, service
 from opentill.webhooks.model import Dialect
 from opentill.webhooks.retention import Round, Terms
+from opentill.webhooks.store.retention import delete_events
 from tests.usecases.webhooks.engine import Bench, says
 
 pytestmark = pytest.mark.anyio
@@ -91,6 +92,17 @@ async def test_what_is_due_keeps_its_event_however_old(bench: Bench) -> None:
     assert (await purge(bench, "payloads", later=400 * DAY)).removed == 0
     assert (await purge(bench, "events", later=400 * DAY)).removed == 0
     assert (await counts(bench))["event"] == 1
+
+
+async def test_what_is_sent_again_at_the_instant_of_its_removal_is_not_removed(bench: Bench) -> None:
+    await bench.endpoint()
+    await delivered(bench)
+    await bench.db.write(lambda tx: tx.run("update webhook_delivery set state = 0, due_at = 0"))
+    before = await counts(bench)
+    (event,) = await bench.rows("select seq from event")
+    with pytest.raises(IntegrityViolation):
+        await bench.db.write(lambda tx: delete_events(tx, [event["seq"]]))
+    assert await counts(bench) == before
 
 
 async def test_what_is_held_can_be_recovered_for_ninety_days_and_is_cancelled_before_its_event_goes(
