@@ -72,3 +72,22 @@ async def test_only_who_may_give_money_back_is_offered_it(database: Database, tm
     answer = await browser.sends(f"{house.home}/receipts/{HELD}/return", {})
     assert answer.status_code == 403
     assert await refunds(house) == []
+
+
+async def test_a_payment_shows_what_of_it_was_given_back_and_how_that_was_booked(
+    database: Database, tmp_path: Path
+) -> None:
+    house = await open_house(database, tmp_path)
+    browser = await house.browser()
+    place = f"{house.home}/payments/{house.names['payment']}"
+    await browser.opens(f"{place}/refunds")
+    await browser.presses("Give it back", amount="1.25", reason="broken")
+
+    await browser.opens(place)
+    assert "R$1.25" in browser.text
+    assert "broken" in browser.text
+    [uuid] = [row["uuid"] for row in await database.read(lambda tx: tx.all("select uuid from refund"))]
+    journals = await database.read(lambda tx: tx.all("select id from journal where source_id = :uuid", uuid=uuid))
+    assert journals
+    for journal in journals:
+        assert f'/ledger/journals/{journal["id"]}"' in browser.page.text

@@ -20,6 +20,7 @@ from opentill.ledger import explorer
 from opentill.payments import flow, queries, story
 from opentill.payments.model import Payment, PaymentStatus
 from opentill.payments.queries import Filters
+from opentill.payments.refunds import queries as refunds
 from opentill.payments.review import decisions
 from opentill.payments.review.decisions import Actor
 from opentill.pix.identifiers import provider_txid
@@ -27,6 +28,7 @@ from opentill.webhooks.queries import history
 
 PAGE: Final = 50
 REF_MAX: Final = 100  # characters
+REFUNDS: Final = 50  # of one payment, newest first
 
 
 async def index(visit: Visit) -> Response:
@@ -180,11 +182,17 @@ async def _note(visit: Visit, action: str, payment: Payment, **detail: object) -
 def _story(tx: ReadTx, payment: Payment) -> dict[str, Any]:
     owner = payment.owner
     receipts = story.receipts(tx, payment)
-    sources = [("payment", payment.uuid), *(("receipt", str(receipt["id"])) for receipt in receipts)]
+    returned = refunds.page(tx, Filters(), transaction=payment.reference, owner=owner, limit=REFUNDS)
+    sources = [
+        ("payment", payment.uuid),
+        *(("receipt", str(receipt["id"])) for receipt in receipts),
+        *(("refund", shown.refund.uuid) for shown in returned),
+    ]
     journals = explorer.journals_of(tx, sources, owner=owner)
     happened = events.of_object(tx, "payment", payment.uuid, owner=owner)
     return {
         "timeline": _timeline(payment, story.sessions(tx, payment), receipts, happened),
+        "refunds": [shown.refund for shown in returned],
         "charge": story.charge(tx, payment),
         "journals": journals,
         "lines": explorer.lines_of(tx, [journal["id"] for journal in journals]),
