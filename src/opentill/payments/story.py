@@ -7,6 +7,7 @@ from opentill.db import ReadTx, Row
 from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Keyring
 from opentill.payments.model import Payment
+from opentill.payments.review.queue import CLAIMS
 
 # Money that completed no payment, and has not gone back: it is held, or came once more.
 _RETURNABLE: Final = """(r.refunding_units < r.units and (
@@ -69,18 +70,23 @@ def receipts_by_ref(tx: ReadTx, ref: str, *, owner: Owner) -> Sequence[Row]:
 
 
 def reviews(tx: ReadTx, *, owner: Owner, limit: int, resolved: bool = False) -> Sequence[Row]:
-    """Return what waits for a person, longest first; or what was decided, newest first."""
+    """Return what waits for a person, longest first; or what was decided, newest first.
+
+    What `claims` money that is counted otherwise can be rejected, and never approved: money counts once.
+    """
     condition, order = ("is not null", "desc") if resolved else ("is null", "asc")
     return tx.all(
         f"""
         select i.id, i.kind, i.subject_type, i.subject_id, i.reason, i.claimed_by, i.resolution, i.created_at,
                i.resolved_at, i.payment_id, i.question, i.asked_at, p.reference, p.currency, r.units,
                r.currency as seen_currency, i.receipt_id,
+               coalesce(p.detail, '') = 'pending_review' and i.reason in (:elsewhere, :for_none) as claims,
                {_RETURNABLE} as returnable
           from review_item i left join payment p on p.id = i.payment_id left join receipt r on r.id = i.receipt_id
          where i.merchant_id = :merchant_id and i.mode = :mode and i.resolved_at {condition}
          order by i.id {order} limit :limit
         """,
+        **CLAIMS,
         **owner.columns,
         limit=limit,
     )

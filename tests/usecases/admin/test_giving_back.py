@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
-from opentill.db import Database
-from tests.usecases.admin.house import House, open_house
+from opentill.db import Database, Tx
+from opentill.payments import service, store
+from opentill.payments.model import Receipt
+from tests.usecases.admin.house import House, open_house, pays
 
 HELD, HELD_UNITS = "2", 199_900  # of the payment that was paid short
 
@@ -61,6 +63,31 @@ async def test_rejected_money_goes_back_from_its_payment(database: Database, tmp
     assert await refunds(house) == [("completed", HELD_UNITS)]
     await browser.opens(reference)
     assert "Return it to the payer" not in browser.text
+
+
+async def test_a_payment_that_claims_counted_money_is_rejected_in_the_queue(database: Database, tmp_path: Path) -> None:
+    house = await open_house(database, tmp_path)
+    paid, claims = await pays(house.shop, order_id="paid"), await house.shop.orders(order_id="claims")
+
+    def claim(tx: Tx) -> None:
+        payment = store.lock(tx, claims.id, owner=claims.owner, keyring=house.shop.scene.keyring)
+        assert payment is not None
+        assert paid.gateway_ref is not None
+        named = Receipt(claims.owner, "sandbox", "", paid.gateway_ref, paid.amount, house.shop.clock.now())
+        service.claimed(tx, payment, named, now=house.shop.clock.now())
+
+    await database.write(claim)
+    browser = await house.browser()
+    await browser.opens(f"{house.home}/reviews")
+    take = [form for form in browser.forms if form.action.endswith("/claim")][-1]
+    await browser.sends(take.action, take.fields)
+    assert "Approve" not in browser.text
+
+    await browser.presses("Reject for good", because="already_used", reason="the other order")
+
+    assert (await audit(house, "review.rejected")) == [{"final": True}]
+    await browser.opens(f"{house.home}/payments/{claims.reference}")
+    assert "It failed and is over." in browser.text
 
 
 async def test_only_who_may_give_money_back_is_offered_it(database: Database, tmp_path: Path) -> None:

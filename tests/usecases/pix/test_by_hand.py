@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +14,7 @@ from opentill.merchants import gateways
 from opentill.payments import flow
 from opentill.payments.model import Detail, Payment, PaymentStatus, Refund, RefundStatus
 from opentill.payments.pix import flow as pix_flow
+from opentill.payments.pix.flow.bank import account_of, book
 from opentill.payments.refunds import flow as refund_flow
 from opentill.payments.review import decisions, submissions
 from opentill.payments.review.decisions import Actor
@@ -207,6 +209,28 @@ async def test_a_payment_whose_money_a_person_counted_for_another_one_is_shown_o
     assert (paid_for.status, paid_for.detail) == (PaymentStatus.PROCESSING, Detail.PENDING_REVIEW)
     assert await shop.reviews() == ["its money was counted for another payment"]
     assert await shop.receipts() == [("charge", "booked", 3_000)]
+    assert await shop.books() == ONCE
+
+
+@pytest.mark.parametrize("tells", [hints, sweeps, looks])
+async def test_a_payment_whose_money_its_bank_first_told_of_without_a_charge_is_shown_once(
+    shop: Shop, tells: Callable[[Shop], Awaitable[None]]
+) -> None:
+    charge = await shop.charges("30.00")
+    [ref] = await shop.payer_pays(charge)
+    account = await account_of(shop.tools, shop.account_id)
+    told = await shop.tools.receiver(account).get_receipt(ref)
+    assert told is not None
+    await book(shop.tools, account, [replace(told, txid=None)])
+
+    await tells(shop)
+    for again in (hints, sweeps, looks):
+        await again(shop)
+
+    paid_for = await shop.payment_of(charge)
+    assert (paid_for.status, paid_for.detail) == (PaymentStatus.PROCESSING, Detail.PENDING_REVIEW)
+    assert await shop.reviews() == ["its money was counted for no payment"]
+    assert await shop.receipts() == [("direct", "booked", 3_000)]
     assert await shop.books() == ONCE
 
 

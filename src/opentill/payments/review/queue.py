@@ -10,6 +10,8 @@ from opentill.payments.model import Payment, Receipt, Refund
 
 ODD, MISMATCH, LATE, SUBMISSION, REFUND = "odd", "mismatch", "late", "submission", "refund"
 COUNTED_ELSEWHERE: Final = "its money was counted for another payment"
+COUNTED_FOR_NONE: Final = "its money was counted for no payment"
+CLAIMS: Final = {"elsewhere": COUNTED_ELSEWHERE, "for_none": COUNTED_FOR_NONE}
 
 
 def open_item(tx: Tx, payment: Payment, reason: str, *, receipt_id: int | None, kind: str = ODD, now: Instant) -> None:
@@ -18,17 +20,17 @@ def open_item(tx: Tx, payment: Payment, reason: str, *, receipt_id: int | None, 
 
 
 def shows_claim(tx: ReadTx, payment_id: int, receipt_id: int, *, owner: Owner) -> bool:
-    """Tell whether a person was shown that a payment claims money which another one has."""
+    """Tell whether a person was shown that a payment claims money which another one, or none, has."""
     return bool(
         tx.all(
             """
             select id from review_item
-             where payment_id = :payment_id and receipt_id = :receipt_id and reason = :reason
+             where payment_id = :payment_id and receipt_id = :receipt_id and reason in (:elsewhere, :for_none)
                and merchant_id = :merchant_id and mode = :mode limit 1
             """,
             payment_id=payment_id,
             receipt_id=receipt_id,
-            reason=COUNTED_ELSEWHERE,
+            **CLAIMS,
             **owner.columns,
         )
     )

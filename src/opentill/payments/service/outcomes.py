@@ -73,13 +73,14 @@ def receive(
 
 
 def claimed(tx: Tx, payment: Payment, receipt: Receipt, *, now: Instant) -> Payment:
-    """Return a locked payment whose money is counted already; if another one has it, a person must see why."""
+    """Return a locked payment whose money is counted already; if not for it, a person must see why."""
     counted = store.counted_receipt(tx, receipt)
     if counted is None or counted["payment_id"] == payment.id:
         return payment
     waiting = rules.parked(payment, now=now)
     store.update(tx, waiting)
-    review.open_item(tx, waiting, review.COUNTED_ELSEWHERE, receipt_id=counted["id"], now=now)
+    reason = review.COUNTED_FOR_NONE if counted["payment_id"] is None else review.COUNTED_ELSEWHERE
+    review.open_item(tx, waiting, reason, receipt_id=counted["id"], now=now)
     return waiting
 
 

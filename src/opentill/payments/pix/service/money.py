@@ -69,15 +69,16 @@ def note_returns(
 
 
 def is_counted(tx: ReadTx, account: Account, arrived: ProviderReceipt) -> bool:
-    """Tell whether money a bank speaks of is booked already: for the payment it was paid for, or for another one and
-    a person was shown that.
+    """Tell whether money a bank speaks of is booked already: for the payment it was paid for, or otherwise and a person
+    was shown that.
     """
     counted = store.counted_receipt(tx, receipt_of(account, arrived))
-    if counted is None or counted["payment_id"] is None:
-        return counted is not None
+    if counted is None:
+        return False
     charge = _charge_of(tx, account, arrived)
     return (
         charge is None
+        or charge.state is State.REJECTED  # counts as none
         or charge.payment_id == counted["payment_id"]
         or review.shows_claim(tx, charge.payment_id, counted["id"], owner=account.owner)
     )
@@ -226,7 +227,7 @@ def _hold(tx: Tx, payment: Payment, charge: Charge, receipt: Receipt, *, now: In
 def _claim(
     tx: Tx, account: Account, arrived: ProviderReceipt, receipt: Receipt, *, keyring: Keyring, now: Instant
 ) -> None:
-    """Show a person, once, that money was counted for another payment than the one it was paid for."""
+    """Show a person, once, that money was counted for another payment than the one it was paid for, or for none."""
     charge = _charge_of(tx, account, arrived)
     if charge is None or is_counted(tx, account, arrived):
         return
