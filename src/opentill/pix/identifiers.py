@@ -15,6 +15,7 @@ TXID_PREFIX: Final = "ot"
 DATED_TAIL_CHARACTERS: Final = 12
 RAIL_TAIL_CHARACTERS: Final = 11
 RAIL_ID_CHARACTERS: Final = 32
+RAIL_HEAD_CHARACTERS: Final = RAIL_ID_CHARACTERS - RAIL_TAIL_CHARACTERS  # letter, bank and minute: no small letters
 
 _CHARGE_ID: Final = re.compile(r"[a-z][a-z0-9]{24}")
 _STRICT_END_TO_END: Final = re.compile(r"E[0-9A-Z]{8}[0-9]{12}[a-zA-Z0-9]{11}")
@@ -72,6 +73,14 @@ def is_strict_end_to_end_id(text: str) -> bool:
 def is_rail_id(text: str) -> bool:
     """Whether a received id has the lenient form. One that has not is kept as received and flagged."""
     return _LENIENT.fullmatch(text) is not None
+
+
+def as_written(text: str) -> str:
+    """Return an end-to-end id that a person wrote, with capitals where it can have nothing else; any other text as
+    it is.
+    """
+    with_head = text[:RAIL_HEAD_CHARACTERS].upper() + text[RAIL_HEAD_CHARACTERS:]
+    return with_head if is_strict_end_to_end_id(with_head) else text
 
 
 def payer_ispb(end_to_end: str) -> str | None:

@@ -476,6 +476,9 @@ async def test_a_person_may_mark_a_payment_as_paid_or_cancel_it(shop: Shop) -> N
     assert (await actions(shop))[-2:] == ["payment.mark_paid", "payment.cancel"]
     with pytest.raises(Conflict):
         await does(shop, decisions.mark_paid, payment.id, by=ANA, seen=brl("10.00"), ref="CASH-2", reason="again")
+    third = await shop.orders("10.00")
+    with pytest.raises(Conflict):
+        await does(shop, decisions.mark_paid, third.id, by=ANA, seen=brl("10.00"), ref="cash-1", reason="again")
     assert await audited(shop) == []
 
 

@@ -121,6 +121,54 @@ async def test_what_the_bank_told_of_first_a_person_cannot_count_again(shop: Sho
     assert await shop.books() == ONCE
 
 
+@pytest.mark.parametrize("wrong", [str.upper, str.lower, str.swapcase])
+async def test_money_the_bank_told_of_is_the_same_to_who_mistakes_its_capitals(
+    shop: Shop, wrong: Callable[[str], str]
+) -> None:
+    charge, other, third = await shop.charges("30.00"), await shop.orders("30.00"), await shop.orders("30.00")
+    await shop.payer_pays(charge, e2e_id=RAIL_ID)
+    await shop.is_told()
+
+    with pytest.raises(Conflict):
+        await marks_paid(shop, other, wrong(RAIL_ID))
+    await submits(shop, third, wrong(RAIL_ID))
+    with pytest.raises(Conflict):
+        await approves(shop, third)
+
+    assert await shop.receipts() == [("charge", "booked", 3_000)]
+    assert await shop.books() == ONCE
+
+
+@pytest.mark.parametrize("tells", [hints, sweeps, looks])
+async def test_what_a_person_noted_in_wrong_capitals_its_bank_tells_of_in_vain(
+    shop: Shop, tells: Callable[[Shop], Awaitable[None]]
+) -> None:
+    charge = await shop.charges("30.00")
+    await shop.payer_pays(charge, e2e_id=RAIL_ID)
+    await marks_paid(shop, await shop.payment_of(charge), RAIL_ID.upper())
+
+    await tells(shop)
+    await tells(shop)
+    assert await shop.receipts() == [("charge", "booked", 3_000)]
+    assert await shop.reviews() == []
+    assert await shop.books() == ONCE
+
+    await shop.sim("returns", {"e2e_id": RAIL_ID, "amount": 1_000, "nature": "ORIGINAL"})
+    await sweeps(shop)
+    assert await shop.books() == {"bank": -2_000, "available": 2_000}
+
+
+async def test_money_two_people_saw_counts_once_however_they_write_its_id(shop: Shop) -> None:
+    payment, other = await shop.orders("30.00"), await shop.orders("30.00")
+    await marks_paid(shop, payment, RAIL_ID.lower())
+
+    with pytest.raises(Conflict):
+        await marks_paid(shop, other, RAIL_ID.upper())
+
+    assert [row["ref"] for row in await shop.rows("select ref from receipt")] == [RAIL_ID]
+    assert await shop.books() == ONCE
+
+
 async def test_a_person_and_the_bank_at_once_count_it_once(shop: Shop) -> None:
     for _ in range(20):
         charge = await shop.charges("30.00")

@@ -232,7 +232,8 @@ def mark_paid(
 ) -> Payment:
     """Complete a payment with money a person saw arrive by another way than a gateway's word.
 
-    Raises NotFound, Conflict for one that is complete or under review, and Forbidden and Invalid as `approve`.
+    *ref* is what its bank or wallet calls the money: it counts once, in capitals or not. Raises NotFound, Conflict for
+    a payment that is complete or under review, and Forbidden and Invalid as `approve`.
     """
     payment = _locked(tx, payment_id, owner, keyring)
     if payment.status is PaymentStatus.COMPLETED or payment.under_review:
@@ -241,7 +242,7 @@ def mark_paid(
         )
     if seen != payment.charged:
         _require_override(payment, seen, by, reason)
-    receipt = pix.seen_by_hand(tx, payment, ref, seen, now=now) or _by_hand(payment, ref, seen, now)
+    receipt = pix.seen_by_hand(tx, payment, ref, seen, now=now) or _by_hand(payment, ref.upper(), seen, now)
     completed = _complete(tx, payment, receipt, now=now)
     service.close_try(tx, completed, SessionState.ABANDONED, now=now, reason="marked as paid")
     parts = pix.settle_accepted(tx, completed, receipt, now=now)

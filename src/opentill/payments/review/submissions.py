@@ -25,7 +25,7 @@ from opentill.payments.model import Detail, Payment, PaymentStatus, Session
 from opentill.payments.review import proofs
 from opentill.payments.review import queue as review
 from opentill.payments.review.proofs import Proof
-from opentill.pix.identifiers import is_strict_end_to_end_id
+from opentill.pix.identifiers import as_written, is_strict_end_to_end_id
 
 PROVIDER_REF: Final = re.compile(r"[A-Z0-9._/-]{4,64}", re.ASCII)
 ANSWER_MAX: Final = 500  # characters
@@ -127,7 +127,7 @@ def _read(
 ) -> tuple[str | None, dict[str, str]]:
     """Read the payer's form by the gateway's settings. Raises Invalid with every fault."""
     faults: list[Fault] = []
-    ref = fields.get("provider_trx_id", "").strip()
+    ref = as_written(fields.get("provider_trx_id", "").strip())
     named_by_rail = is_strict_end_to_end_id(ref)  # such ids are case-sensitive
     ref = ref if named_by_rail else ref.upper()
     if (ref or gateway.require_provider_trx) and not named_by_rail and PROVIDER_REF.fullmatch(ref) is None:

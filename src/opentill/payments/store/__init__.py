@@ -21,6 +21,7 @@ from opentill.payments.store.receipts import (
     insert_receipt,
     lock_receipt,
     receipt,
+    same_letters,
     same_money,
     told_receipt,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "open_session",
     "plan_check",
     "receipt",
+    "same_letters",
     "same_money",
     "session_by_reference",
     "session_count",

@@ -10,7 +10,7 @@ from opentill.kernel.mode import Mode
 from opentill.kernel.money import Money, currency
 from opentill.kernel.owner import Owner
 from opentill.payments.model import BookedReceipt, Receipt
-from opentill.pix.identifiers import RAIL_ID_CHARACTERS
+from opentill.pix.identifiers import RAIL_HEAD_CHARACTERS, RAIL_ID_CHARACTERS
 from opentill.pix.model import GATEWAY as PIX
 
 RECEIPT: Final = """
@@ -96,12 +96,41 @@ def accept_receipt(tx: Tx, receipt: BookedReceipt, *, fee: Money, late: bool) ->
 
 
 def counted_receipt(tx: ReadTx, receipt: Receipt) -> Row | None:
-    """Return where this money is counted already: the `id` of its row and its `payment_id`."""
+    """Return where this money is counted already: the `id` of its row, its `payment_id` and the `ref` it is kept under.
+
+    Who noted it before its bank told of it may have mistaken the capitals of its id.
+    """
     condition, named = same_money(receipt.gateway, receipt.account, receipt.ref)
-    return tx.one_or_none(
-        f"select id, payment_id from receipt where merchant_id = :merchant_id and mode = :mode and {condition}",
+    counted = tx.one_or_none(
+        f"select id, payment_id, ref from receipt where merchant_id = :merchant_id and mode = :mode and {condition}",
         **receipt.owner.columns,
         **named,
+    )
+    if counted is None and receipt.payer_ispb is not None:
+        return same_letters(tx, receipt.ref, owner=receipt.owner, told=False)
+    return counted
+
+
+def same_letters(tx: ReadTx, ref: str, *, owner: Owner, told: bool = True) -> Row | None:
+    """Return where PIX money is counted under an id that differs from *ref* in capitals at most, as `counted_receipt`.
+
+    Unless *told*, only what no bank has told of: two ids of banks are two, whatever they differ in. Ids with the same
+    head, those of one bank's minute, are few and lie together in the index.
+    """
+    return tx.one_or_none(
+        f"""
+        select id, payment_id, ref from receipt
+         where merchant_id = :merchant_id and mode = :mode and gateway = '{PIX}'
+           and length(ref) = {RAIL_ID_CHARACTERS} and again = 0
+           and ref between :head and :beyond and upper(ref) = :letters
+           and (:told = 1 or (accepted = 1 and payer_ispb is null))
+         order by id limit 1
+        """,
+        head=ref[:RAIL_HEAD_CHARACTERS],
+        beyond=ref[:RAIL_HEAD_CHARACTERS].ljust(RAIL_ID_CHARACTERS + 1, "z"),  # no letter or digit sorts after z
+        letters=ref.upper(),
+        told=int(told),
+        **owner.columns,
     )
 
 

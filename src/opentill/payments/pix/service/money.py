@@ -22,7 +22,14 @@ from opentill.payments.pix.service.told import charge_part, receipt_part
 from opentill.payments.review import queue as review
 from opentill.pix import service as pix
 from opentill.pix import store as charges
-from opentill.pix.identifiers import charge_id_of, is_rail_id, is_strict_end_to_end_id, payer_ispb, receipt_id
+from opentill.pix.identifiers import (
+    as_written,
+    charge_id_of,
+    is_rail_id,
+    is_strict_end_to_end_id,
+    payer_ispb,
+    receipt_id,
+)
 from opentill.pix.model import BRL, GATEWAY, LIVE, Account, Charge, State
 from opentill.pix.port import ProviderReceipt
 
@@ -63,6 +70,10 @@ def note_returns(
     tx: Tx, account: Account, arrived: ProviderReceipt, *, ids: Ids, keyring: Keyring, now: Instant
 ) -> None:
     """Book what the bank says went back of a receipt (R2, R3, D5, D8). Safe to repeat."""
+    if not arrived.returns:
+        return
+    counted = store.counted_receipt(tx, receipt_of(account, arrived))
+    arrived = replace(arrived, e2e_id=counted["ref"]) if counted else arrived
     for came in arrived.returns:
         pix_refunds.note_return(tx, account, arrived, came, ids=ids, keyring=keyring, now=now)
         infractions.note_return(tx, account, arrived.e2e_id, came, ids=ids, now=now)
@@ -87,7 +98,10 @@ def is_counted(tx: ReadTx, account: Account, arrived: ProviderReceipt) -> bool:
 def seen_by_hand(tx: Tx, payment: Payment, ref: str, amount: Money, *, now: Instant) -> Receipt | None:
     """Return money a person saw arrive over PIX, under the name its bank has for it, so that it counts once whoever
     tells of it first. None for money of another kind. The payment's lock is held.
+
+    Who mistakes the capitals of an id that is counted names the same money; only banks tell such ids apart.
     """
+    ref = as_written(ref)
     named = is_rail_id(ref) if payment.gateway == GATEWAY else is_strict_end_to_end_id(ref)
     if not named or amount.currency != BRL:
         return None
@@ -96,6 +110,8 @@ def seen_by_hand(tx: Tx, payment: Payment, ref: str, amount: Money, *, now: Inst
     if account_id is None:
         return None
     charge_id = charge.id if charge and charge.state in PAYABLE else None
+    counted = store.same_letters(tx, ref, owner=payment.owner)
+    ref = counted["ref"] if counted else ref
     return Receipt(payment.owner, GATEWAY, str(account_id), ref, amount, now, charge_id=charge_id)
 
 
