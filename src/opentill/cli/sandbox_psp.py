@@ -15,6 +15,7 @@ from opentill.outbound import TlsProfile
 from opentill.sandbox_psp import SandboxBank
 from opentill.sandbox_psp.certs import make_certificates
 from opentill.sandbox_psp.frame import LOCATION_HOST
+from opentill.sandbox_psp.signing import Algorithm
 from opentill.sandbox_psp.standalone import Standalone
 
 app = typer.Typer(help="The sandbox bank as a server of its own.", invoke_without_command=True)
@@ -33,6 +34,7 @@ def serve(
     sim_token: Annotated[
         str | None, typer.Option(envvar="OPENTILL_SIM_TOKEN", help="Opens the hooks under /_sim to who knows it.")
     ] = None,
+    signs_with: Annotated[Algorithm, typer.Option(help="What its payloads are signed with.")] = Algorithm.RS256,
     seed: Annotated[int | None, typer.Option(help="Make the same ids in every run.")] = None,
     certs: Annotated[
         Path | None, typer.Option(help="Folder made by 'certs': speak TLS and ask callers for a certificate.")
@@ -44,7 +46,12 @@ def serve(
     clock = SystemClock()
     ids: Ids = SystemIds(clock) if seed is None else SeededIds(seed, clock)
     bank = SandboxBank(
-        file, clock=clock, ids=ids, sim_token=Secret(sim_token) if sim_token else None, host=location_host
+        file,
+        clock=clock,
+        ids=ids,
+        sim_token=Secret(sim_token) if sim_token else None,
+        host=location_host,
+        algorithm=signs_with,
     )
     scheme = "https" if certs else "http"
     print(f"The sandbox bank answers at {scheme}://{host}:{port}. Stop it with Ctrl-C.", flush=True)

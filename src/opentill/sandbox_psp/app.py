@@ -13,7 +13,7 @@ from opentill.kernel.clock import SECOND, Clock
 from opentill.kernel.errors import Refused
 from opentill.kernel.ids import Ids
 from opentill.kernel.secret import Secret
-from opentill.sandbox_psp import faults, happenings, locations, notices
+from opentill.sandbox_psp import faults, happenings, notices, payloads, signing
 from opentill.sandbox_psp.accounts import authorised, grant_token, open_account
 from opentill.sandbox_psp.desk import Desk
 from opentill.sandbox_psp.frame import LOCATION_HOST, Frame
@@ -23,6 +23,7 @@ from opentill.sandbox_psp.notices import Notice, Sender
 from opentill.sandbox_psp.operations import Outcome, perform, with_fault
 from opentill.sandbox_psp.problems import Problem
 from opentill.sandbox_psp.receipts import pay
+from opentill.sandbox_psp.signing import Algorithm, SigningKey
 from opentill.sandbox_psp.store import Store
 
 log = structlog.get_logger(__name__)
@@ -40,7 +41,7 @@ class SandboxBank:
     """A bank whose books are the file at *path*; several processes may open the same one.
 
     As an ASGI application it answers requests. `run` carries out what becomes due, in at least one of the
-    processes. Without a *sim_token* the hooks under `/_sim` are closed.
+    processes. Without a *sim_token* the hooks under `/_sim` are closed. *algorithm* is what it signs payloads with.
     """
 
     def __init__(
@@ -52,12 +53,14 @@ class SandboxBank:
         sim_token: Secret | None = None,
         host: str = LOCATION_HOST,
         break_after_s: float = BREAK_AFTER_S,
+        algorithm: Algorithm = Algorithm.RS256,
     ) -> None:
         self._store = Store(path)
         self._frame = Frame(self._store, clock, ids, host)
         self._sim_token = sim_token
         self._break_after_s = break_after_s
-        self._signing: locations.SigningKey | None = None
+        self._algorithm = algorithm
+        self._signing: SigningKey | None = None
         self._changed = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -206,12 +209,12 @@ class SandboxBank:
 
     async def _have_signing_key(self) -> None:
         if self._signing is None:
-            self._signing = locations.load_signing_key(self._frame)
+            self._signing = signing.load_signing_key(self._frame, self._algorithm)
         if self._signing is None:
-            frame = self._frame
-            made = await asyncio.to_thread(locations.make_signing_key, frame.host, frame.now())
-            locations.keep_signing_key(frame, made)
-            self._signing = locations.load_signing_key(frame)
+            frame, algorithm = self._frame, self._algorithm
+            made = await asyncio.to_thread(signing.make_signing_key, algorithm, frame.host, frame.now())
+            signing.keep_signing_key(frame, algorithm, made)
+            self._signing = signing.load_signing_key(frame, algorithm)
 
     def _outcome_or_failure(self, request: Request) -> Outcome:
         try:
@@ -239,9 +242,9 @@ class SandboxBank:
             case "POST", ["oauth", "token"]:
                 return self._token(request)
             case "GET", ["qr", "v2", _] | ["qr", "v2", "cobv", _] if self._signing:
-                return Outcome(locations.payload(self._frame, self._signing, request)), None
+                return Outcome(payloads.payload(self._frame, self._signing, request)), None
             case "GET", ["jwks.json"] if self._signing:
-                return Outcome(locations.key_set(self._signing)), None
+                return Outcome(signing.key_set(self._signing)), None
             case method, ["_sim", *names]:
                 return Outcome(self._hook(request, method, names)), None
         raise Problem("NaoEncontrado")

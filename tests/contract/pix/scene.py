@@ -142,10 +142,12 @@ class Scene:
 
 
 @asynccontextmanager
-async def in_process(folder: Path, clock: Clock | None = None, ids: Ids | None = None) -> AsyncIterator[Scene]:
+async def in_process(
+    folder: Path, clock: Clock | None = None, ids: Ids | None = None, **settings: Any
+) -> AsyncIterator[Scene]:
     """A bank in this process."""
     clock, ids = clock or SystemClock(), ids or SystemIds()
-    bank = open_bank(folder, clock, ids)
+    bank = open_bank(folder, clock, ids, **settings)
     yield Scene(bank, InProcess(bank), IN_PROCESS_URL, clock, ids)
     bank.close()
 
@@ -174,9 +176,9 @@ async def served(app: Any, lifespan: str = "off") -> AsyncIterator[str]:
     await serving
 
 
-def open_bank(folder: Path, clock: Clock, ids: Ids) -> SandboxBank:
+def open_bank(folder: Path, clock: Clock, ids: Ids, **settings: Any) -> SandboxBank:
     """Open the books in *folder*, with the shop's account in them."""
-    bank = SandboxBank(folder / "bank.db", clock=clock, ids=ids, sim_token=SIM_TOKEN, break_after_s=0.02)
+    bank = SandboxBank(folder / "bank.db", clock=clock, ids=ids, sim_token=SIM_TOKEN, break_after_s=0.02, **settings)
     bank.open_account(
         client_id=CREDENTIALS.client_id,
         client_secret=CREDENTIALS.client_secret.reveal(),

@@ -5,6 +5,7 @@ import hashlib
 import json
 from base64 import b64decode, urlsafe_b64decode
 from collections.abc import AsyncIterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,12 @@ from opentill.kernel.errors import Refused as KernelRefused
 from opentill.kernel.ids import SeededIds, SystemIds
 from opentill.pix import brcode
 from opentill.pix.port import Ambiguous, ChargeState, NotSent, ProviderReceipt, Refused
+from opentill.pix.providers.payloads import Payloads
 from opentill.sandbox_psp import SandboxBank
+from opentill.sandbox_psp.signing import Algorithm
 from opentill.sandbox_psp.standalone import Standalone
 from tests.contract.pix.scene import (
+    BANK_HOST,
     DOCUMENT,
     HOOK,
     IN_PROCESS_URL,
@@ -459,6 +463,19 @@ async def test_a_paid_charge_is_gone_from_its_location(scene: Scene) -> None:
     await scene.bank.pay(charge.txid)
     answer = await scene.transport.request("GET", f"https://{charge.location}", {}, b"", 5)
     assert (answer.status, json.loads(answer.body)["type"].rpartition("/")[2]) == (410, "CobPayloadNaoEncontrado")
+
+
+@pytest.mark.parametrize("algorithm", Algorithm)
+async def test_a_payers_bank_reads_the_charge_whatever_it_is_signed_with(tmp_path: Path, algorithm: Algorithm) -> None:
+    clock = ManualClock(START)
+    async with in_process(tmp_path, clock, SeededIds(7, clock), algorithm=algorithm) as scene:
+        charge = await scene.receiver().create_charge(scene.request())
+        assert charge.code is not None
+        payloads = Payloads(scene.transport, frozenset({BANK_HOST}), clock)
+        assert (await payloads.decode(charge.code, date(2026, 3, 7))).txid == charge.txid
+
+        answer = await scene.transport.request("GET", f"https://{charge.location}", {}, b"", 5)
+        assert json.loads(unpadded(answer.body.split(b".")[0]))["alg"] == algorithm.value
 
 
 def unpadded(text: bytes) -> bytes:
