@@ -16,7 +16,7 @@ from opentill.kernel.secret import Secret
 from opentill.sandbox_psp import faults, happenings, notices, payloads, signing
 from opentill.sandbox_psp.accounts import authorised, grant_token, open_account
 from opentill.sandbox_psp.desk import Desk
-from opentill.sandbox_psp.frame import LOCATION_HOST, Frame
+from opentill.sandbox_psp.frame import LOCATION_HOST, Frame, MovedClock
 from opentill.sandbox_psp.hooks import find_hook
 from opentill.sandbox_psp.http import Answer, Request, json_answer, read_request, send_answer
 from opentill.sandbox_psp.notices import Notice, Sender
@@ -56,7 +56,7 @@ class SandboxBank:
         algorithm: Algorithm = Algorithm.RS256,
     ) -> None:
         self._store = Store(path)
-        self._frame = Frame(self._store, clock, ids, host)
+        self._frame = Frame(self._store, MovedClock(clock, self._store), ids, host)
         self._sim_token = sim_token
         self._break_after_s = break_after_s
         self._algorithm = algorithm

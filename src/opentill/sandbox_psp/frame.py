@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from opentill.kernel.clock import SECOND, Clock, Instant, iso_seconds
+from opentill.kernel.clock import DAY, SECOND, Clock, Instant, after, iso_seconds
 from opentill.kernel.ids import Ids
 from opentill.sandbox_psp.store import Store
 
@@ -12,6 +12,40 @@ PAYERS_ISPB: Final = "99999002"
 PAYERS_BANK: Final = "Banco de Testes"
 LOCATION_HOST: Final = "pix.sandbox.opentill.test"
 MILLISECOND: Final = 1_000  # microseconds
+AHEAD: Final = "ahead"  # of the installation's clock, in microseconds; a name in `meta`
+AHEAD_MAX: Final = 36_525 * DAY
+
+
+class MovedClock:
+    """The installation's clock, moved ahead by a hook; how far is in the books, for the next start."""
+
+    def __init__(self, clock: Clock, store: Store) -> None:
+        self._clock = clock
+        self._store = store
+        row = store.one("select value from meta where name = :name", name=AHEAD)
+        self._ahead_us = int(row["value"]) if row is not None else 0
+
+    def now(self) -> Instant:
+        return after(self._clock.now(), self._ahead_us)
+
+    def advance(self, microseconds: int) -> bool:
+        """Move further ahead; return whether that was not too far."""
+        if self._ahead_us + microseconds > AHEAD_MAX:
+            return False
+        self._set(self._ahead_us + microseconds)
+        return True
+
+    def reset(self) -> None:
+        """Go with the installation's clock again."""
+        self._set(0)
+
+    def _set(self, ahead_us: int) -> None:
+        self._store.run(
+            "insert into meta (name, value) values (:name, :value) on conflict (name) do update set value = :value",
+            name=AHEAD,
+            value=str(ahead_us),
+        )
+        self._ahead_us = ahead_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +53,7 @@ class Frame:
     """Passed to every operation."""
 
     store: Store
-    clock: Clock
+    clock: MovedClock
     ids: Ids
     host: str = LOCATION_HOST
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+from opentill.kernel.clock import SECOND
 from opentill.kernel.errors import Refused
 from opentill.sandbox_psp import faults, infractions, payouts, quirks, returns
 from opentill.sandbox_psp.accounts import SCOPES, account_id_of, open_account
@@ -135,6 +136,13 @@ def post_quirks(frame: Frame, request: Request) -> Answer:
     return json_answer(200, {"quirks": sorted(quirks.chosen(frame))})
 
 
+def post_clock(frame: Frame, request: Request) -> Answer:
+    """`POST /_sim/clock`: let time pass at the bank, `{advance_seconds}`."""
+    if not frame.clock.advance(_whole_number(request.document, "advance_seconds", 0) * SECOND):
+        return _refusal("bad_number", "the clock is at most a hundred years ahead")
+    return json_answer(200, {"now": shown_at(frame.now())})
+
+
 def get_requests(frame: Frame, _request: Request) -> Answer:
     """`GET /_sim/requests`: what arrived, in order."""
     rows = frame.store.all("select * from request order by id desc limit :most", most=SHOWN_MAX)
@@ -205,6 +213,7 @@ def get_state(frame: Frame, _request: Request) -> Answer:
 def reset(frame: Frame, _request: Request) -> Answer:
     """`POST /_sim/reset`: start over. Accounts, keys and webhooks stay, as their owners still count on them."""
     quirks.forget(frame)
+    frame.clock.reset()
     for table in _FORGOTTEN:
         frame.store.run(f"delete from {table}")
     return Answer(204)
@@ -223,6 +232,7 @@ HOOKS: Final[dict[str, Hook]] = {
     "GET faults": get_faults,
     "DELETE faults": delete_faults,
     "POST quirks": post_quirks,
+    "POST clock": post_clock,
     "GET requests": get_requests,
     "GET state": get_state,
     "POST reset": reset,

@@ -486,6 +486,25 @@ def number(text: str) -> int:
     return int.from_bytes(unpadded(text.encode()))
 
 
+# The bank's clock
+
+
+async def test_time_that_passes_at_the_bank_alone_is_kept(tmp_path: Path) -> None:
+    clock = ManualClock(START)
+    async with in_process(tmp_path, clock, SeededIds(7, clock)) as scene:
+        charge = await scene.receiver().create_charge(scene.request(expires_in_s=60))
+        assert (await scene.sim("POST", "clock", {"advance_seconds": 61}))["now"] == "2026-03-07T15:31:01.000Z"
+        with pytest.raises(KernelRefused):
+            await scene.bank.pay(charge.txid)
+    async with in_process(tmp_path, clock, SeededIds(8, clock)) as scene:
+        made = await scene.receiver().create_charge(scene.request())
+        assert made.created_at == after(START, 61 * SECOND)
+        for wrong in (-1, "60", 100 * 366 * 86_400):
+            assert (await scene.sim_raw("POST", "clock", {"advance_seconds": wrong})).status in (400, 422)
+        await scene.sim("POST", "reset")
+        assert (await scene.sim("POST", "clock", {"advance_seconds": 0}))["now"] == "2026-03-07T15:30:00.000Z"
+
+
 # Restarts and other processes
 
 
