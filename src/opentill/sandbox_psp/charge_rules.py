@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from opentill.sandbox_psp import locations
 from opentill.sandbox_psp.accounts import Account, owns
 from opentill.sandbox_psp.frame import Frame
 from opentill.sandbox_psp.problems import Violation
@@ -30,17 +31,17 @@ _CPF: Final = re.compile(r"[0-9]{11}")
 _CNPJ: Final = re.compile(r"[0-9A-Z]{14}")
 
 
-def put_violations(frame: Frame, account: Account, body: Mapping[str, Any]) -> list[Violation]:
+def put_violations(frame: Frame, account: Account, txid: str, body: Mapping[str, Any]) -> list[Violation]:
     """Return what is wrong with a whole charge."""
     required: dict[str, Any] = {"valor": {}, "chave": None}
-    return _member_violations(frame, account, required | dict(body))
+    return _member_violations(frame, account, txid, required | dict(body))
 
 
-def patch_violations(frame: Frame, account: Account, body: Mapping[str, Any]) -> list[Violation]:
+def patch_violations(frame: Frame, account: Account, txid: str, body: Mapping[str, Any]) -> list[Violation]:
     """Return what is wrong with a change."""
     if "status" not in body:
         partial = {"valor": {"original": "1.00"} | body["valor"]} if isinstance(body.get("valor"), dict) else {}
-        return _member_violations(frame, account, dict(body) | partial)
+        return _member_violations(frame, account, txid, dict(body) | partial)
     if body["status"] != REMOVED_BY_USER:
         return [Violation("o campo `cob.status` não respeita o _schema_.", "cob.status")]
     if len(body) > 1:
@@ -52,10 +53,12 @@ def patch_violations(frame: Frame, account: Account, body: Mapping[str, Any]) ->
     return []
 
 
-def _member_violations(frame: Frame, account: Account, body: Mapping[str, Any]) -> list[Violation]:
+def _member_violations(frame: Frame, account: Account, txid: str, body: Mapping[str, Any]) -> list[Violation]:
     found = [_JUDGES[name](value) for name, value in body.items() if name in _JUDGES]
     if "chave" in body:
         found.append(_key(frame, account, body["chave"]))
+    if "loc" in body:
+        found.append(locations.violation(frame, account, "cob", body["loc"], txid))
     return [violation for violation in found if violation is not None]
 
 
@@ -111,11 +114,6 @@ def _info(value: Any) -> Violation | None:
     return None if fits else _schema("cob.infoAdicionais", "O objeto")
 
 
-def _location(_value: Any) -> Violation | None:
-    # Locations are made with their charges here, so none can be named beforehand.
-    return Violation("O `location` referenciado por `loc.id` inexiste.", "cob.loc.id")
-
-
 def _key(frame: Frame, account: Account, value: Any) -> Violation | None:
     if not isinstance(value, str) or not 1 <= len(value) <= KEY_MAX:
         return _schema("cob.chave")
@@ -135,5 +133,4 @@ _JUDGES: Final = {
     "valor": _amount,
     "solicitacaoPagador": _message,
     "infoAdicionais": _info,
-    "loc": _location,
 }

@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any, Final
 
 from opentill.pix.due import hundredths
+from opentill.sandbox_psp import locations
 from opentill.sandbox_psp.accounts import Account, owns
 from opentill.sandbox_psp.charge_rules import REMOVED_BY_USER
 from opentill.sandbox_psp.frame import Frame
@@ -32,7 +33,8 @@ def put_violations(
     if "solicitacaoPagador" in body and not _is_text(body["solicitacaoPagador"], MESSAGE_MAX):
         found.append(_schema("solicitacaoPagador"))
     if "loc" in body:
-        found.append(Violation("O location referenciado por `cobv.loc.id` inexiste.", "cobv.loc.id"))
+        named = locations.violation(frame, account, "cobv", body["loc"], txid)
+        found += [named] if named else []
     found += _amount(value)
     return found or _parts(value, calendar)  # type: ignore[arg-type]
 

@@ -240,7 +240,7 @@ HOOKS: Final[dict[str, Hook]] = {
 # Those that refer to others come first.
 _FORGOTTEN: Final = (
     *("effect", "infraction", "return", "payout_return", "payout", "receipt"),
-    *("charge_revision", "charge", "creation", "fault", "reference", "request"),
+    *("charge_revision", "location", "charge", "creation", "fault", "reference", "request"),
 )
 
 

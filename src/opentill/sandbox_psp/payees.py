@@ -7,6 +7,7 @@ from typing import Any, Final
 from opentill.kernel.clock import SECOND
 from opentill.pix import brcode
 from opentill.pix.rejections import BY_NUMBER
+from opentill.sandbox_psp import locations
 from opentill.sandbox_psp.due_amounts import asked_now
 from opentill.sandbox_psp.frame import Frame, shown_amount
 from opentill.sandbox_psp.problems import Problem
@@ -79,7 +80,7 @@ def _of_key(frame: Frame, key: str, txid: str | None = None) -> Payee:
 
 def _of_location(frame: Frame, url: str, amount: int | None) -> Payee:
     host, _, path = url.partition("/")
-    charge = frame.store.one("select * from charge where place = :place", place=path.rpartition("/")[2])
+    charge = locations.charge_at(frame, path.rpartition("/")[2])
     if host != frame.host or charge is None or charge["status"] != "ATIVA":
         raise _rejected()
     over = frame.now() >= charge["created_at"] + charge["expires_in_s"] * SECOND

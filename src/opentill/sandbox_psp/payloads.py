@@ -4,7 +4,7 @@ from datetime import date
 from typing import Any
 
 from opentill.kernel.calendar import day_of
-from opentill.sandbox_psp import due_charges, quirks
+from opentill.sandbox_psp import due_charges, locations, quirks
 from opentill.sandbox_psp.charges import asked_of
 from opentill.sandbox_psp.frame import Frame, shown_at
 from opentill.sandbox_psp.http import Answer, Request
@@ -15,7 +15,7 @@ from opentill.sandbox_psp.store import Row
 
 def payload(frame: Frame, signing: SigningKey, request: Request) -> Answer:
     """`GET /qr/v2/{token}`, `GET /qr/v2/cobv/{token}`: the charge as a compact JWS. Paid and removed ones are gone."""
-    charge = frame.store.one("select * from charge where place = :place", place=request.parts[-1])
+    charge = locations.charge_at(frame, request.parts[-1])
     if charge is None:
         raise Problem("CobPayloadNaoEncontrado")
     if charge["status"] != "ATIVA":

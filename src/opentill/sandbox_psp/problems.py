@@ -125,6 +125,17 @@ _CATALOGUE: Final[dict[str, tuple[int, str, str]]] = {
     "EnvioRecusado": (422, "Envio recusado.", "O envio não pode ser realizado."),
     "EnvioConsultaInvalida": (400, "Consulta inválida.", f"Os parâmetros de consulta {_LIST}"),
     "InfracaoNaoEncontrada": (404, "Infração não encontrada.", "Infração não encontrada para o id informado."),
+    "PayloadLocationNaoEncontrado": (404, "Location não encontrada.", "Location não encontrada para o id informado."),
+    "PayloadLocationOperacaoInvalida": (
+        400,
+        "Location inválida.",
+        "A presente requisição busca criar uma location sem respeitar o _schema_ estabelecido.",
+    ),
+    "PayloadLocationConsultaInvalida": (
+        400,
+        "Consulta inválida.",
+        f"Os parâmetros de consulta à lista de locations {_LIST}",
+    ),
     "WebhookNaoEncontrado": (
         404,
         "Webhook não encontrado.",

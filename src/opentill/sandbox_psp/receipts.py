@@ -10,7 +10,7 @@ from opentill.kernel.errors import Refused
 from opentill.pix import brcode
 from opentill.pix.identifiers import end_to_end_id
 from opentill.pix.keys import detect
-from opentill.sandbox_psp import paging
+from opentill.sandbox_psp import locations, paging
 from opentill.sandbox_psp.accounts import Account
 from opentill.sandbox_psp.agenda import schedule
 from opentill.sandbox_psp.announcing import announce
@@ -169,8 +169,7 @@ def _of_code(frame: Frame, order: Mapping[str, Any]) -> _Target:
     except brcode.BadCode:
         raise Problem("RequisicaoInvalida") from None
     if code.url is not None:
-        place = code.url.rpartition("/")[2]
-        return _of_charge(frame, frame.store.one("select * from charge where place = :place", place=place), order)
+        return _of_charge(frame, locations.charge_at(frame, code.url.rpartition("/")[2]), order)
     return _of_key(frame, code.key or "", code.txid, code.amount_centavos, order)
 
 

@@ -39,7 +39,7 @@ create table if not exists token (
 ) strict;
 
 create table if not exists charge (
-  id           integer primary key,          -- also the id of its location
+  id           integer primary key,
   account_id   integer not null references account,
   document     text    not null,             -- of the receiver: a txid is used once per document
   txid         text    not null,
@@ -50,12 +50,23 @@ create table if not exists charge (
   key          text    not null,
   expires_in_s integer not null,
   body         text    not null,             -- the request's other members, as JSON
-  place        text    not null unique,      -- the last part of the location
+  place        text    not null unique,      -- the last part of the location it gets where it names none
   created_at   integer not null,
   unique (document, txid)
 ) strict;
 
 create index if not exists charge_list on charge (account_id, created_at, id);
+
+create table if not exists location (
+  id           integer primary key,
+  account_id   integer not null references account,
+  kind         text    not null,             -- of the charges it takes
+  place        text    not null unique,      -- its last part
+  charge_id    integer unique references charge,
+  created_at   integer not null
+) strict;
+
+create index if not exists location_list on location (account_id, created_at, id);
 
 create table if not exists charge_revision (
   charge_id    integer not null references charge,
@@ -217,6 +228,12 @@ ADDED: Final = {
     "receipt": "components text",  # of what was paid, as JSON, where it was more than one amount
 }
 
+# In books of an older version every charge had a location of its own, by the number of the charge.
+LOCATIONS_OF_CHARGES: Final = """
+insert or ignore into location (id, account_id, kind, place, charge_id, created_at)
+select id, account_id, kind, place, id, created_at from charge
+"""
+
 Row = sqlite3.Row
 
 
@@ -231,11 +248,14 @@ class Store:
         self._connection.execute("pragma synchronous = normal")
         self._connection.execute(f"pragma wal_autocheckpoint = {LOG_PAGES_MAX}")
         self._connection.execute("pragma foreign_keys = on")
+        without_locations = self._has("charge") and not self._has("location")
         self._connection.executescript(SCHEMA)
         for table, column in ADDED.items():
             known = {row["name"] for row in self._connection.execute(f"pragma table_info({table})")}
             if column.split()[0] not in known:
                 self._connection.execute(f"alter table {table} add column {column}")
+        if without_locations:
+            self._connection.execute(LOCATIONS_OF_CHARGES)
 
     def close(self) -> None:
         self._connection.close()
@@ -271,3 +291,6 @@ class Store:
 
     def all(self, sql: str, **params: object) -> Sequence[Row]:
         return self._connection.execute(sql, params).fetchall()
+
+    def _has(self, table: str) -> bool:
+        return self.one("select 1 from sqlite_master where type = 'table' and name = :table", table=table) is not None

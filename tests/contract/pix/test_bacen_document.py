@@ -131,6 +131,30 @@ async def test_the_payload_of_a_location_follows_the_document(scene: Scene) -> N
     assert bacen_document.faults(bacen_document.named("CobPayload"), document) == []
 
 
+@pytest.mark.checklist("L22")
+async def test_the_life_of_a_location_follows_the_document(scene: Scene) -> None:
+    made = json.loads((await bank_call(scene, "POST", "/loc", {"tipoCob": "cob"})).body)
+    asked = {"calendario": {"expiracao": 60}, "valor": {"original": "1.00"}, "chave": KEY}
+    body = asked | {"loc": {"id": made["id"]}}
+    txid = scene.request().txid
+    charge = json.loads((await bank_call(scene, "PUT", f"/cob/{txid}", body)).body)
+    assert (charge["location"], charge["loc"]["txid"]) == (made["location"], txid)
+
+    bound = json.loads((await bank_call(scene, "GET", f"/loc/{made['id']}")).body)
+    assert bound == made | {"txid": txid}
+    for filters, number in (("txIdPresente=true", 1), ("txIdPresente=false", 0), ("tipoCob=cobv", 0)):
+        listed = json.loads((await bank_call(scene, "GET", f"/loc?{around(scene)}&{filters}")).body)
+        assert len(listed["loc"]) == number
+
+    assert json.loads((await bank_call(scene, "DELETE", f"/loc/{made['id']}/txid")).body) == made
+    for place, number in (("true", 0), ("false", 1)):
+        listed = json.loads((await bank_call(scene, "GET", f"/cob?{around(scene)}&locationPresente={place}")).body)
+        assert len(listed["cobs"]) == number
+    charge = json.loads((await bank_call(scene, "GET", f"/cob/{txid}")).body)
+    assert (charge["revisao"], charge["status"]) == (0, "ATIVA")
+    assert charge.keys() & {"loc", "location", "pixCopiaECola"} == set()
+
+
 BAD_CHARGES = {
     "no lifetime": {"calendario": {"expiracao": 0}},
     "lifetime as text": {"calendario": {"expiracao": "60"}},
@@ -145,6 +169,8 @@ BAD_CHARGES = {
     "long message": {"solicitacaoPagador": "x" * 141},
     "bad info": {"infoAdicionais": [{"nome": "x"}]},
     "unknown location": {"loc": {"id": 7}},
+    "location as text": {"loc": "7"},
+    "impossible location": {"loc": {"id": 10**30}},
 }
 
 
@@ -166,6 +192,11 @@ async def test_a_bad_charge_is_refused_in_the_documents_words(scene: Scene, name
         ("GET", "/cob/" + "a" * 26, None, 404, "CobNaoEncontrado"),
         ("GET", "/cob", None, 400, "CobConsultaInvalida"),
         ("GET", "/cob?inicio=2026-01-02T00:00:00Z&fim=2026-01-01T00:00:00Z", None, 400, "CobConsultaInvalida"),
+        ("POST", "/loc", {"tipoCob": "boleto"}, 400, "PayloadLocationOperacaoInvalida"),
+        ("GET", "/loc/7", None, 404, "PayloadLocationNaoEncontrado"),
+        ("GET", "/loc/x", None, 404, "PayloadLocationNaoEncontrado"),
+        ("DELETE", "/loc/7/txid", None, 404, "PayloadLocationNaoEncontrado"),
+        ("GET", "/loc", None, 400, "PayloadLocationConsultaInvalida"),
         ("GET", "/pix/E1", None, 404, "PixNaoEncontrado"),
         ("GET", "/pix?inicio=x&fim=y", None, 400, "PixConsultaInvalida"),
         ("GET", "/webhook/" + OTHER_KEY, None, 404, "WebhookNaoEncontrado"),

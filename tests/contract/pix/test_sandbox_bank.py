@@ -3,8 +3,10 @@
 import asyncio
 import hashlib
 import json
+import sqlite3
 from base64 import b64decode, urlsafe_b64decode
 from collections.abc import AsyncIterator
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -401,9 +403,9 @@ async def test_a_call_without_a_token_is_not_answered(scene: Scene) -> None:
         assert answer.status == 401
 
 
-async def bearer(scene: Scene) -> str:
-    form = b"grant_type=client_credentials&client_id=shop&client_secret=shop-secret"
-    answer = await scene.transport.request("POST", IN_PROCESS_URL + "/oauth/token", {}, form, 5)
+async def bearer(scene: Scene, client: str = "shop") -> str:
+    form = f"grant_type=client_credentials&client_id={client}&client_secret={client}-secret"
+    answer = await scene.transport.request("POST", IN_PROCESS_URL + "/oauth/token", {}, form.encode(), 5)
     return f"Bearer {json.loads(answer.body)['access_token']}"
 
 
@@ -476,6 +478,89 @@ async def test_a_payers_bank_reads_the_charge_whatever_it_is_signed_with(tmp_pat
 
         answer = await scene.transport.request("GET", f"https://{charge.location}", {}, b"", 5)
         assert json.loads(unpadded(answer.body.split(b".")[0]))["alg"] == algorithm.value
+
+
+# Locations made beforehand
+
+
+async def test_a_poster_serves_one_charge_after_the_other(scene: Scene) -> None:
+    poster = await told(scene, "POST", "loc", {"tipoCob": "cob"})
+    first, second = scene.request().txid, scene.request().txid
+    assert await served_at(scene, poster) == (404, None)
+
+    await asks(scene, first, poster)
+    assert await served_at(scene, poster) == (200, first)
+    await told(scene, "DELETE", f"loc/{poster['id']}/txid")
+    assert await served_at(scene, poster) == (404, None)
+    await asks(scene, second, poster)
+    assert await served_at(scene, poster) == (200, second)
+
+
+async def test_a_location_holds_one_charge_of_its_kind(scene: Scene) -> None:
+    poster, due = [await told(scene, "POST", "loc", {"tipoCob": kind}) for kind in ("cob", "cobv")]
+    await asks(scene, scene.request().txid, poster)
+    for place, reason in ((poster, "já está sendo utilizado por outra cobrança"), (due, 'apresenta tipo "cobv"')):
+        refused = await asks(scene, scene.request().txid, place)
+        assert reason in refused["violacoes"][0]["razao"]
+
+
+async def test_a_charge_that_moves_is_not_revised_and_frees_where_it_was(scene: Scene) -> None:
+    poster = await told(scene, "POST", "loc", {"tipoCob": "cob"})
+    charge = await scene.receiver().create_charge(scene.request())
+    own = (await told(scene, "GET", f"cob/{charge.txid}"))["loc"]
+
+    for _ in range(2):
+        moved = await told(scene, "PATCH", f"cob/{charge.txid}", {"loc": {"id": poster["id"]}})
+        assert (moved["revisao"], moved["loc"]["id"]) == (0, poster["id"])
+    assert await served_at(scene, own) == (404, None)
+    body = {"valor": {"original": "30.00"}, "chave": KEY, "calendario": {"expiracao": 3600}, "loc": {"id": own["id"]}}
+    back = await told(scene, "PUT", f"cob/{charge.txid}", body)
+    assert (back["revisao"], back["location"]) == (0, charge.location)
+    dearer = await told(scene, "PUT", f"cob/{charge.txid}", body | {"valor": {"original": "31.00"}})
+    assert dearer["revisao"] == 1
+
+
+async def test_another_accounts_location_is_not_there(scene: Scene) -> None:
+    poster = await told(scene, "POST", "loc", {"tipoCob": "cob"})
+    scene.bank.open_account(
+        client_id="other", client_secret="other-secret", document="12ABC34501DE35", name="B", city="C", keys=[]
+    )
+    headers = {"Authorization": await bearer(scene, "other")}
+    answer = await scene.transport.request("GET", f"{IN_PROCESS_URL}/api/v2/loc/{poster['id']}", headers, b"", 5)
+    assert answer.status == 404
+
+
+async def test_charges_of_older_books_keep_their_locations(tmp_path: Path) -> None:
+    clock = ManualClock(START)
+    async with in_process(tmp_path, clock, SeededIds(7, clock)) as scene:
+        charge = await scene.receiver().create_charge(scene.request())
+    with closing(sqlite3.connect(tmp_path / "bank.db")) as books:
+        books.execute("drop table location")
+    async with in_process(tmp_path, clock, SeededIds(8, clock)) as scene:
+        found = await scene.receiver().get_charge(charge.txid)
+        assert found is not None
+        assert (found.location, found.code) == (charge.location, charge.code)
+
+
+async def told(scene: Scene, method: str, path: str, document: object = None) -> dict[str, Any]:
+    """Make a call the adapter has no use for; return the answer's document."""
+    answer = await scene.bank_call(method, f"/api/v2/{path}", document)
+    found: dict[str, Any] = json.loads(answer.body)
+    return found
+
+
+async def asks(scene: Scene, txid: str, place: dict[str, Any]) -> dict[str, Any]:
+    """Ask for a charge at a location."""
+    body = {"valor": {"original": "1.00"}, "chave": KEY, "loc": {"id": place["id"]}}
+    return await told(scene, "PUT", f"cob/{txid}", body)
+
+
+async def served_at(scene: Scene, place: dict[str, Any]) -> tuple[int, str | None]:
+    """Return what a payer's bank is answered at a location, and the txid it finds there."""
+    answer = await scene.transport.request("GET", f"https://{place['location']}", {}, b"", 5)
+    if answer.status != 200:
+        return answer.status, None
+    return answer.status, json.loads(unpadded(answer.body.split(b".")[1]))["txid"]
 
 
 def unpadded(text: bytes) -> bytes:
