@@ -7,8 +7,11 @@ import pytest
 
 from opentill.db import ReadTx
 from opentill.kernel.clock import Instant
+from opentill.payments.inbound import queries as inbound
 from opentill.webhooks import queries
 from opentill.webhooks.model import DeliveryState
+from opentill.webhooks.queries import merchant_log
+from opentill.webhooks.queries.merchant_log import Beside, LogFilters
 from opentill.webhooks.queries.standing import delivery_counts
 from opentill.webhooks.store import deliveries, feeds, outbox
 from tests.usecases.webhooks.engine import Bench, Counted
@@ -105,6 +108,29 @@ async def test_a_list_of_deliveries_is_read_from_the_end_of_each_endpoints_index
     assert "SCAN i" not in plan
     assert "SCAN d" not in plan
     assert "SCAN p" not in plan
+
+
+@pytest.mark.parametrize("filters", [LogFilters(), LogFilters(statuses=("failed",))])
+async def test_the_merchant_apis_deliveries_are_read_from_the_end_of_each_endpoints_index(
+    bench: Bench, filters: LogFilters
+) -> None:
+    await filled(bench)
+    beside = Beside(*inbound.ids(bench.owner))
+    plan = await plans_of(
+        bench, lambda tx: merchant_log.ids(tx, filters, owner=bench.owner, limit=25, beside=beside, offset=50)
+    )
+    assert "wd_list" in plan or bench.db.dialect == "postgres"
+    assert "gateway_callback_list" in plan
+    assert "Seq Scan on webhook_delivery" not in plan
+    assert "SCAN i" not in plan
+    assert "SCAN p" not in plan
+
+
+async def test_the_merchant_apis_deliveries_are_counted_in_an_index(bench: Bench) -> None:
+    await filled(bench)
+    plan = await plans_of(bench, lambda tx: merchant_log.count(tx, LogFilters(), owner=bench.owner))
+    assert "COVERING INDEX wd_list" in plan or bench.db.dialect == "postgres"
+    assert "event" not in plan
 
 
 async def test_deliveries_about_an_object_are_found_by_its_events(bench: Bench) -> None:

@@ -17,6 +17,7 @@ OBJECT_TYPES: Final = (
     "endpoint", "delivery",
 )  # fmt: skip
 
+OWNED: Final = "e.merchant_id = :merchant_id and e.mode = :mode"
 _FILTERS: Final = {
     "before": "i.id < :before",
     "endpoint_id": "i.endpoint_id = :endpoint_id",
@@ -123,7 +124,7 @@ def deliveries(
     found = tx.all(
         f"""
         {_DELIVERY}
-         where d.id in ({_picked(tx, clauses, by_object=object_id is not None)})
+         where d.id in ({picked(tx, clauses, by_object=object_id is not None)})
          order by d.id desc
          limit :limit offset :offset
         """,
@@ -137,19 +138,21 @@ def deliveries(
     return [_delivery(row) for row in found]
 
 
-def _picked(tx: ReadTx, clauses: Sequence[str], *, by_object: bool) -> str:
-    """Return a select of the ids of an owner's newest deliveries: of an object, else of each endpoint."""
-    own = "e.merchant_id = :merchant_id and e.mode = :mode"
+def picked(tx: ReadTx, clauses: Sequence[str], *, by_object: bool, owned: str = OWNED) -> str:
+    """Return a select of the ids of an owner's newest deliveries: of an object, else `:reach` of each endpoint.
+
+    *clauses* are about a delivery `i`, *owned* is about its endpoint `e`.
+    """
     if by_object:
-        wanted = " and ".join((own, *clauses))
+        wanted = " and ".join((owned, *clauses))
         return f"select i.id from webhook_delivery i join webhook_endpoint e on e.id = i.endpoint_id where {wanted}"
     of_each = f"""
         select i.id from webhook_delivery i
          where {" and ".join(("i.endpoint_id = e.id", *clauses))}
          order by i.id desc limit :reach"""
     if tx.dialect == "postgres":
-        return f"select p.id from webhook_endpoint e cross join lateral ({of_each}) p where {own}"
-    return f"select p.id from webhook_endpoint e join webhook_delivery p on p.id in ({of_each}) where {own}"
+        return f"select p.id from webhook_endpoint e cross join lateral ({of_each}) p where {owned}"
+    return f"select p.id from webhook_endpoint e join webhook_delivery p on p.id in ({of_each}) where {owned}"
 
 
 def delivery(tx: ReadTx, *, owner: Owner, public_id: str) -> DeliveryRow | None:
