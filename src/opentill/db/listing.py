@@ -39,7 +39,7 @@ class Listing:
         """Keep the rows that hold one of several values, where any were asked for."""
         if values is None:
             return self
-        params = {f"value_{number}": value for number, value in enumerate(values)}
+        params = {f"value_{number}": value for number, value in enumerate(values, len(self.params))}
         return self.where(f"{column} in ({', '.join(f':{name}' for name in params)})" if params else "1 = 0", **params)
 
     def shown_as(self, words: Collection[str] | None, meanings: Mapping[str, str], **params: object) -> Self:

@@ -1,24 +1,24 @@
 """Reading refunds for APIs and screens. Read-only."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from opentill.db import ReadTx, Row
 from opentill.db.listing import Listing
 from opentill.kernel.owner import Owner
 from opentill.payments.model import Refund
-from opentill.payments.queries import ID_FORM, REFERENCE_FORM, UUID_FORM, Filters, narrowed
+from opentill.payments.queries import EVERYTHING, ID_FORM, REFERENCE_FORM, UUID_FORM, Filters, narrowed
 from opentill.payments.refunds import store as rows
 from opentill.payments.refunds.model import ShownRefund
 
 # Every refund with the names of the payment it belongs to, which is its receipt's.
-_TABLES: Final = """refund r
-          join receipt m on m.id = r.receipt_id
-          join payment p on p.id = coalesce(r.payment_id, m.payment_id)
-"""
 _SHOWN: Final = f"""
         select {rows.COLUMNS}, p.id as transaction_id, p.reference, p.uuid as payment_uuid, m.ref as receipt_ref
-          from {_TABLES}"""
+          from refund r
+          join receipt m on m.id = r.receipt_id
+          join payment p on p.id = coalesce(r.payment_id, m.payment_id)"""
+_PAYMENT: Final = "coalesce(r.payment_id, (select m.payment_id from receipt m where m.id = r.receipt_id))"
 
 
 def shown(tx: ReadTx, refund: Refund) -> ShownRefund:
@@ -53,13 +53,24 @@ def page(
     before: int | None = None,
 ) -> Sequence[ShownRefund]:
     """Return up to *limit* refunds, newest first: those with ids below *before*, or after *offset* of them."""
-    listing = _listing(tx, filters, transaction, owner)
-    return [_as_shown(row) for row in listing.page(tx, _SHOWN, limit=limit, offset=offset, before=before)]
+    listing = _listing(tx, filters, transaction, owner).asked("r.id < :before", before=before)
+    # The page is cut on the index first, so that only its rows are joined.
+    found = tx.all(
+        f"""{_SHOWN}
+         where r.id in (
+               select r.id from refund r where {listing.condition} order by r.id desc limit :limit offset :offset)
+         order by r.id desc
+        """,
+        limit=limit,
+        offset=offset,
+        **listing.params,
+    )
+    return [_as_shown(row) for row in found]
 
 
 def count(tx: ReadTx, filters: Filters, *, transaction: str | None, owner: Owner) -> int:
     """Return how many of an owner's refunds pass the filters."""
-    return _listing(tx, filters, transaction, owner).count(tx, _TABLES)
+    return _listing(tx, filters, transaction, owner).count(tx, "refund r")
 
 
 def _newest(tx: ReadTx, condition: str, ref: str | int, *, owner: Owner) -> ShownRefund | None:
@@ -91,10 +102,16 @@ def _ids(tx: ReadTx, condition: str, ref: str | int, owner: Owner) -> list[int]:
 
 
 def _listing(tx: ReadTx, filters: Filters, transaction: str | None, owner: Owner) -> Listing:
-    listing = narrowed(filters, owner, "r").one_of("r.status", filters.statuses)
-    if transaction is None:
-        return listing
-    return listing.one_of("r.payment_id", _transactions(tx, transaction, owner=owner)[-1:])
+    """Return what refunds are narrowed to. Those of money that belongs to no payment are not listed."""
+    own = replace(filters, order_id=None, payment_uuid=None)
+    listing = narrowed(own, owner, "r").one_of("r.status", filters.statuses)
+    if transaction is not None:
+        listing.one_of("r.payment_id", _transactions(tx, transaction, owner=owner)[-1:])
+    of_payment = Filters(order_id=filters.order_id, payment_uuid=filters.payment_uuid)
+    if of_payment == EVERYTHING:
+        return listing.where(f"{_PAYMENT} is not null")
+    wanted = narrowed(of_payment, owner, "p")
+    return listing.where(f"{_PAYMENT} in (select p.id from payment p where {wanted.condition})", **wanted.params)
 
 
 def _as_shown(row: Row) -> ShownRefund:
