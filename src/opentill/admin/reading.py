@@ -4,7 +4,7 @@ from typing import Final
 
 from opentill.admin.visit import Visit
 from opentill.kernel.clock import DAY, Instant, after
-from opentill.kernel.errors import Fault
+from opentill.kernel.errors import Fault, Invalid
 from opentill.kernel.money import Currency, MalformedAmountError, Money, parse
 from opentill.web.addresses import is_network
 
@@ -41,4 +41,13 @@ def amount(visit: Visit, name: str, of: Currency | None, faults: list[Fault]) ->
     if read.units <= 0:
         faults.append(Fault(name, "AMOUNT_INVALID", "Enter a plain amount, for example 0.50."))
         return None
+    return read
+
+
+def needed_amount(visit: Visit, name: str, of: Currency) -> Money:
+    """Return an amount above nothing. Raises Invalid where it is empty or wrong."""
+    faults: list[Fault] = []
+    read = amount(visit, name, of, faults)
+    if read is None:
+        raise Invalid(faults or [Fault(name, "INVALID_AMOUNT", "Enter a plain amount, for example 0.50.")])
     return read

@@ -263,7 +263,12 @@ class Checkout:
         return rules.goes_on(situation.payment, stage, stays=stays, now=self.deps.clock.now())
 
     def _stage(self, request: Request, situation: Situation) -> Stage:
-        return rules.stage_of(situation, choosing="choose" in request.query_params, now=self.deps.clock.now())
+        return rules.stage_of(
+            situation,
+            choosing="choose" in request.query_params,
+            correcting="correct" in request.query_params,
+            now=self.deps.clock.now(),
+        )
 
     def _render(
         self,
@@ -278,6 +283,7 @@ class Checkout:
             situation,
             stage,
             choosing="choose" in request.query_params,
+            correcting="correct" in request.query_params,
             note=request.query_params.get("note"),
             stays="stay" in request.query_params,
             language=self.pages.language_of(request).tag,

@@ -23,13 +23,16 @@ LONG: Final = 30 * SECOND  # a payer who has waited this long may go back to the
 GOES_ON_FOR: Final = HOUR  # a receipt reopened later than this after the payment stays
 
 
-def stage_of(situation: Situation, *, choosing: bool, now: Instant) -> Stage:
-    """Return where the payer stands. *choosing*: they asked for another way to pay."""
-    stage = _stage_of_payment(situation, choosing=choosing, now=now)
+def stage_of(situation: Situation, *, choosing: bool, correcting: bool, now: Instant) -> Stage:
+    """Return where the payer stands.
+
+    *choosing*: they asked for another way to pay; *correcting*: to send anew what they sent.
+    """
+    stage = _stage_of_payment(situation, choosing=choosing, correcting=correcting, now=now)
     return Stage.CLOSED if stage in PAYABLE and situation.merchant.status != "active" else stage
 
 
-def _stage_of_payment(situation: Situation, *, choosing: bool, now: Instant) -> Stage:
+def _stage_of_payment(situation: Situation, *, choosing: bool, correcting: bool, now: Instant) -> Stage:
     payment = situation.payment
     match shown_status(payment, now):
         case PaymentStatus.COMPLETED:
@@ -43,7 +46,7 @@ def _stage_of_payment(situation: Situation, *, choosing: bool, now: Instant) -> 
         case PaymentStatus.PENDING | PaymentStatus.PROCESSING if payment.under_review:
             if situation.manual is None:
                 return Stage.REVIEW
-            return Stage.MANUAL if choosing and situation.question else Stage.CHECKING
+            return Stage.MANUAL if correcting and situation.question else Stage.CHECKING
         case PaymentStatus.PENDING:
             return Stage.CHOOSE
         case PaymentStatus.PROCESSING:

@@ -49,6 +49,7 @@ class View:
     sandbox: bool
     stage: Stage
     choosing: bool  # the payer asked for another way
+    correcting: bool  # the payer asked to send anew what they sent
     question: str | None  # what the merchant asks the payer
     note: str | None  # what became of the payer's last step
     stamp: str  # differs when the page would look different
@@ -128,6 +129,7 @@ def make(
     stage: Stage,
     *,
     choosing: bool,
+    correcting: bool,
     note: str | None,
     stays: bool,
     language: str,
@@ -147,6 +149,7 @@ def make(
         sandbox=payment.owner.mode is Mode.SANDBOX,
         stage=stage,
         choosing=choosing,
+        correcting=correcting,
         question=situation.question,
         note=note if note in NOTES else None,
         stamp=stamp_of(situation, stage, now),

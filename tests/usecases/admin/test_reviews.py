@@ -87,31 +87,53 @@ async def test_a_question_reaches_the_payer_and_what_they_send_anew_replaces_the
 
 async def test_a_payer_who_was_not_asked_cannot_send_anew(house: House) -> None:
     _, page = await submitted(house)
-    await page.opens(f"{page.page.url}?choose=1")
+    await page.opens(f"{page.page.url}?correct=1")
     assert page.heading == "We are checking your payment"
 
 
 @pytest.mark.parametrize(
-    ("language", "take", "approve", "reason"),
+    ("language", "take", "reason"),
     [
-        ("en", "Take it", "approve", "99.90 BRL was asked; accepting another amount needs a permission."),
-        ("pt-BR", "Assumir", "approve", "Foram pedidos 99.90 BRL; aceitar outro valor exige uma permissão."),
-        ("es", "Tomarlo", "approve", "Se pidieron 99.90 BRL; aceptar otro importe exige un permiso."),
+        ("en", "Take it", "99.90 BRL was asked; accepting another amount needs a permission."),
+        ("pt-BR", "Assumir", "Foram pedidos 99.90 BRL; aceitar outro valor exige uma permissão."),
+        ("es", "Tomarlo", "Se pidieron 99.90 BRL; aceptar otro importe exige un permiso."),
     ],
 )
 async def test_a_refused_decision_says_why_in_the_language_of_who_decides(
-    house: House, language: str, take: str, approve: str, reason: str
+    house: House, language: str, take: str, reason: str
 ) -> None:
     reference, _ = await submitted(house)
     await house.joins("bia@loja.example", "finance")
     queue = await opens_queue(house, "bia@loja.example", **{"accept-language": language})
     await queue.presses(take)
-    await queue.presses(approve, seen="12.00", reason="")
+    await queue.presses("approve", seen="12.00", reason="")
 
     assert queue.page.status_code == 409
     assert reason in queue.text
     assert f"{house.home}/reviews" in queue.page.text
     assert reference in (await queue.opens(f"{house.home}/reviews")).text
+
+
+async def test_an_amount_that_cannot_be_read_is_said_to_be_one(house: House) -> None:
+    await submitted(house)
+    queue = await opens_queue(house)
+    await queue.presses("Take it")
+    await queue.presses("approve", seen="ninety", reason="")
+
+    assert queue.page.status_code == 422
+    assert "Enter a plain amount, for example 0.50." in queue.text
+
+
+async def test_the_question_leads_to_the_host_the_merchant_has_of_its_own(house: House) -> None:
+    await submitted(house)
+    await house.shop.db.write(lambda tx: tx.run("update merchant set primary_host = 'pay.padaria.example'"))
+    queue = await opens_queue(house)
+    await queue.presses("Take it")
+    await queue.presses("ask", question="Which branch?")
+
+    [row] = await house.shop.db.read(lambda tx: tx.all("select * from mail where kind = 'payer-asked'"))
+    letter = json.loads(house.shop.scene.keyring.open(row["sealed"], f"mail.sealed/{row['public_id']}"))
+    assert letter["facts"]["link"].startswith("https://pay.padaria.example/checkout/")
 
 
 async def test_an_item_somebody_else_has_says_whose_it_is(house: House) -> None:

@@ -142,6 +142,14 @@ async def test_all_of_an_accepted_amount_can_go_back(shop: Shop) -> None:
     assert await audited(shop) == []
 
 
+async def test_only_a_payer_who_has_something_to_answer_with_is_asked(shop: Shop) -> None:
+    await shop.pays(await shop.orders("10.00"), "short")
+    number = await claimed(shop)
+
+    with pytest.raises(Conflict, match="Only a payer who says that they paid can answer"):
+        await does(shop, decisions.ask_payer, number, "Why less?", by=ANA, pages="https://pay.example.com/checkout")
+
+
 async def test_rejected_money_goes_back_and_the_payer_may_try_again(shop: Shop) -> None:
     payment = await shop.pays(await shop.orders("10.00"), "short")
     shop.scene.clock.advance(10 * MINUTE)

@@ -28,6 +28,7 @@ from opentill.admin.screens import (
     pix,
     rates,
     requests,
+    reviews,
     sandbox,
     selling,
     settings,
@@ -41,6 +42,7 @@ ALL: Final[tuple[Screen, ...]] = (
     *overview.SCREENS,
     *payments.SCREENS,
     *giving_back.SCREENS,
+    *reviews.SCREENS,
     *sandbox.SCREENS,  # before the payouts, whose decisions have any name
     *payouts.SCREENS,
     *pix.SCREENS,

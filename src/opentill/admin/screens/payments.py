@@ -8,6 +8,8 @@ from starlette.responses import Response
 from opentill.admin import sheets
 from opentill.admin.numbers import day_start, number
 from opentill.admin.panel import Screen
+from opentill.admin.reading import needed_amount
+from opentill.admin.screens.reviews import actor_of
 from opentill.admin.visit import Journalist, Visit
 from opentill.db import ReadTx, Row, Tx
 from opentill.events import queries as events
@@ -15,14 +17,13 @@ from opentill.gateways.sandbox import Outcome
 from opentill.kernel.clock import DAY, after
 from opentill.kernel.errors import Fault, Invalid, NotFound, Refused
 from opentill.kernel.mode import Mode
-from opentill.kernel.money import MalformedAmountError, Money, parse
+from opentill.kernel.money import Money
 from opentill.ledger import explorer
 from opentill.payments import flow, queries, story
 from opentill.payments.model import Payment, PaymentStatus
 from opentill.payments.queries import Filters
 from opentill.payments.refunds import queries as refunds
 from opentill.payments.review import decisions
-from opentill.payments.review.decisions import Actor
 from opentill.pix.identifiers import provider_txid
 from opentill.webhooks.queries import history
 
@@ -109,13 +110,12 @@ async def mark_paid(visit: Visit) -> Response:
         seen, ref = _seen(visit, payment)
     except Invalid as wrong:
         return visit.wrong("admin/payments/mark-paid.html", wrong, {"payment": payment})
-    by = Actor(visit.who.operator.actor, visit.caller.origin, may_override=visit.may("payments.override"))
     await visit.write(
         lambda tx, _log: decisions.mark_paid(
             tx,
             payment.id,
             owner=visit.owner,
-            by=by,
+            by=actor_of(visit),
             seen=seen,
             ref=ref,
             reason=visit.field("reason"),
@@ -132,10 +132,7 @@ def _seen(visit: Visit, payment: Payment) -> tuple[Money, str]:
     ref = visit.field("ref")[:REF_MAX]
     if not ref:
         raise Invalid([Fault("ref", "MISSING_FIELD", "Enter what the bank or provider calls this money.")])
-    try:
-        return parse(visit.field("seen").replace(",", "."), payment.charged.currency), ref
-    except MalformedAmountError:
-        raise Invalid([Fault("seen", "INVALID_AMOUNT", "Enter an amount, for example 99.90.")]) from None
+    return needed_amount(visit, "seen", payment.charged.currency), ref
 
 
 async def play(visit: Visit) -> Response:

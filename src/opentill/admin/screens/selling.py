@@ -142,7 +142,7 @@ async def change_invoice(visit: Visit) -> Response:
         locked = invoice_service.locked(tx, found.id, owner=visit.owner, keyring=deps.keyring)
         if action == "send":
             sent = invoice_service.send(tx, locked, now=visit.now)
-            link = invoice_url(sent, deps.settings.public_url)
+            link = invoice_url(sent, merchants.merchant_of(tx, visit.owner).address(deps.settings.public_url))
             invoice_letters.post_link(tx, sent, link, ids=deps.ids, keyring=deps.keyring, now=visit.now)
         elif action == "cancel":
             invoice_service.cancel(tx, locked, keyring=deps.keyring, now=visit.now)

@@ -150,15 +150,18 @@ def ask_payer(
     keyring: Keyring,
     now: Instant,
 ) -> None:
-    """Ask the payer of an open payment something: on its page, which is below *pages*, and by mail.
+    """Ask a payer who says that they paid something: on the payment's page, which is below *pages*, and by mail.
 
-    Raises as `claim`, and Invalid where nothing is asked.
+    Only they have something to answer with: what they submitted, corrected. Raises as `claim`, and Invalid where
+    nothing is asked.
     """
     if not 0 < len(question) <= QUESTION_MAX:
         named = {"most": QUESTION_MAX}
         wrong = Fault("question", "VALIDATION_FAILED", "Ask something, in at most %(most)s characters.", named)
         raise Invalid([wrong])
     item = items.claimed(tx, item_id, owner, by)
+    if item.kind != review.SUBMISSION:
+        raise Conflict("INVALID_STATE", "Only a payer who says that they paid can answer a question.")
     payment = _payment(tx, item, keyring)
     if not payment.open:
         raise Conflict("INVALID_STATE", "The payment is over; its page asks nobody any more.")
