@@ -68,6 +68,10 @@ def test_a_translation_keeps_the_places_of_its_text(tag: str) -> None:
         assert translated.endswith(("?", ".", ":")) == text.endswith(("?", ".", ":")), text
 
 
+def test_spanish_readers_are_addressed_as_friends() -> None:
+    assert [text for text in texts() if re.search(r"\b[Uu]sted\b", SPOKEN["es"].texts.gettext(text))] == []
+
+
 @pytest.mark.parametrize(
     ("accepted", "tag"),
     [
