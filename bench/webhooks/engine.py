@@ -35,7 +35,7 @@ from opentill.kernel.owner import Owner
 from opentill.main import Assembly, assembled, loops
 from opentill.merchants import service as merchants
 from opentill.settings import Settings
-from opentill.webhooks import planning, queries, queue, rules, service
+from opentill.webhooks import partitions, planning, queries, queue, rules, service
 from opentill.webhooks.model import Dialect, Options
 from opentill.workers.retain import retain
 
@@ -250,7 +250,7 @@ async def fill_log(bench: Bench, *, count: int, days: int) -> Any:
                     f"for values from ({begin}) to ({begin + DAY})"
                 )
                 if days
-                else 0
+                else partitions.keep_ahead(tx, now=then)
             )
         )
 
