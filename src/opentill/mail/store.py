@@ -3,8 +3,9 @@
 from opentill.db import ReadTx, Row, Tx
 from opentill.db.dialect import for_update, skip_locked
 from opentill.kernel.clock import Instant
-from opentill.mail.model import MailState
+from opentill.mail.model import Kind, MailState
 
+KNOWN = ", ".join(f"'{kind.value}'" for kind in Kind)
 QUEUED, SENDING = int(MailState.QUEUED), int(MailState.SENDING)
 
 
@@ -51,11 +52,14 @@ def exists(tx: ReadTx, once: str) -> bool:
 
 
 def next_due(tx: Tx, *, now: Instant) -> Row | None:
-    """Return the letter that is due longest, or whose sender's lease is over, locked until *tx* ends."""
+    """Return the letter that is due longest, or whose sender's lease is over, locked until *tx* ends.
+
+    What another version tells, whose worker may run beside this one, is left to it.
+    """
     return tx.one_or_none(
         f"""
         select id, public_id, kind, told, sealed, state, attempts, doubts, until_at, last_error, created_at
-          from mail where due_at <= :now
+          from mail where due_at <= :now and kind in ({KNOWN})
          order by due_at, id limit 1{skip_locked(tx)}
         """,
         now=now,

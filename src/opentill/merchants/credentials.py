@@ -85,7 +85,7 @@ def ending(tx: ReadTx, *, now: Instant, until: Instant) -> Sequence[EndingCreden
         select c.client_id, c.merchant_id, m.slug, m.name as merchant, c.name as label, c.expires_at
           from pix_credential c join merchant m on m.id = c.merchant_id
          where c.status = 'active' and c.expires_at > :now and c.expires_at <= :until
-         order by c.id limit 500
+         order by c.expires_at, c.id limit 500
         """,
         now=now,
         until=until,

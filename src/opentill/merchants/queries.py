@@ -72,7 +72,7 @@ def ending_keys(tx: ReadTx, *, now: Instant, until: Instant) -> Sequence[EndingK
         select k.id, k.merchant_id, m.slug, m.name as merchant, k.name as label, k.prefix, k.expires_at
           from api_key k join merchant m on m.id = k.merchant_id
          where k.status = 'active' and k.replaced_by is null and k.expires_at > :now and k.expires_at <= :until
-         order by k.id limit {KEYS_MAX}
+         order by k.expires_at, k.id limit {KEYS_MAX}
         """,
         now=now,
         until=until,

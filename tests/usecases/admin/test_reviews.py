@@ -145,6 +145,18 @@ async def test_an_item_somebody_else_has_says_whose_it_is(house: House) -> None:
     assert "Ana is deciding this." in bia.text
 
 
+async def test_who_decides_takes_an_item_over_from_somebody_who_is_away(house: House) -> None:
+    await submitted(house)
+    await house.joins("caio@loja.example", "support")
+    await house.joins("bia@loja.example", "finance")
+    await (await opens_queue(house, "caio@loja.example")).presses("Take it")
+    bia = await opens_queue(house, "bia@loja.example")
+
+    await bia.presses("Take it over")
+
+    assert "Approve" in bia.text
+
+
 async def test_money_that_came_another_way_is_marked_as_paid_once(house: House) -> None:
     payment = await house.shop.orders("40.00")
     browser = await house.browser()

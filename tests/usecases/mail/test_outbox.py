@@ -48,6 +48,17 @@ async def test_what_was_told_to_an_address_is_not_told_again(office: Office) -> 
     assert len(office.server.taken) == 3
 
 
+async def test_a_letter_of_another_version_keeps_no_other_waiting(office: Office) -> None:
+    """Its worker may run beside this one."""
+    await office.post("fact 1")
+    await office.db.write(lambda tx: tx.run("update mail set kind = 'not-known-yet'"))
+    await office.post("fact 2")
+
+    await office.send()
+
+    assert sorted(await office.states()) == ["QUEUED", "SENT"]
+
+
 async def test_a_letter_and_its_fact_are_true_together(office: Office) -> None:
     def untold(tx: Tx) -> None:
         letter = Letter(Kind.TEST, "ana@shop.example", "a")

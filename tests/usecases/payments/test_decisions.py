@@ -1,6 +1,7 @@
 """What a person decides: money of another amount, late money, manual payments, and who may."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -445,6 +446,29 @@ async def test_above_the_merchants_limit_two_people_approve(shop: Shop) -> None:
     assert (await approves(shop, number, "10.00", BIA)).status is PaymentStatus.COMPLETED
 
 
+async def test_what_takes_two_people_is_not_marked_as_paid_by_one(shop: Shop) -> None:
+    await does(shop, lambda tx, owner, now: options.change(tx, {"two_approvals_from": 50_000}, owner=owner))
+    payment = await shop.orders("10.00")
+    await submits(shop, payment, "8N7A6D5")
+    await rejects(shop, await claimed(shop), final=False)
+
+    with pytest.raises(Conflict, match="takes two people"):
+        await does(shop, decisions.mark_paid, payment.id, by=ANA, seen=brl("10.00"), ref="8N7A6D5", reason="")
+
+
+async def test_somebody_who_decides_takes_an_item_over_from_whoever_is_away(shop: Shop) -> None:
+    payment = await shop.orders("10.00")
+    await submits(shop, payment, "8N7A6D5")
+    number = await claimed(shop, BIA)
+
+    with pytest.raises(Conflict):
+        await does(shop, decisions.claim, number, by=ANA)
+    await does(shop, decisions.claim, number, by=replace(ANA, may_take_over=True))
+
+    assert (await approves(shop, number, "10.00")).status is PaymentStatus.COMPLETED
+    assert await actions(shop) == ["review.claim", "review.claim", "review.approved"]
+
+
 async def test_a_payment_for_the_manual_gateways_is_paid_with_any_of_them(shop: Shop) -> None:
     payment = await shop.orders("10.00", gateway="manual", gateway_fixed=True)
     await submits(shop, payment, "8N7A6D5", gateway="manual")
@@ -487,6 +511,31 @@ async def test_a_person_may_mark_a_payment_as_paid_or_cancel_it(shop: Shop) -> N
     third = await shop.orders("10.00")
     with pytest.raises(Conflict):
         await does(shop, decisions.mark_paid, third.id, by=ANA, seen=brl("10.00"), ref="cash-1", reason="again")
+    assert await audited(shop) == []
+
+
+async def test_money_that_came_past_a_gateway_is_not_booked_as_its_own(shop: Shop) -> None:
+    """A refund of it would ask the gateway for money that the gateway never had."""
+    payment = await shop.orders("10.00")
+    await flow.choose_gateway(shop.tools, payment.token, "sandbox")
+
+    paid = await does(shop, decisions.mark_paid, payment.id, by=ANA, seen=brl("10.00"), ref="CASH-7", reason="")
+
+    assert (paid.gateway, paid.by_hand) == ("manual", True)
+    assert await shop.tries(payment) == ["abandoned"]
+    assert await audited(shop) == []
+
+
+async def test_what_a_gateway_knows_of_a_payment_marked_as_paid_is_heard_of(shop: Shop) -> None:
+    payment = await shop.orders("10.00")
+    shop.terminal.pays = UnpaidVerdict(VerdictState.UNKNOWN)
+    await shop.pays(payment)
+
+    await does(shop, decisions.mark_paid, payment.id, by=ANA, seen=brl("10.00"), ref="CASH-7", reason="")
+    assert await shop.tries(payment) == ["unknown"]
+    await shop.hears_late(payment)
+
+    assert (await shop.balances())["available"] == 2 * brl("10.00").units
     assert await audited(shop) == []
 
 

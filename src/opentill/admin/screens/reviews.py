@@ -175,7 +175,12 @@ def _seen(visit: Visit) -> Money:
 
 def actor_of(visit: Visit) -> Actor:
     """Return who decides."""
-    return Actor(visit.who.operator.actor, visit.caller.origin, may_override=visit.may("payments.override"))
+    return Actor(
+        visit.who.operator.actor,
+        visit.caller.origin,
+        may_override=visit.may("payments.override"),
+        may_take_over=visit.field("over") == "1" and visit.may("review.decide"),
+    )
 
 
 SCREENS: Final = (

@@ -48,16 +48,18 @@ QUESTION_MAX: Final = 300  # characters; as much as a letter takes of anybody's 
 
 
 def claim(tx: Tx, item_id: int, *, owner: Owner, by: Actor, keyring: Keyring, now: Instant) -> Item:
-    """Take an item for oneself. Raises NotFound, and Conflict where it is decided or somebody else's."""
+    """Take an item for oneself, also from somebody else if one may. Raises NotFound, and Conflict where it is decided
+    or somebody else's.
+    """
     item = items.undecided(tx, item_id, owner)
-    if item.claimed_by not in (None, by.name):
+    if item.claimed_by not in (None, by.name) and not by.may_take_over:
         raise Conflict("INVALID_STATE", "%(operator)s is deciding this.", operator=name_of(tx, item.claimed_by))
     items.set_claim(tx, item, by.name, now)
     if item.payment_id is not None:
         payment = _payment(tx, item, keyring)
         if payment.detail is Detail.AWAITING_VERIFICATION:
             store.update(tx, replace(payment, detail=Detail.PENDING_REVIEW, updated_at=now))
-    items.note(tx, item, by, "review.claim", now=now)
+    items.note(tx, item, by, "review.claim", now=now, before={"claimed_by": item.claimed_by})
     return replace(item, claimed_by=by.name)
 
 
@@ -236,18 +238,23 @@ def mark_paid(
     """Complete a payment with money a person saw arrive by another way than a gateway's word.
 
     *ref* is what its bank or wallet calls the money: it counts once, in capitals or not. Raises NotFound, Conflict for
-    a payment that is complete or under review, and Forbidden and Invalid as `approve`.
+    a payment that is complete or under review or takes two people, and Forbidden and Invalid as `approve`.
     """
     payment = _locked(tx, payment_id, owner, keyring)
     if payment.status is PaymentStatus.COMPLETED or payment.under_review:
         raise Conflict(
             "INVALID_STATE", "The payment is %(status)s and cannot be marked as paid.", status=payment.detail
         )
+    if _takes_two(tx, payment):
+        raise Conflict(
+            "INVALID_STATE",
+            "An amount like this takes two people: its payer says how they paid, and both approve that.",
+        )
     if seen != payment.charged:
         _require_override(payment, seen, by, reason)
     receipt = pix.seen_by_hand(tx, payment, ref, seen, now=now) or _by_hand(payment, ref.upper(), seen, now)
     completed = _complete(tx, payment, receipt, now=now)
-    service.close_try(tx, completed, SessionState.ABANDONED, now=now, reason="marked as paid")
+    service.end_try(tx, completed, was=payment, now=now)
     parts = pix.settle_accepted(tx, completed, receipt, now=now)
     record_completed(tx, completed, ids=ids, now=now, **parts)
     before, after_it = {"status": payment.status.value}, {"seen_units": seen.units}
@@ -339,12 +346,16 @@ def _require_override(payment: Payment, seen: Money, by: Actor, reason: str) -> 
 
 def _waits_for_another(tx: Tx, item: Item, payment: Payment, by: Actor, *, now: Instant) -> bool:
     """Tell whether a second person must approve; the first one's word is kept and the item let go."""
-    limit = options.of_merchant(tx, item.owner).two_approvals_from
-    if not limit or payment.amount.units < limit or item.approved_by not in (None, by.name):
+    if not _takes_two(tx, payment) or item.approved_by not in (None, by.name):
         return False
     items.keep_approval(tx, item, by)
     items.note(tx, item, by, "review.approve_first", now=now)
     return True
+
+
+def _takes_two(tx: Tx, payment: Payment) -> bool:
+    limit = options.of_merchant(tx, payment.owner).two_approvals_from
+    return bool(limit) and payment.amount.units >= limit
 
 
 def _completed(
@@ -375,8 +386,8 @@ def _complete(tx: Tx, payment: Payment, receipt: Receipt, *, now: Instant) -> Pa
 
 
 def _by_hand(payment: Payment, ref: str, seen: Money, now: Instant) -> Receipt:
-    """Return money that came by no bank account of ours; what a PIX bank does not know goes back by hand too."""
-    gateway = rules.MANUAL if payment.gateway in (None, PIX) else payment.gateway
+    """Return money that came past every gateway's interface; what no gateway knows goes back by hand too."""
+    gateway = payment.gateway if payment.gateway and payment.by_hand else rules.MANUAL
     return Receipt(payment.owner, gateway, "", ref, seen, now)
 
 

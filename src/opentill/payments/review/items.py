@@ -17,11 +17,12 @@ from opentill.operators.queries import name_of
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who decides, and from where; *may_override* where they may accept another amount than was asked."""
+    """Who decides, and from where."""
 
     name: str
     origin: str
-    may_override: bool = False
+    may_override: bool = False  # accept another amount than was asked
+    may_take_over: bool = False  # what somebody else has claimed, who may be away
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +136,8 @@ def resolve(
     audit.write(tx, change(by, item.owner, f"review.{resolution}", subject, reason, **detail), now=now)
 
 
-def note(tx: Tx, item: Item, by: Actor, action: str, *, now: Instant) -> None:
-    audit.write(tx, change(by, item.owner, action, f"{item.subject_type} {item.subject_id}", ""), now=now)
+def note(tx: Tx, item: Item, by: Actor, action: str, *, now: Instant, **detail: object) -> None:
+    audit.write(tx, change(by, item.owner, action, f"{item.subject_type} {item.subject_id}", "", **detail), now=now)
 
 
 def change(by: Actor, owner: Owner, action: str, subject: str, reason: str, **detail: object) -> Change:
