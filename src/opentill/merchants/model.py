@@ -21,7 +21,7 @@ PERMISSIONS: Final = (
 )
 DEFAULT_PERMISSIONS: Final = tuple(name for name in PERMISSIONS if name != "transfer:approve")
 KEY_RATE_MAX: Final = 1_000_000  # requests per minute
-KEY_EXPIRING: Final = 14 * DAY  # a key that ends sooner is marked in lists
+KEY_EXPIRING: Final = 14 * DAY  # a key that ends sooner is marked in lists, and its people are written to
 
 Status = Literal["active", "suspended", "closed"]
 Dialect = Literal["auto", "seed", "sdk"]

@@ -1,4 +1,4 @@
-"""Writing about what waits: new items of the review list every quarter of an hour, keys and PIX credentials that end
+"""Writing about what waits: new items of the review queue every quarter of an hour, keys and PIX credentials that end
 within two weeks, events that are held for an endpoint and will be over within one.
 
 All of it stands in the database, so nothing is lost if nobody looked for a while; a letter that was posted is not
@@ -6,7 +6,7 @@ posted again, so any number of processes may look.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import Final
@@ -17,7 +17,9 @@ from opentill.mail import Letter, post
 from opentill.mail.model import Kind
 from opentill.mail.service import is_told
 from opentill.merchants import credentials
-from opentill.merchants.queries import ending_keys
+from opentill.merchants.credentials import EndingCredential
+from opentill.merchants.model import KEY_EXPIRING
+from opentill.merchants.queries import EndingKey, ending_keys
 from opentill.operators.readers import who_may
 from opentill.payments.review.news import news
 from opentill.web.dependencies import Dependencies
@@ -27,7 +29,6 @@ from opentill.workers.repeat import repeat
 LOOK_S: Final = 120.0
 SLOT: Final = 15 * MINUTE
 SLOTS_BACK: Final = 8  # what came while no worker ran for two hours is still told
-KEYS_BEFORE: Final = 14 * DAY
 
 
 async def remind_loop(dependencies: Dependencies, stop: asyncio.Event) -> None:
@@ -79,43 +80,35 @@ def _of_slots(tx: ReadTx, kind: Kind, name: str, *, before: Instant) -> Iterator
 
 def _of_keys(tx: ReadTx, now: Instant) -> Iterator[Letter]:
     """Yield a letter for each key in service that ends within two weeks and has no successor."""
-    for key in ending_keys(tx, now=now, until=Instant(now + KEYS_BEFORE)):
-        facts = {
-            "merchant": key.merchant,
-            "label": key.label,
-            "prefix": key.prefix,
-            "until": key.expires_at,
-            "page": f"/admin/m/{key.slug}/developers/keys/{key.id}",
-        }
-        for reader in who_may(tx, "developers.manage", merchant_id=key.merchant_id):
-            yield Letter(
-                Kind.KEY_ENDING,
-                reader.address,
-                f"key/{key.id}/{key.expires_at}",
-                facts,
-                merchant_id=key.merchant_id,
-                language=reader.language,
-                until_at=key.expires_at,
-            )
+    for key in ending_keys(tx, now=now, until=Instant(now + KEY_EXPIRING)):
+        named = {"prefix": key.prefix}
+        yield from _of_ending(tx, Kind.KEY_ENDING, key, f"key/{key.id}", named, page=f"keys/{key.id}")
 
 
 def _of_credentials(tx: ReadTx, now: Instant) -> Iterator[Letter]:
     """Yield a letter for each PIX credential in service that ends within two weeks."""
-    for one in credentials.ending(tx, now=now, until=Instant(now + KEYS_BEFORE)):
-        facts = {
-            "merchant": one.merchant,
-            "label": one.label,
-            "client_id": one.client_id,
-            "until": one.expires_at,
-            "page": f"/admin/m/{one.slug}/developers/credentials",
-        }
-        for reader in who_may(tx, "developers.manage", merchant_id=one.merchant_id):
-            yield Letter(
-                Kind.CREDENTIAL_ENDING,
-                reader.address,
-                f"credential/{one.client_id}/{one.expires_at}",
-                facts,
-                merchant_id=one.merchant_id,
-                language=reader.language,
-                until_at=one.expires_at,
-            )
+    for one in credentials.ending(tx, now=now, until=Instant(now + KEY_EXPIRING)):
+        name, named = f"credential/{one.client_id}", {"client_id": one.client_id}
+        yield from _of_ending(tx, Kind.CREDENTIAL_ENDING, one, name, named, page=f"credentials/{one.client_id}")
+
+
+def _of_ending(
+    tx: ReadTx, kind: Kind, one: EndingKey | EndingCredential, name: str, named: Mapping[str, str], *, page: str
+) -> Iterator[Letter]:
+    """Yield a letter to each who may mend it; it is told once for each instant at which it ends."""
+    facts = {
+        "merchant": one.merchant,
+        "label": one.label,
+        "until": one.expires_at,
+        "page": f"/admin/m/{one.slug}/developers/{page}",
+    }
+    for reader in who_may(tx, "developers.manage", merchant_id=one.merchant_id):
+        yield Letter(
+            kind,
+            reader.address,
+            f"{name}/{one.expires_at}",
+            facts | dict(named),
+            merchant_id=one.merchant_id,
+            language=reader.language,
+            until_at=one.expires_at,
+        )

@@ -8,8 +8,9 @@ import pytest
 
 from opentill.db import Database, Tx
 from opentill.kernel.clock import DAY, HOUR, MINUTE, Instant
+from opentill.merchants.model import KEY_EXPIRING
 from opentill.payments.review import queue
-from opentill.workers.remind import KEYS_BEFORE, SLOT, remind
+from opentill.workers.remind import SLOT, remind
 from tests.usecases.admin.house import House, open_house, pays
 
 
@@ -81,7 +82,7 @@ async def test_what_was_decided_meanwhile_is_not_told(house: House) -> None:
 
 async def test_a_key_that_ends_within_two_weeks_is_told_of_once(house: House) -> None:
     deps, clock = house.shop.deps, house.shop.clock
-    ends = Instant(clock.now() + KEYS_BEFORE + DAY)
+    ends = Instant(clock.now() + KEY_EXPIRING + DAY)
     await house.shop.db.write(lambda tx: tx.run("update api_key set expires_at = :ends where id = 1", ends=ends))
     await remind(deps)
     assert await letters(house, "key-ending") == []
@@ -110,8 +111,9 @@ async def test_a_pix_credential_that_ends_within_two_weeks_is_told_of_once(house
     (letter,) = await letters(house, "credential-ending")
     assert letter["to"] == "ana@loja.example"
     assert letter["until_at"] == letter["facts"]["until"] == ends
+    assert letter["facts"]["page"].endswith(f"/developers/credentials/{letter['facts']['client_id']}")
     page = await (await house.browser()).opens(letter["facts"]["page"])
-    assert "ends soon" in page.text
+    assert (page.page.status_code, "ERP" in page.text) == (200, True)
 
 
 @pytest.mark.parametrize("change", ["status = 'revoked'", "replaced_by = id"])

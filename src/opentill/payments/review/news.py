@@ -1,4 +1,4 @@
-"""What came onto the review list lately, for those who are written to about it."""
+"""What came into the review queue lately, for those who are written to about it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
