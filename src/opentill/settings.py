@@ -22,7 +22,7 @@ MAIL_DAYS_MIN: Final = 15  # a key that ends within 14 days is told of once, as 
 MAIL_LANGUAGES: Final = ("pt-BR", "en", "es")
 MAIL_FROM: Final = re.compile(r"(?:[^<>\x00-\x1f\x7f\"\\]{0,100}<)?[^@<>\s]{1,64}@[A-Za-z0-9.-]{1,189}>?", re.ASCII)
 LEASE_SPARE_S: Final = 20  # by which a lease outlasts the longest attempt
-ANSWER_BYTES_MAX: Final = 65_536  # more of an answer is not read
+ANSWER_BYTES_MAX: Final = 64 * 1024  # more of an answer is not read: READ_BYTES_DEFAULT of outbound.model
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Settings:
     webhooks_egress_proxy: str = ""  # through which every call leaves: http://[user:password@]host[:port]
     webhooks_nat64: bool = False  # this host has IPv6 only: the IPv4 address inside a translated one is judged
     webhooks_keep_private_answers: bool = False  # the log keeps what allowed private addresses answer
-    webhooks_answer_kept_bytes: int = 4096  # of an answer's body, in the attempt log
+    webhooks_answer_kept_bytes: int = 4096  # of an answer's body, in the attempt log; KEPT_BYTES_DEFAULT there
     webhooks_in_flight_max: int = 256  # attempts at once in one process
     webhooks_per_merchant_max: int = 64  # the same for one merchant
     webhooks_lease_s: int = 60  # how long a worker may hold a delivery without a sign of life
@@ -124,8 +124,11 @@ class Settings:
                 "OPENTILL_WEBHOOKS_HEARTBEAT_S must be at least one second and at most a third of"
                 " OPENTILL_WEBHOOKS_LEASE_S"
             )
-        if self.webhooks_answer_kept_bytes > ANSWER_BYTES_MAX:
-            raise BadSettingError(f"OPENTILL_WEBHOOKS_ANSWER_KEPT_BYTES must be at most {ANSWER_BYTES_MAX}")
+        kept = self.webhooks_answer_kept_bytes
+        if not 0 <= kept <= ANSWER_BYTES_MAX:
+            raise BadSettingError(
+                f"OPENTILL_WEBHOOKS_ANSWER_KEPT_BYTES takes 0 to {ANSWER_BYTES_MAX} bytes, not {kept}"
+            )
 
     def _check_pix(self) -> None:
         for name, words in PIX_WORDS.items():

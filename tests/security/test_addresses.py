@@ -34,6 +34,7 @@ from opentill.outbound import (
 from opentill.outbound.addresses import EVERYTHING, ROWS, Row, Table, judge
 from opentill.outbound.dial import RefusedSocket, judged_socket
 from opentill.outbound.guard import Guard, is_own_address
+from opentill.outbound.model import KEPT_BYTES_DEFAULT, READ_BYTES_DEFAULT
 from opentill.outbound.names import Names, NoSuchName
 from opentill.outbound.refusals import Refusal
 from opentill.outbound.urls import Target, read_url
@@ -714,9 +715,14 @@ async def test_a_setting_opens_what_it_names_and_nothing_does_so_without_it(sett
         assert client.check(url, plain_http=True) is None
 
 
-def test_more_of_an_answer_than_is_read_cannot_be_kept() -> None:
-    with pytest.raises(BadSettingError, match="ANSWER_KEPT_BYTES"):
-        Settings(webhooks_answer_kept_bytes=65_537).completed()
+@pytest.mark.parametrize("kept", [-1, READ_BYTES_DEFAULT + 1])
+def test_more_of_an_answer_than_is_read_cannot_be_kept_nor_less_than_nothing(kept: int) -> None:
+    with pytest.raises(BadSettingError, match=f"ANSWER_KEPT_BYTES takes 0 to {READ_BYTES_DEFAULT} bytes, not {kept}"):
+        Settings(webhooks_answer_kept_bytes=kept).completed()
+
+
+def test_what_is_kept_of_an_answer_is_what_every_call_keeps_as_a_rule() -> None:
+    assert Settings().webhooks_answer_kept_bytes == KEPT_BYTES_DEFAULT
 
 
 async def test_what_is_opened_for_one_merchant_stays_closed_for_another() -> None:

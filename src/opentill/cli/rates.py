@@ -1,21 +1,17 @@
 """`opentill rates`: what one currency is worth in another, for gateways that charge another than the payment's."""
 
-import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
 from opentill.cli.options import Data
-from opentill.cli.prepare import prepare
-from opentill.db import Tx, open_database
+from opentill.cli.prepare import in_transaction
+from opentill.db import Tx
 from opentill.kernel.clock import SystemClock
 from opentill.operators import audit
 from opentill.payments import conversion
 from opentill.settings import Settings
-
-T = TypeVar("T")
 
 app = typer.Typer(
     help="Exchange rates, for gateways that charge another currency than the payment's. One is used for a day.",
@@ -39,7 +35,7 @@ def set_rate(
         was = before.rate if before else None
         audit.write(tx, audit.at_console("rate.set", f"rate:{base}/{quote}", before=was, after=rate), now=now)
 
-    _write(change, data)
+    in_transaction(Settings.from_environment(data=data), change)
     print(f"1 {base} = {rate} {quote}, for payments of the next 24 hours")
 
 
@@ -47,18 +43,7 @@ def set_rate(
 def show(data: Data = None) -> None:
     """Print the rates that are kept; those too old to be used are marked."""
     now = SystemClock().now()
-    for one in _write(conversion.rates, data):
+    for one in in_transaction(Settings.from_environment(data=data), conversion.rates):
         taken = datetime.fromtimestamp(one.taken_at / 1_000_000, UTC)
         old = "" if one.usable(now) else "  too old to be used"
         print(f"1 {one.base} = {one.rate} {one.quote}  {one.source}, {taken:%Y-%m-%d %H:%M} UTC{old}")
-
-
-def _write(work: Callable[[Tx], T], data: Data) -> T:
-    settings = Settings.from_environment(data=data)
-    prepare(settings)
-
-    async def write() -> T:
-        async with open_database(settings.database_url) as database:
-            return await database.write(work)
-
-    return asyncio.run(write())

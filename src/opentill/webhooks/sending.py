@@ -235,9 +235,10 @@ def _detail(job: Job, request: OutboundRequest, answer: Answer, worker: str, ent
 
 
 def _trigger(claimed: Claimed) -> str:
-    """Return what an attempt is made for: what its delivery was made for, unless somebody wanted it sent again."""
+    """Return what an attempt is made for: what its delivery was, unless that was over and is wanted once more."""
     if claimed.origin is Origin.TEST:
         return TRIGGERS[Origin.TEST]
+    # Only a resend of what was over sets a last attempt; what was still due keeps its schedule, and is told as before.
     if claimed.attempts_max is not None:
         return "resend"
     return TRIGGERS[Origin.REPLAY if claimed.klass is Klass.BULK else claimed.origin]

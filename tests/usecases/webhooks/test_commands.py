@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from opentill.cli import app
 from opentill.cli.prepare import prepare
 from opentill.cli.webhooks.choices import READ
+from opentill.cli.webhooks.deliveries import Log
 from opentill.db import Tx, open_database
 from opentill.events import Event, record
 from opentill.kernel.clock import SystemClock
@@ -23,7 +24,7 @@ from opentill.merchants import service as merchants
 from opentill.settings import Settings
 from opentill.webhooks import partitions, planning
 from opentill.webhooks.entrusted import Entrusted
-from opentill.webhooks.model import Options, Ordering
+from opentill.webhooks.model import DeliveryState, Options, Ordering
 from tests.contract.webhooks import documents as doc
 
 URL = "http://127.0.0.1:9999/hook"
@@ -51,7 +52,7 @@ class Terminal:
 
         return asyncio.run(write())
 
-    def happens(self) -> None:
+    def happens(self, times: int = 1) -> None:
         event = Event(
             type="payment.completed",
             owner=self.merchant.owner,
@@ -61,7 +62,7 @@ class Terminal:
             document={"merchant": doc.MERCHANT, "payment": doc.payment_at("payment.completed", "p-1")},
             merchant_type="payment.completed",
         )
-        self.does(lambda tx: record(tx, event, ids=self.ids))
+        self.does(lambda tx: [record(tx, event, ids=self.ids) for _ in range(times)])
         self.does(lambda tx: planning.plan(tx, ids=self.ids, keyring=self.keyring, now=self.clock.now()))
 
     def types(self, command: str, *words: str, of_merchant: bool = True) -> str:
@@ -140,6 +141,41 @@ def test_deliveries_and_events_are_listed_and_sent_again(terminal: Terminal) -> 
     assert terminal.types("replay", endpoint, "--since", "2026-01-01", "--yes").startswith("rpl_")
 
 
+def test_each_delivery_is_followed_once_however_many_are_made_between_two_looks(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opentill.cli.webhooks.deliveries.PAGE_ROWS_MAX", 2)
+    terminal.adds()
+    terminal.happens(3)
+    followed = Log(terminal.merchant.owner)
+    seen = [row.id for row in terminal.does(lambda tx: followed.newest(tx, 2))]
+    for made in (5, 0, 1):
+        terminal.happens(made)
+        fresh = [row.id for row in terminal.does(followed.fresh)]
+        assert len(fresh) == made
+        seen += fresh
+    stored = [row["id"] for row in terminal.does(lambda tx: tx.all("select id from webhook_delivery order by id"))]
+    assert seen == stored[1:]
+
+
+def test_a_delivery_that_comes_to_light_after_a_later_one_is_followed_too(terminal: Terminal) -> None:
+    terminal.adds()
+    terminal.happens()
+    followed = Log(terminal.merchant.owner, states=[DeliveryState.DUE])
+    [first] = [row.id for row in terminal.does(lambda tx: followed.newest(tx, 20))]
+    terminal.happens(2)
+    # One whose transaction is not over cannot be seen, as one of another state.
+    late = first + 1
+    for state, comes in ((DeliveryState.DEAD, late + 1), (DeliveryState.DUE, late)):
+        terminal.does(
+            lambda tx, state=state: tx.run(
+                "update webhook_delivery set state = :state where id = :id", state=int(state), id=late
+            )
+        )
+        assert [row.id for row in terminal.does(followed.fresh)] == [comes]
+    assert terminal.does(followed.fresh) == []
+
+
 def test_keys_are_published_at_once_and_sign_later_unless_the_old_ones_are_revoked(terminal: Terminal) -> None:
     terminal.adds()
     (first,) = terminal.types("keys").splitlines()
@@ -172,6 +208,11 @@ def test_a_test_says_what_became_of_it(terminal: Terminal) -> None:
         (("add", URL, "--set", "colour=red"), "colour is no option"),
         (("add", URL, "--set", "timeout_s=soon"), "timeout_s cannot be read"),
         (("entrust", "wh_1", "/nowhere.json"), "cannot be read"),
+        (("keys", "--rotate", "--revoke"), "--rotate and --revoke cannot be done together"),
+        (
+            ("replays", "wh_1", "--cancel", "rpl_1", "--resume", "rpl_2"),
+            "--cancel and --resume cannot be done together",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_told_in_a_sentence(terminal: Terminal, words: tuple[str, ...], said: str) -> None:

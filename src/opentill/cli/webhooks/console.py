@@ -1,6 +1,5 @@
 """What every `opentill webhooks` command works with: one merchant's webhooks, in one transaction."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,8 +8,8 @@ from typing import Annotated, Any, Final, TypeVar
 import typer
 
 from opentill.cli.options import Data
-from opentill.cli.prepare import prepare
-from opentill.db import Tx, open_database
+from opentill.cli.prepare import in_transaction
+from opentill.db import Tx
 from opentill.kernel.clock import Instant, SystemClock, from_datetime, to_datetime
 from opentill.kernel.errors import Refused
 from opentill.kernel.ids import Ids, SystemIds
@@ -65,13 +64,13 @@ class Console:
 def at_console(merchant: str, data: Data, work: Callable[[Console], T]) -> T:
     """Do something to a merchant's webhooks in one transaction."""
     settings = Settings.from_environment(data=data)
-    prepare(settings)
+    return in_transaction(settings, lambda tx: work(console_of(tx, merchant, settings)))
+
+
+def console_of(tx: Tx, merchant: str, settings: Settings) -> Console:
     clock = SystemClock()
-    ids, keyring = SystemIds(clock), open_keyring(settings)
-    return in_transaction(
-        settings,
-        lambda tx: work(Console(tx, merchants.find_merchant(tx, merchant).owner, ids, keyring, clock.now())),
-    )
+    owner = merchants.find_merchant(tx, merchant).owner
+    return Console(tx, owner, SystemIds(clock), open_keyring(settings), clock.now())
 
 
 def tell(merchant: str, data: Data, work: Callable[[Console], Sequence[str]]) -> None:
@@ -80,12 +79,11 @@ def tell(merchant: str, data: Data, work: Callable[[Console], Sequence[str]]) ->
         print(line)
 
 
-def in_transaction(settings: Settings, work: Callable[[Tx], T]) -> T:
-    async def write() -> T:
-        async with open_database(settings.database_url) as database:
-            return await database.write(work)
-
-    return asyncio.run(write())
+def only_one(**chosen: object) -> None:
+    """See that of options that exclude each other at most one was given. Raises `Refused`."""
+    given = [f"--{name}" for name, value in chosen.items() if value]
+    if len(given) > 1:
+        raise Refused("CHOOSE_ONE", f"{' and '.join(given)} cannot be done together; choose one")
 
 
 def instant(text: str) -> Instant:

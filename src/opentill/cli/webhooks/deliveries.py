@@ -1,11 +1,13 @@
 """Deliveries and events at the command line: listed, followed, and sent again one by one or by a job."""
 
-import time
+import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 import typer
 
 from opentill.cli.options import Data
+from opentill.cli.prepare import with_database
 from opentill.cli.webhooks.console import (
     CONSOLE,
     Console,
@@ -13,19 +15,58 @@ from opentill.cli.webhooks.console import (
     Merchant,
     Since,
     at_console,
+    console_of,
     instant,
+    only_one,
     shown,
     tell,
 )
+from opentill.db import Database, ReadTx, Tx
 from opentill.events import queries
 from opentill.kernel.errors import Refused
+from opentill.kernel.owner import Owner
+from opentill.settings import Settings
 from opentill.webhooks import service
 from opentill.webhooks.model import DeliveryState
 from opentill.webhooks.queries import DeliveryRow, deliveries
+from opentill.webhooks.queries.history import PAGE_ROWS_MAX
 
 STATES: Final = {state.name.lower(): state for state in DeliveryState}
 LOOK_S: Final = 1.0
 Count = Annotated[int, typer.Option("--count", "-n", min=1, max=200, help="How many, the newest.")]
+
+
+class Log:
+    """The deliveries that are asked for, each found once, the oldest first."""
+
+    def __init__(self, owner: Owner, endpoint_id: int | None = None, states: Sequence[DeliveryState] | None = None):
+        self._owner, self._endpoint_id, self._states = owner, endpoint_id, states
+        self._from, self._newest, self._known = 0, 0, frozenset[int]()
+
+    def newest(self, tx: ReadTx, count: int) -> list[DeliveryRow]:
+        found = self._read(tx, limit=count)[::-1]
+        if found:
+            self._from, self._newest, self._known = found[0].id, found[-1].id, frozenset(row.id for row in found)
+        return found
+
+    def fresh(self, tx: ReadTx) -> list[DeliveryRow]:
+        """Return all that was stored since the look before.
+
+        Of two deliveries the one made first may be stored last, so what the look before found is read again.
+        """
+        found, after = list[DeliveryRow](), self._from
+        while page := self._read(tx, limit=PAGE_ROWS_MAX, after=after):
+            found += page
+            after = page[-1].id
+        fresh = [row for row in found if row.id not in self._known]
+        if fresh:
+            self._from, self._newest, self._known = self._newest, after, frozenset(row.id for row in found)
+        return fresh
+
+    def _read(self, tx: ReadTx, *, limit: int, after: int | None = None) -> list[DeliveryRow]:
+        return deliveries(
+            tx, owner=self._owner, limit=limit, after=after, endpoint_id=self._endpoint_id, states=self._states
+        )
 
 
 def log(
@@ -34,30 +75,30 @@ def log(
     count: Count = 20,
     endpoint: Annotated[str | None, typer.Option(help="Of one endpoint, wh_…")] = None,
     state: Annotated[str | None, typer.Option(help=f"{', '.join(STATES)}.")] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is new, until Ctrl-C.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with each new one, until Ctrl-C.")] = False,
 ) -> None:
-    """List deliveries with their state, the oldest of them first."""
+    """List deliveries with their state, the oldest of them first.
+
+    With --follow each delivery is shown once, as it is made.
+    """
     if state is not None and state not in STATES:
         raise Refused("UNKNOWN_STATE", f"{state} is no state; there are {', '.join(STATES)}")
 
-    def read(console: Console) -> list[DeliveryRow]:
-        return deliveries(
-            console.tx,
-            owner=console.owner,
-            limit=count,
-            endpoint_id=None if endpoint is None else console.endpoint(endpoint).id,
-            states=None if state is None else [STATES[state]],
-        )
+    settings = Settings.from_environment(data=data)
 
-    last = 0
-    while True:
-        for row in reversed(at_console(merchant, data, read)):
-            if row.id > last:
-                print(_line(row))
-                last = row.id
-        if not follow:
-            return
-        time.sleep(LOOK_S)
+    def asked(tx: Tx) -> Log:
+        console = console_of(tx, merchant, settings)
+        endpoint_id = None if endpoint is None else console.endpoint(endpoint).id
+        return Log(console.owner, endpoint_id, None if state is None else [STATES[state]])
+
+    async def told(database: Database) -> None:
+        wanted = await database.write(asked)
+        _tell(await database.read(lambda tx: wanted.newest(tx, count)))
+        while follow:
+            await asyncio.sleep(LOOK_S)
+            _tell(await database.read(wanted.fresh))
+
+    with_database(settings, told)
 
 
 def resend(merchant: Merchant, delivery: Annotated[str, typer.Argument(help="dlv_…")], data: Data = None) -> None:
@@ -80,7 +121,7 @@ def recover(merchant: Merchant, endpoint: EndpointName, data: Data = None, since
         data,
         lambda console: service.recover(console.tx, **console.named(endpoint), since=began, ids=console.ids),
     )
-    print(f"{job} has begun; see: opentill webhooks replays {merchant} {endpoint}")
+    print(_begun(merchant, endpoint, job))
 
 
 def replay(
@@ -102,7 +143,7 @@ def replay(
         data,
         lambda console: service.replay_all(console.tx, **console.named(endpoint), since=began, ids=console.ids),
     )
-    print(f"{job} has begun; see: opentill webhooks replays {merchant} {endpoint}")
+    print(_begun(merchant, endpoint, job))
 
 
 def replays(
@@ -113,6 +154,7 @@ def replays(
     resume: Annotated[str | None, typer.Option(metavar="JOB", help="Let a stopped job go on.")] = None,
 ) -> None:
     """List the jobs that send again, with how far they are."""
+    only_one(cancel=cancel, resume=resume)
 
     def read(console: Console) -> list[str]:
         tx, owner, now = console.tx, console.owner, console.now
@@ -139,9 +181,18 @@ def events(merchant: Merchant, data: Data = None, count: Count = 20) -> None:
     tell(merchant, data, read)
 
 
+def _begun(merchant: str, endpoint: str, job: str) -> str:
+    return f"{job} has begun; see: opentill webhooks replays {merchant} {endpoint}"
+
+
 def _line_of(job: service.Replay) -> str:
     progress = f"queued {job.queued}, left out {job.skipped}"
     return f"{job.id}  {job.kind}  {job.state.name.lower()}  {progress}  {shown(job.created_at)}"
+
+
+def _tell(rows: Sequence[DeliveryRow]) -> None:
+    for row in rows:
+        print(_line(row))
 
 
 def _line(row: DeliveryRow) -> str:

@@ -7,9 +7,18 @@ from typing import Annotated, Final
 import typer
 
 from opentill.cli.options import Data
-from opentill.cli.prepare import prepare
 from opentill.cli.webhooks import choices
-from opentill.cli.webhooks.console import CONSOLE, Console, EndpointName, Merchant, at_console, instant, shown, tell
+from opentill.cli.webhooks.console import (
+    CONSOLE,
+    Console,
+    EndpointName,
+    Merchant,
+    at_console,
+    instant,
+    only_one,
+    shown,
+    tell,
+)
 from opentill.kernel.clock import HOUR, SECOND
 from opentill.kernel.errors import Refused
 from opentill.main import assembled
@@ -175,7 +184,6 @@ def rotate(
 def send_test(merchant: Merchant, endpoint: EndpointName, data: Data = None) -> None:
     """Send a test at once and say what became of it."""
     settings = Settings.from_environment(data=data)
-    prepare(settings)
     found = at_console(merchant, data, lambda console: console.endpoint(endpoint))
 
     async def sent() -> Tested:
@@ -197,6 +205,7 @@ def keys(
     revoke: Annotated[bool, typer.Option("--revoke", help="End the old keys and sign with a new one, now.")] = False,
 ) -> None:
     """List the public keys that receivers verify with, or replace them."""
+    only_one(rotate=rotate, revoke=revoke)
 
     def read(console: Console) -> list[SigningKey]:
         if rotate or revoke:

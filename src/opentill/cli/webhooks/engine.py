@@ -1,18 +1,13 @@
 """The engine at the command line: lanes that have work, and events that could not be planned."""
 
-from collections.abc import Callable
-from typing import TypeVar
-
 from opentill.cli.options import Data
-from opentill.cli.prepare import prepare
-from opentill.cli.webhooks.console import in_transaction, shown
+from opentill.cli.prepare import in_transaction
+from opentill.cli.webhooks.console import shown
 from opentill.db import Tx
 from opentill.kernel.clock import SECOND, SystemClock
 from opentill.settings import Settings
 from opentill.webhooks import planning, queries
 from opentill.webhooks.rules import Waiting
-
-T = TypeVar("T")
 
 
 def lanes(data: Data = None) -> None:
@@ -22,22 +17,17 @@ def lanes(data: Data = None) -> None:
         late_us = queries.oldest_due_us(tx, now=SystemClock().now())
         return [*map(_line, queries.waiting(tx)), f"the oldest has waited for {late_us // SECOND} s"]
 
-    for line in _at_once(data, read):
+    for line in in_transaction(Settings.from_environment(data=data), read):
         print(line)
 
 
 def replan(data: Data = None) -> None:
     """Have the running server plan again what could not be planned."""
-    print(f"{_at_once(data, planning.replan)} events are planned again by the running server")
+    events = in_transaction(Settings.from_environment(data=data), planning.replan)
+    print(f"{events} events are planned again by the running server")
 
 
 def _line(lane: Waiting) -> str:
     kinds = ", ".join(klass.name.lower().replace("_", " ") for klass in lane.first_due)
     breaker = lane.breaker.name.lower().replace("_", "-")
     return f"{lane.endpoint_id}  breaker {breaker}  open from {shown(lane.open_at or None)}  {kinds}"
-
-
-def _at_once(data: Data, work: Callable[[Tx], T]) -> T:
-    settings = Settings.from_environment(data=data)
-    prepare(settings)
-    return in_transaction(settings, work)

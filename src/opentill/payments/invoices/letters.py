@@ -7,16 +7,16 @@ from opentill.kernel.secret import Keyring
 from opentill.mail import Letter, post
 from opentill.mail.model import Kind
 from opentill.payments.invoices.model import Invoice
+from opentill.payments.queries import merchant_name
 
 
 def post_link(tx: Tx, invoice: Invoice, link: str, *, ids: Ids, keyring: Keyring, now: Instant) -> None:
     """Write to the customer of an invoice that was sent, if they have an address."""
     if not invoice.contact.email:
         return
-    merchant = tx.all("select name from merchant where id = :id", id=invoice.owner.merchant_id)[0]["name"]
     total = invoice.terms.total
     facts = {
-        "merchant": merchant,
+        "merchant": merchant_name(tx, invoice.owner),
         "number": invoice.number,
         "units": total.units,
         "currency": total.currency.code,

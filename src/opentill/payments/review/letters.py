@@ -1,12 +1,14 @@
 """The letter that brings a question about a payment to its payer: the link to the page where it can be answered."""
 
-from opentill.db import ReadTx, Tx
+from opentill.db import Tx
 from opentill.kernel.clock import Instant
 from opentill.kernel.ids import Ids
 from opentill.kernel.secret import Keyring
 from opentill.mail import Letter, post
 from opentill.mail.model import Kind
 from opentill.payments.model import Payment
+from opentill.payments.queries import merchant_name
+from opentill.payments.review import submissions
 
 
 def post_question(
@@ -15,9 +17,8 @@ def post_question(
     """Write to the payer, if they have an address, in the language in which they said that they paid."""
     if not payment.contact.email:
         return
-    merchant = tx.all("select name from merchant where id = :id", id=payment.owner.merchant_id)[0]["name"]
     facts = {
-        "merchant": merchant,
+        "merchant": merchant_name(tx, payment.owner),
         "question": question,
         "units": payment.amount.units,
         "currency": payment.amount.currency.code,
@@ -30,18 +31,6 @@ def post_question(
         f"asked/{payment.uuid}/{now}",
         facts,
         merchant_id=payment.owner.merchant_id,
-        language=_language(tx, payment),
+        language=submissions.language(tx, payment),
     )
     post(tx, letter, ids=ids, keyring=keyring, now=now)
-
-
-def _language(tx: ReadTx, payment: Payment) -> str | None:
-    row = tx.one_or_none(
-        """
-        select language from submission
-         where payment_id = :payment_id and merchant_id = :merchant_id and mode = :mode order by id desc limit 1
-        """,
-        payment_id=payment.id,
-        **payment.owner.columns,
-    )
-    return row["language"] if row else None

@@ -104,6 +104,19 @@ def open_one(tx: ReadTx, payment_id: int, *, owner: Owner) -> Submission | None:
     return Submission(**dict(row)) if row else None
 
 
+def language(tx: ReadTx, payment: Payment) -> str | None:
+    """Return the language in which the payer of a payment last said that they paid, if they did."""
+    row = tx.one_or_none(
+        """
+        select language from submission
+         where payment_id = :payment_id and merchant_id = :merchant_id and mode = :mode order by id desc limit 1
+        """,
+        payment_id=payment.id,
+        **payment.owner.columns,
+    )
+    return row["language"] if row else None
+
+
 def decide(tx: Tx, payment_id: int, state: str, *, owner: Owner, now: Instant) -> None:
     """Save what became of a payment's open submission, if it has one."""
     tx.run(

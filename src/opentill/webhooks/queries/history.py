@@ -20,6 +20,7 @@ OBJECT_TYPES: Final = (
 OWNED: Final = "e.merchant_id = :merchant_id and e.mode = :mode"
 _FILTERS: Final = {
     "before": "i.id < :before",
+    "after": "i.id > :after",
     "endpoint_id": "i.endpoint_id = :endpoint_id",
     "event_name": "i.wire_type = :event_name",
     # The index of events is by type and id.
@@ -95,6 +96,7 @@ def deliveries(
     owner: Owner,
     limit: int,
     before: int | None = None,
+    after: int | None = None,
     endpoint_id: int | None = None,
     event_name: str | None = None,
     states: Sequence[DeliveryState] | None = None,
@@ -104,11 +106,14 @@ def deliveries(
 ) -> list[DeliveryRow]:
     """Return an owner's deliveries, newest first, older than the delivery id *before*, after *offset* newer ones.
 
+    Those newer than the delivery id *after* come oldest first, so that all of them are read page by page.
+
     The newest of each endpoint are picked from its index and merged: an owner with few among millions waits no longer
     than one with many.
     """
     given: dict[str, Any] = {
         "before": before,
+        "after": after,
         "endpoint_id": endpoint_id,
         "event_name": event_name,
         "object_id": object_id,
@@ -120,12 +125,12 @@ def deliveries(
         chosen["states"] = numbers(tx, states)
     if tried is not None:
         clauses.append("i.attempts > 0" if tried else "i.attempts = 0")
-    rows = min(limit, PAGE_ROWS_MAX)
+    rows, way = min(limit, PAGE_ROWS_MAX), "desc" if after is None else "asc"
     found = tx.all(
         f"""
         {_DELIVERY}
-         where d.id in ({picked(tx, clauses, by_object=object_id is not None)})
-         order by d.id desc
+         where d.id in ({picked(tx, clauses, way, by_object=object_id is not None)})
+         order by d.id {way}
          limit :limit offset :offset
         """,
         merchant_id=owner.merchant_id,
@@ -138,8 +143,8 @@ def deliveries(
     return [_delivery(row) for row in found]
 
 
-def picked(tx: ReadTx, clauses: Sequence[str], *, by_object: bool, owned: str = OWNED) -> str:
-    """Return a select of the ids of an owner's newest deliveries: of an object, else `:reach` of each endpoint.
+def picked(tx: ReadTx, clauses: Sequence[str], way: str = "desc", *, by_object: bool, owned: str = OWNED) -> str:
+    """Return a select of the ids of deliveries of an owner, in one *way*: of an object, else `:reach` of each endpoint.
 
     *clauses* are about a delivery `i`, *owned* is about its endpoint `e`.
     """
@@ -149,7 +154,7 @@ def picked(tx: ReadTx, clauses: Sequence[str], *, by_object: bool, owned: str = 
     of_each = f"""
         select i.id from webhook_delivery i
          where {" and ".join(("i.endpoint_id = e.id", *clauses))}
-         order by i.id desc limit :reach"""
+         order by i.id {way} limit :reach"""
     if tx.dialect == "postgres":
         return f"select p.id from webhook_endpoint e cross join lateral ({of_each}) p where {owned}"
     return f"select p.id from webhook_endpoint e join webhook_delivery p on p.id in ({of_each}) where {owned}"
