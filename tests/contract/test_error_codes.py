@@ -21,8 +21,10 @@ from opentill.api.merchant.call import MerchantCall
 from opentill.db import Database
 from opentill.kernel.clock import Instant
 from opentill.kernel.errors import Busy, Conflict, Fault, Forbidden, Invalid, NotFound, Refused
+from opentill.kernel.money import currency, parse
 from opentill.portal.documents import create_documents_app
 from opentill.web.error_codes import BY_CODE, MEANINGS
+from opentill.web.formats import money
 from opentill.web.languages import load
 from tests.usecases.admin.house import open_house
 
@@ -158,7 +160,8 @@ async def test_the_panel_tells_a_refusal_in_the_language_of_its_reader(database:
         await browser.opens(f"{house.home}/payments/{house.names['payment']}/refunds")
         await browser.presses(said("Give it back"), amount="999999.00")
         refused = html.unescape(re.search(r"<q>(.*?)</q>", browser.page.text)[1])  # type: ignore[index]
-        assert refused == said("Only %(rest)s is left to refund.") % {"rest": "99.90 BRL"}
+        rest = money(parse("99.90", currency("BRL")), load()[tag].locale)
+        assert refused == said("Only %(rest)s is left to refund.") % {"rest": rest}
 
         page = html.unescape(
             (await browser.opens(f"{house.home}/developers/requests/{house.names['request']}")).page.text

@@ -14,14 +14,15 @@ from opentill.db import ReadTx, Tx
 from opentill.kernel.clock import Instant
 from opentill.kernel.errors import Fault, Invalid, Refused, filled
 from opentill.kernel.mode import Mode
+from opentill.kernel.money import Money
 from opentill.kernel.owner import Owner
 from opentill.merchants.queries import Brand
 from opentill.operators import audit
 from opentill.operators.model import Change, SignedIn
-from opentill.web import error_codes, forms
+from opentill.web import error_codes, formats, forms
 from opentill.web.dependencies import Dependencies
 from opentill.web.forms import Fields, Stamp, Stamps, Use
-from opentill.web.languages import DEFAULT
+from opentill.web.languages import DEFAULT, Language
 from opentill.web.pages import Pages
 
 T = TypeVar("T")
@@ -187,12 +188,21 @@ class Visit:
         texts = language.texts
         said = texts.gettext(refusal.text)
         if said != refusal.text or language.tag == DEFAULT or meaning is None:
-            words = {name: SAID.get(one, one) for name, one in refusal.named.items() if isinstance(one, StrEnum)}
-            states = {name: texts.gettext(word) for name, word in words.items()}
-            return filled(said, {**refusal.named, **states})
+            return filled(said, {name: _worded(one, language) for name, one in refusal.named.items()})
         return f"{texts.gettext(meaning.cause)} {texts.gettext(meaning.cure)}"
 
     def go(self, place: str, *, note: str = "") -> Response:
         """Lead on to a path of the panel, which then shows a note."""
         query = f"{'&' if '?' in place else '?'}{urlencode({'note': note})}" if note else ""
         return RedirectResponse(place + query, HTTPStatus.SEE_OTHER)
+
+
+def _worded(named: object, language: Language) -> object:
+    """Return what a sentence names as the reader writes it."""
+    match named:
+        case StrEnum():
+            return language.texts.gettext(SAID.get(named, named))
+        case Money():
+            return formats.money(named, language.locale)
+        case _:
+            return named

@@ -55,6 +55,10 @@ class Money:
     units: int
     currency: Currency
 
+    def __str__(self) -> str:
+        """Write an amount in a sentence: `99.90 BRL`."""
+        return f"{render(self)} {self.currency.code}"
+
     def __add__(self, other: "Money") -> "Money":
         return Money(self.units + self._same(other), self.currency)
 

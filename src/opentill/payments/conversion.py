@@ -10,7 +10,7 @@ from typing import Final, Literal
 from opentill.db import ReadTx, Tx
 from opentill.kernel.clock import DAY, Instant
 from opentill.kernel.errors import Conflict, Fault, Invalid
-from opentill.kernel.money import MalformedRateError, Money, UnknownCurrencyError, currency, half_up, render
+from opentill.kernel.money import MalformedRateError, Money, UnknownCurrencyError, currency, half_up
 from opentill.kernel.owner import Owner
 from opentill.merchants import options
 from opentill.merchants.gateways import ActiveGateway
@@ -36,8 +36,7 @@ def fix(tx: ReadTx, amount: Money, way: ActiveGateway, *, owner: Owner, now: Ins
             raise Conflict("INVALID_STATE", "%(gateway)s does not take %(what)s.", gateway=way.slug, what=what)
     charged = charge.amount if charge else amount
     if not way.takes_amount(charged):
-        what = f"{render(charged)} {charged.currency.code}"
-        raise Conflict("INVALID_STATE", "%(gateway)s does not take %(what)s.", gateway=way.slug, what=what)
+        raise Conflict("INVALID_STATE", "%(gateway)s does not take %(what)s.", gateway=way.slug, what=charged)
     return charge
 
 

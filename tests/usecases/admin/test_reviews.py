@@ -94,9 +94,9 @@ async def test_a_payer_who_was_not_asked_cannot_send_anew(house: House) -> None:
 @pytest.mark.parametrize(
     ("language", "take", "reason"),
     [
-        ("en", "Take it", "99.90 BRL was asked; accepting another amount needs a permission."),
-        ("pt-BR", "Assumir", "Foram pedidos 99.90 BRL; aceitar outro valor exige uma permissão."),
-        ("es", "Tomarlo", "Se pidieron 99.90 BRL; aceptar otro importe exige un permiso."),
+        ("en", "Take it", "R$99.90 was asked; accepting another amount needs a permission."),
+        ("pt-BR", "Assumir", "Foram pedidos R$ 99,90; aceitar outro valor exige uma permissão."),
+        ("es", "Tomarlo", "Se pidieron 99,90 BRL; aceptar otro importe exige un permiso."),
     ],
 )
 async def test_a_refused_decision_says_why_in_the_language_of_who_decides(

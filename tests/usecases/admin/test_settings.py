@@ -155,7 +155,7 @@ async def test_a_refusal_names_what_it_is_about_in_the_reader_s_language(databas
     await browser.opens(f"{house.home}/payments/{house.names['payment']}/refunds")
     [form] = [form for form in browser.forms if form.action.endswith("/refunds")]
     await browser.sends(form.action, form.fields | {"amount": "100.00"})
-    assert "Solo quedan 99.90 BRL por devolver." in browser.text
+    assert "Solo quedan 99,90 BRL por devolver." in browser.text
 
 
 def packed(authority: Authority, password: str, *, rounds: int = 2_000) -> bytes:

@@ -12,7 +12,7 @@ from opentill.events import record
 from opentill.kernel.clock import Instant
 from opentill.kernel.errors import Conflict, Fault, Invalid, NotFound
 from opentill.kernel.ids import Ids
-from opentill.kernel.money import Money, render
+from opentill.kernel.money import Money
 from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Keyring
 from opentill.ledger import AVAILABLE, HELD, Account, Journal
@@ -56,7 +56,7 @@ def open_dispute(
         return known
     amount = payment.amount if units is None else Money(units, payment.amount.currency)
     if not 0 < amount.units <= payment.amount.units:
-        named = {"most": render(payment.amount)}
+        named = {"most": payment.amount}
         wrong = Fault("amount", "INVALID_AMOUNT", "A dispute is of more than nothing and at most %(most)s.", named)
         raise Invalid([wrong])
     nothing = Money(0, amount.currency)

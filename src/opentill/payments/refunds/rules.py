@@ -7,7 +7,7 @@ from typing import Final
 from opentill.gateways.port import RefundAnswer, RefundState, RefundTerms
 from opentill.kernel.clock import DAY, MINUTE, SECOND, Instant, after
 from opentill.kernel.errors import Refused
-from opentill.kernel.money import UNITS_PER_MINOR, Money, render
+from opentill.kernel.money import UNITS_PER_MINOR, Money
 from opentill.ledger import AVAILABLE, FEES, HELD, Entry, Journal
 from opentill.payments.model import BookedReceipt, Hold, Payment, PaymentStatus, Refund, RefundStatus, RefundStep
 from opentill.payments.rules import account_of
@@ -84,7 +84,6 @@ class Target:
 def agree(target: Target, wanted: int | None, *, terms: RefundTerms, now: Instant) -> Money:
     """Return the amount to give back, all that is left where none is named. Raises RefundRefused."""
     left, gateway = target.left, target.receipt.gateway
-    rest = f"{render(left)} {left.currency.code}"
     amount = left if wanted is None else Money(wanted, left.currency)
     over_at = after(target.receipt.received_at, terms.window) if terms.window is not None else None
     objections = (
@@ -97,7 +96,7 @@ def agree(target: Target, wanted: int | None, *, terms: RefundTerms, now: Instan
     )
     for holds, objection in objections:
         if holds:
-            raise RefundRefused(objection, SAID[objection], left, gateway=gateway, rest=rest)
+            raise RefundRefused(objection, SAID[objection], left, gateway=gateway, rest=left)
     return amount
 
 

@@ -14,7 +14,7 @@ from opentill.kernel.clock import SECOND, Instant, after
 from opentill.kernel.errors import Conflict, Fault, Forbidden, Invalid, NotFound
 from opentill.kernel.failpoints import reach
 from opentill.kernel.ids import Ids
-from opentill.kernel.money import Money, render
+from opentill.kernel.money import Money
 from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Keyring
 from opentill.merchants import options
@@ -92,7 +92,7 @@ def approve(
     payment = _payment(tx, item, keyring)
     receipt = _held(tx, item)
     if receipt is not None and receipt.amount != seen:
-        raise Invalid([Fault("seen", "INVALID_AMOUNT", "%(amount)s arrived.", {"amount": _written(receipt.amount)})])
+        raise Invalid([Fault("seen", "INVALID_AMOUNT", "%(amount)s arrived.", {"amount": receipt.amount})])
     _require_approvable(item, payment, receipt)
     if seen != payment.charged:
         _require_override(payment, seen, by, reason)
@@ -338,7 +338,7 @@ def _require_override(payment: Payment, seen: Money, by: Actor, reason: str) -> 
         raise Forbidden(
             "PERMISSION_MISSING",
             "%(amount)s was asked; accepting another amount needs a permission.",
-            amount=_written(asked),
+            amount=asked,
         )
     if not reason.strip():
         raise Invalid([Fault("reason", "VALIDATION_FAILED", "Say why another amount is accepted.")])
@@ -396,10 +396,6 @@ def _held(tx: Tx, item: Item) -> BookedReceipt | None:
         return None
     receipt = store.lock_receipt(tx, item.receipt_id, owner=item.owner)
     return receipt if receipt is not None and receipt.state == "held" and not receipt.refunding.units else None
-
-
-def _written(amount: Money) -> str:
-    return f"{render(amount)} {amount.currency.code}"
 
 
 def _expiry_s(tx: ReadTx, owner: Owner) -> int:
