@@ -25,6 +25,7 @@ from opentill.settings import Settings
 from opentill.webhooks import partitions, planning
 from opentill.webhooks.entrusted import Entrusted
 from opentill.webhooks.model import DeliveryState, Options, Ordering
+from opentill.webhooks.service import LimitReached
 from tests.contract.webhooks import documents as doc
 
 URL = "http://127.0.0.1:9999/hook"
@@ -197,6 +198,13 @@ def test_a_test_says_what_became_of_it(terminal: Terminal) -> None:
         terminal.types("test", terminal.adds())
 
 
+def test_as_many_endpoints_are_added_as_the_settings_allow(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENTILL_PIX_WEBHOOKS_MAX_ENDPOINTS", "1")
+    terminal.types("add", "https://loja.example/1", "--dialect", "pix")
+    with pytest.raises(LimitReached):
+        terminal.types("add", "https://loja.example/2", "--dialect", "pix")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -207,6 +215,7 @@ def test_a_test_says_what_became_of_it(terminal: Terminal) -> None:
         (("pause", "wh_1"), "Webhook endpoint not found"),
         (("add", URL, "--set", "colour=red"), "colour is no option"),
         (("add", URL, "--set", "timeout_s=soon"), "timeout_s cannot be read"),
+        (("add", URL, "--set", 'conditions=[{"field":1,"op":[],"value":2}]'), "unknown field 1"),
         (("entrust", "wh_1", "/nowhere.json"), "cannot be read"),
         (("keys", "--rotate", "--revoke"), "--rotate and --revoke cannot be done together"),
         (

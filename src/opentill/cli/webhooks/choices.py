@@ -34,7 +34,7 @@ def _one_of(kind: type[Enum]) -> Callable[[str], Any]:
 
 
 def _conditions(typed: str) -> tuple[Condition, ...]:
-    return tuple(Condition(one["field"], one["op"], one["value"]) for one in json.loads(typed))
+    return tuple(Condition(str(one["field"]), str(one["op"]), one["value"]) for one in json.loads(typed))
 
 
 READ: Final[Mapping[str, Callable[[str], Any]]] = {

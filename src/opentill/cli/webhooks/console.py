@@ -38,6 +38,7 @@ class Console:
     ids: Ids
     keyring: Keyring
     now: Instant
+    settings: Settings
 
     def endpoint(self, public_id: str) -> Endpoint:
         """Return one of the merchant's endpoints, of any dialect. Raises `EndpointNotFound`."""
@@ -70,7 +71,7 @@ def at_console(merchant: str, data: Data, work: Callable[[Console], T]) -> T:
 def console_of(tx: Tx, merchant: str, settings: Settings) -> Console:
     clock = SystemClock()
     owner = merchants.find_merchant(tx, merchant).owner
-    return Console(tx, owner, SystemIds(clock), open_keyring(settings), clock.now())
+    return Console(tx, owner, SystemIds(clock), open_keyring(settings), clock.now(), settings)
 
 
 def tell(merchant: str, data: Data, work: Callable[[Console], Sequence[str]]) -> None:

@@ -65,6 +65,7 @@ def add(
             dialect=Dialect[dialect.upper()],
             url=url,
             options=choices.chosen(Options(), choose or []),
+            pix_endpoints_max=console.settings.pix_webhooks_max_endpoints,
             ids=console.ids,
             keyring=console.keyring,
             now=console.now,
