@@ -20,7 +20,7 @@ NOTHING_BEFORE = {
     "/account/password", "/account/factor", "/account/factor/off", "/account/factor/codes",
     "/account/sessions/{session}/end", "/m/{merchant}/payments/{payment}/sandbox",
     "/m/{merchant}/payments/{payment}/refunds", "/m/{merchant}/payments/{payment}/disputes",
-    "/m/{merchant}/reviews/{item}/claim", "/m/{merchant}/reviews/{item}/decision", "/m/{merchant}/payouts/new",
+    "/m/{merchant}/reviews/{item}/decision", "/m/{merchant}/payouts/new",
     "/m/{merchant}/links/new", "/m/{merchant}/invoices/new", "/m/{merchant}/customers/{customer}/erasure",
     "/m/{merchant}/accounts/new", "/m/{merchant}/accounts/{account}/credentials", "/m/{merchant}/domains",
     "/m/{merchant}/developers/endpoints/{endpoint}/tests", "/m/{merchant}/developers/endpoints/{endpoint}/replays",

@@ -202,13 +202,13 @@ def waiting_payout(tx: Tx, shop: Shop) -> str:
 
 
 def contest(tx: Tx, payment: Payment) -> None:
-    """Let the payer of a PIX receipt contest it."""
+    """Let a payment be paid again over PIX, and the payer contest that."""
     tx.run(
         """
-        insert into receipt (merchant_id, mode, gateway, account, ref, payment_id, units, currency, origin, state,
-                             received_at, created_at)
-        select p.merchant_id, p.mode, 'pix', cast(a.id as text), :ref, p.id, p.units, p.currency, 'charge', 'booked',
-               p.created_at, p.created_at
+        insert into receipt (merchant_id, mode, gateway, account, ref, public_id, payment_id, units, currency, origin,
+                             state, received_at, created_at)
+        select p.merchant_id, p.mode, 'pix', cast(a.id as text), :ref, 'contested', p.id, p.units, p.currency,
+               'repeat', 'booked', p.created_at, p.created_at
           from payment p join pix_account a on a.merchant_id = p.merchant_id and a.mode = p.mode
          where p.id = :payment_id
         """,
