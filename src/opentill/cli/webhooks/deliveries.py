@@ -1,7 +1,7 @@
 """Deliveries and events at the command line: listed, followed, and sent again one by one or by a job."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Final
 
 import typer
@@ -23,6 +23,7 @@ from opentill.cli.webhooks.console import (
 )
 from opentill.db import Database, ReadTx, Tx
 from opentill.events import queries
+from opentill.kernel.clock import Instant
 from opentill.kernel.errors import Refused
 from opentill.kernel.owner import Owner
 from opentill.settings import Settings
@@ -115,13 +116,7 @@ def resend(merchant: Merchant, delivery: Annotated[str, typer.Argument(help="dlv
 
 def recover(merchant: Merchant, endpoint: EndpointName, data: Data = None, since: Since = None) -> None:
     """Send what an endpoint did not get, since an instant or as far back as events are kept."""
-    began = None if since is None else instant(since)
-    job = at_console(
-        merchant,
-        data,
-        lambda console: service.recover(console.tx, **console.named(endpoint), since=began, ids=console.ids),
-    )
-    print(_begun(merchant, endpoint, job))
+    _begin(service.recover, merchant, endpoint, data, since=None if since is None else instant(since))
 
 
 def replay(
@@ -138,12 +133,7 @@ def replay(
     )
     if not yes:
         typer.confirm(f"There are {events} events since then. Send them again?", abort=True)
-    job = at_console(
-        merchant,
-        data,
-        lambda console: service.replay_all(console.tx, **console.named(endpoint), since=began, ids=console.ids),
-    )
-    print(_begun(merchant, endpoint, job))
+    _begin(service.replay_all, merchant, endpoint, data, since=began)
 
 
 def replays(
@@ -181,8 +171,12 @@ def events(merchant: Merchant, data: Data = None, count: Count = 20) -> None:
     tell(merchant, data, read)
 
 
-def _begun(merchant: str, endpoint: str, job: str) -> str:
-    return f"{job} has begun; see: opentill webhooks replays {merchant} {endpoint}"
+def _begin(job: Callable[..., str], merchant: str, endpoint: str, data: Data, *, since: Instant | None) -> None:
+    """Begin a job that sends again, and say how to follow it."""
+    begun = at_console(
+        merchant, data, lambda console: job(console.tx, **console.named(endpoint), since=since, ids=console.ids)
+    )
+    print(f"{begun} has begun; see: opentill webhooks replays {merchant} {endpoint}")
 
 
 def _line_of(job: service.Replay) -> str:
