@@ -1,7 +1,7 @@
 """Bar C6: many payouts at once, approved, stopped and sent while they race (pix-api.md §21, X34)."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -13,6 +13,7 @@ from opentill.kernel.errors import Refused
 from opentill.kernel.money import from_minor
 from opentill.ledger import AVAILABLE, HELD
 from opentill.ledger import queries as ledger
+from opentill.ledger.model import Account as Pot
 from opentill.merchants.model import Merchant
 from opentill.payments.pix import service as money
 from opentill.pix import service as pix
@@ -31,6 +32,7 @@ from tests.make import Scene
 pytestmark = pytest.mark.anyio
 ASKED = 100
 TENTH = 1_000  # centavos
+AUDITED_EVERY = 20  # schedules: the auditor reads all of the books, and a fault in them stays
 
 
 @dataclass
@@ -87,11 +89,17 @@ class Desk:
         tools: PayoutTools = self  # type: ignore[assignment]
         await flow.work_due(tools)
 
-    async def available(self) -> int:
-        def read(tx: ReadTx) -> int:
-            return ledger.balance(tx, AVAILABLE, "BRL", owner=self.merchant.owner).units
+    async def found(self, payouts: Sequence[Payout]) -> list[Payout]:
+        """Return payouts as they stand now."""
+
+        def read(tx: ReadTx) -> list[Payout]:
+            found = (service.find(tx, payout.id, owner=self.merchant.owner) for payout in payouts)
+            return [payout for payout in found if payout is not None]
 
         return await self.db.read(read)
+
+    async def balance(self, pot: Pot) -> int:
+        return await self.db.read(lambda tx: ledger.balance(tx, pot, "BRL", owner=self.merchant.owner).units)
 
 
 async def opened(database: Database, number: int, seed: int) -> Desk:
@@ -125,13 +133,16 @@ async def test_ten_of_a_hundred_tenths_are_accepted_and_each_is_sent_or_failed_n
 ) -> None:
     for schedule in range(bar_size):
         await race(await opened(database, schedule, bar_seed + schedule), Random(bar_seed + schedule))
+        if schedule % AUDITED_EVERY == 0:
+            await audited(database)
+    await audited(database)
 
 
 async def race(desk: Desk, chance: Random) -> None:
     asked = await asyncio.gather(*(desk.sends() for _ in range(ASKED)), watch(desk))
     accepted = [payout for payout in asked[:-1] if payout is not None]
     assert len(accepted) == 10
-    assert await desk.available() == 0
+    assert await desk.balance(AVAILABLE) == 0
 
     desk.bank.next(*(chance.choice(("ok", "timeout_before", "timeout_after", NotSent("away"))) for _ in range(10)))
     acts = [desk.works() for _ in range(4)]
@@ -148,23 +159,20 @@ async def race(desk: Desk, chance: Random) -> None:
 
 
 async def settled(desk: Desk, accepted: list[Payout]) -> None:
-    def audit(tx: ReadTx) -> tuple[list[Payout], list[str], int]:
-        owner = desk.merchant.owner
-        found = [service.find(tx, payout.id, owner=owner) for payout in accepted]
-        held = ledger.balance(tx, HELD, "BRL", owner=owner).units
-        return [payout for payout in found if payout is not None], list(verification.find_faults(tx)), held
-
-    payouts, faults, held = await desk.db.read(audit)
-    assert faults == []
+    payouts = await desk.found(accepted)
     sent = {payout.id for payout in payouts if payout.state is State.COMPLETED}
     failed = {payout.id for payout in payouts if payout.state is State.FAILED}
-    assert (len(sent) + len(failed), held) == (10, 0)
+    assert (len(sent) + len(failed), await desk.balance(HELD)) == (10, 0)
     assert desk.bank.executed == dict.fromkeys(sent, 1)
-    assert await desk.available() == len(failed) * TENTH * 100
+    assert await desk.balance(AVAILABLE) == len(failed) * TENTH * 100
+
+
+async def audited(database: Database) -> None:
+    assert await database.read(lambda tx: list(verification.find_faults(tx))) == []
 
 
 async def watch(desk: Desk) -> None:
     """Look at the balance again and again while others take from it."""
     for _ in range(10):
-        assert await desk.available() >= 0
+        assert await desk.balance(AVAILABLE) >= 0
         await asyncio.sleep(0)

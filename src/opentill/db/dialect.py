@@ -5,9 +5,13 @@ import re
 from opentill.db.transaction import ReadTx, Tx
 
 
-def for_update(tx: ReadTx) -> str:
-    """Lock the selected rows until the commit. SQLite has one writer, so they are locked already."""
-    return " for update" if tx.dialect == "postgres" else ""
+def for_update(tx: ReadTx, *tables: str) -> str:
+    """Lock the selected rows until the commit, of joined *tables* those that are named, in this order.
+
+    SQLite has one writer, so they are locked already.
+    """
+    of = f" of {', '.join(tables)}" if tables else ""
+    return f" for update{of}" if tx.dialect == "postgres" else ""
 
 
 def for_change(tx: ReadTx) -> str:

@@ -278,16 +278,16 @@ def put_hint_off(tx: Tx, hint: Row, *, now: Instant) -> None:
     """Look at a hint again later; after the last wait only the sweep remains."""
     tries: int = hint["tries"]
     if tries < len(HINT_WAITS):
-        store.set_hint(tx, hint, due_at=after(now, HINT_WAITS[tries]))
+        store.put_hint_off(tx, hint, due_at=after(now, HINT_WAITS[tries]))
     else:
         end_hint(tx, hint, now=now)
 
 
 def end_hint(tx: Tx, hint: Row, *, now: Instant) -> None:
     """A hint is dealt with. A charge it announced money for, and that was not paid, may be paid again (C13)."""
-    store.set_hint(tx, hint, due_at=None)
     charge_id = charge_id_of(hint["txid"] or "")
-    if charge_id is not None:
+    waits = store.end_hint(tx, hint, charge_id)
+    if waits and charge_id is not None:
         store.stop_paying(tx, charge_id, hint["account_id"], now=now)
 
 

@@ -10,12 +10,12 @@ assert await shop.state(charge) is State.COMPLETED
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from opentill.callbacks.pix import PixCallbacks
-from opentill.db import Database, Row, Tx
+from opentill.db import Database, ReadTx, Row, Tx
 from opentill.events import document_of
 from opentill.gateways.port import Verdict
 from opentill.kernel.clock import MINUTE
@@ -151,14 +151,6 @@ class Line:
         if after is not None:
             await after()
         return result
-
-
-@dataclass
-class Books:
-    """What the ledger and the auditor say."""
-
-    balances: dict[str, int]
-    faults: list[str]
 
 
 class Shop:
@@ -461,7 +453,14 @@ class Shop:
         return list(await self.db.read(lambda tx: tx.all(sql, **params)))
 
     async def books(self) -> dict[str, int]:
-        """Return the balances in centavos that are not zero. The auditor must have nothing to say."""
+        """Return the balances, about which the auditor must have nothing to say."""
+        auditors = (books, verification, payout_books, infraction_books)
+        faults = await self.db.read(lambda tx: [fault for auditor in auditors for fault in auditor.find_faults(tx)])
+        assert faults == []
+        return await self.balances()
+
+    async def balances(self) -> dict[str, int]:
+        """Return the balances in centavos that are not zero."""
         names = {
             "bank": clearing(f"pix:{self.account_id}"),
             "card": clearing("sandbox"),
@@ -471,16 +470,12 @@ class Shop:
             "suspense": SUSPENSE,
         }
 
-        def audit(tx: Any) -> Books:
-            auditors = (books, verification, payout_books, infraction_books)
-            faults = [fault for auditor in auditors for fault in auditor.find_faults(tx)]
+        def look(tx: ReadTx) -> dict[str, int]:
             owner = self.merchant.owner
-            found = {name: ledger.balance(tx, pot, "BRL", owner=owner).units for name, pot in names.items()}
-            return Books({name: units // 100 for name, units in found.items() if units}, faults)
+            return {name: ledger.balance(tx, pot, "BRL", owner=owner).units for name, pot in names.items()}
 
-        seen = await self.db.read(audit)
-        assert seen.faults == []
-        return seen.balances
+        found = await self.db.read(look)
+        return {name: units // 100 for name, units in found.items() if units}
 
     # Putting it together.
 

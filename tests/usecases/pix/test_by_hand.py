@@ -1,6 +1,8 @@
 """Money a person saw arrive over PIX and what its bank tells of it: one receipt, whoever is first."""
 
 import asyncio
+import threading
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -27,11 +29,14 @@ pytestmark = pytest.mark.anyio
 ANA = Actor("ana@example.com", "203.0.113.7", may_override=True)
 RAIL_ID = "E99999002202603071530abcdef12345"
 ONCE = {"bank": -3_000, "available": 3_000}
+COMMITS_AFTER_S = 0.3  # long enough for the bank to be read meanwhile
 
 
-async def marks_paid(shop: Shop, payment: Payment, ref: str) -> Payment:
+async def marks_paid(shop: Shop, payment: Payment, ref: str, *, noted: threading.Event | None = None) -> Payment:
+    """Mark a payment as paid; where somebody waits until it is *noted*, commit a while later."""
+
     def mark(tx: Tx) -> Payment:
-        return decisions.mark_paid(
+        paid = decisions.mark_paid(
             tx,
             payment.id,
             owner=payment.owner,
@@ -43,6 +48,10 @@ async def marks_paid(shop: Shop, payment: Payment, ref: str) -> Payment:
             keyring=shop.scene.keyring,
             now=shop.clock.now(),
         )
+        if noted is not None:
+            noted.set()
+            time.sleep(COMMITS_AFTER_S)
+        return paid
 
     return await shop.db.write(mark)
 
@@ -181,6 +190,21 @@ async def test_a_person_and_the_bank_at_once_count_it_once(shop: Shop) -> None:
 
     assert await shop.receipts() == [("charge", "booked", 3_000)] * 20
     assert await shop.books() == {"bank": -60_000, "available": 60_000}
+
+
+async def test_what_the_bank_tells_of_while_a_person_notes_it_in_wrong_capitals_counts_once(shop: Shop) -> None:
+    charge = await shop.charges("30.00")
+    await shop.payer_pays(charge, e2e_id=RAIL_ID)
+    await shop.rings()
+    noted = threading.Event()
+
+    marking = asyncio.create_task(marks_paid(shop, await shop.payment_of(charge), RAIL_ID.upper(), noted=noted))
+    await asyncio.to_thread(noted.wait)
+    await pix_flow.confirm_due_hints(shop.tools)
+    await marking
+
+    assert await shop.receipts() == [("charge", "booked", 3_000)]
+    assert await shop.books() == ONCE
 
 
 @pytest.mark.parametrize("person_first", [True, False])

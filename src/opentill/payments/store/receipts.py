@@ -19,6 +19,15 @@ RECEIPT: Final = """
           from receipt
 """
 
+# Where money is counted, of an owner; and the part of it whose PIX id differs in capitals at most. Ids with the same
+# head lie together in the index. Two ids of banks are two, whatever they differ in: only people mistake letters.
+COUNTED: Final = "select id, payment_id, ref from receipt where merchant_id = :merchant_id and mode = :mode"
+SAME_LETTERS: Final = f"""
+           gateway = '{PIX}' and length(ref) = {RAIL_ID_CHARACTERS} and again = 0
+           and ref between :head and :beyond and upper(ref) = :letters
+"""
+NOTED_BY_HAND: Final = "accepted = 1 and payer_ispb is null"
+
 
 def insert_receipt(
     tx: Tx,
@@ -101,37 +110,32 @@ def counted_receipt(tx: ReadTx, receipt: Receipt) -> Row | None:
     Who noted it before its bank told of it may have mistaken the capitals of its id.
     """
     condition, named = same_money(receipt.gateway, receipt.account, receipt.ref)
-    counted = tx.one_or_none(
-        f"select id, payment_id, ref from receipt where merchant_id = :merchant_id and mode = :mode and {condition}",
-        **receipt.owner.columns,
-        **named,
-    )
-    if counted is None and receipt.payer_ispb is not None:
-        return same_letters(tx, receipt.ref, owner=receipt.owner, told=False)
-    return counted
-
-
-def same_letters(tx: ReadTx, ref: str, *, owner: Owner, told: bool = True) -> Row | None:
-    """Return where PIX money is counted under an id that differs from *ref* in capitals at most, as `counted_receipt`.
-
-    Unless *told*, only what no bank has told of: two ids of banks are two, whatever they differ in. Ids with the same
-    head, those of one bank's minute, are few and lie together in the index.
-    """
+    if receipt.payer_ispb is None:
+        return tx.one_or_none(f"{COUNTED} and {condition}", **receipt.owner.columns, **named)
     return tx.one_or_none(
         f"""
-        select id, payment_id, ref from receipt
-         where merchant_id = :merchant_id and mode = :mode and gateway = '{PIX}'
-           and length(ref) = {RAIL_ID_CHARACTERS} and again = 0
-           and ref between :head and :beyond and upper(ref) = :letters
-           and (:told = 1 or (accepted = 1 and payer_ispb is null))
-         order by id limit 1
+        select id, payment_id, ref
+          from (select 0 as place, c.* from ({COUNTED} and {condition}) c
+                union all
+                select 1 as place, c.* from ({COUNTED} and {SAME_LETTERS} and {NOTED_BY_HAND}) c) counted
+         order by place, id limit 1
         """,
-        head=ref[:RAIL_HEAD_CHARACTERS],
-        beyond=ref[:RAIL_HEAD_CHARACTERS].ljust(RAIL_ID_CHARACTERS + 1, "z"),  # no letter or digit sorts after z
-        letters=ref.upper(),
-        told=int(told),
-        **owner.columns,
+        **receipt.owner.columns,
+        **named,
+        **_letters(receipt.ref),
     )
+
+
+def same_letters(tx: ReadTx, ref: str, *, owner: Owner) -> Row | None:
+    """Return where PIX money is counted under an id that differs in capitals at most, as `counted_receipt` does."""
+    return tx.one_or_none(f"{COUNTED} and {SAME_LETTERS} order by id limit 1", **_letters(ref), **owner.columns)
+
+
+def _letters(ref: str) -> dict[str, str]:
+    """Return the values of SAME_LETTERS. Ids with the same head, those of one bank's minute, are few."""
+    head = ref[:RAIL_HEAD_CHARACTERS]
+    beyond = head.ljust(RAIL_ID_CHARACTERS + 1, "z")  # no letter or digit sorts after z
+    return {"head": head, "beyond": beyond, "letters": ref.upper()}
 
 
 def receipt(tx: ReadTx, receipt_id: int, *, owner: Owner, lock: str = "") -> BookedReceipt | None:

@@ -28,13 +28,14 @@ from opentill.pix.store.charges import (
     is_due,
     is_payment_cancelled,
     lock_charge,
+    lock_charge_and_payment,
     lock_charge_of_receipt,
     plan_look,
     set_paying,
     stop_paying,
     update_charge,
 )
-from opentill.pix.store.hints import due_hints, insert_callback, insert_hint, set_hint
+from opentill.pix.store.hints import due_hints, end_hint, insert_callback, insert_hint, put_hint_off
 from opentill.pix.store.keys import active_keys, insert_key, key_is_taken, newest_key, owns_key, remove_key
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "charge_of_payment",
     "due_charges",
     "due_hints",
+    "end_hint",
     "forget_account",
     "insert_account",
     "insert_callback",
@@ -60,16 +62,17 @@ __all__ = [
     "key_is_taken",
     "lock_account",
     "lock_charge",
+    "lock_charge_and_payment",
     "lock_charge_of_receipt",
     "newest_key",
     "none_of",
     "owns_key",
     "plan_look",
+    "put_hint_off",
     "remove_key",
     "sealed_hook_token",
     "set_active",
     "set_credentials",
-    "set_hint",
     "set_listed",
     "set_paying",
     "set_swept",

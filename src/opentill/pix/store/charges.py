@@ -134,6 +134,21 @@ def lock_charge(tx: Tx, charge_id: str, *, owner: Owner) -> Charge | None:
     return _one_charge(tx, "id = :id", owner, lock=for_update(tx), id=charge_id)
 
 
+def lock_charge_and_payment(tx: Tx, charge_id: str, *, owner: Owner) -> Charge | None:
+    """Lock the payment of an owner's charge and then the charge, and load the charge. A charge keeps its payment."""
+    row = tx.one_or_none(
+        f"""
+        select c.id, c.payment_id, c.announces, c.merchant_id, c.mode, c.account_id, c.state, c.units, c.key,
+               c.description, c.external_id, c.code, c.expires_in_s, c.expires_at, c.created_at, c.updated_at
+          from pix_charge c join payment p on p.id = c.payment_id
+         where c.id = :id and c.merchant_id = :merchant_id and c.mode = :mode{for_update(tx, "p", "c")}
+        """,
+        id=charge_id,
+        **owner.columns,
+    )
+    return _as_charge(row) if row else None
+
+
 def lock_charge_of_receipt(tx: Tx, receipt_id: int, *, owner: Owner) -> Charge | None:
     """Load and lock the charge that a receipt was paid for."""
     condition = "id = (select r.charge_id from receipt r where r.id = :receipt_id)"

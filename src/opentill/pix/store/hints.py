@@ -43,14 +43,32 @@ def due_hints(tx: ReadTx, *, now: Instant, limit: int, but: Collection[int] = ()
     )
 
 
-def set_hint(tx: Tx, hint: Row, *, due_at: Instant | None) -> None:
-    """Put a hint off until later; None: it is dealt with. One that came again since it was read stays due."""
+def put_hint_off(tx: Tx, hint: Row, *, due_at: Instant) -> None:
+    """Put a hint off until later. One that came again since it was read stays due."""
     tx.run(
         "update pix_hint set due_at = :due_at, tries = tries + 1 where id = :id and due_at = :seen",
         id=hint["id"],
         seen=hint["due_at"],
         due_at=due_at,
     )
+
+
+def end_hint(tx: Tx, hint: Row, charge_id: str | None) -> bool:
+    """Note that a hint is dealt with; tell whether the charge it announced money for still waits for that.
+
+    One that came again since it was read stays due, and so does its charge.
+    """
+    rows = tx.all(
+        """
+        update pix_hint set due_at = null, tries = tries + 1 where id = :id and due_at = :seen
+        returning (select c.state from pix_charge c where c.id = :charge_id and c.account_id = :account_id) as state
+        """,
+        id=hint["id"],
+        seen=hint["due_at"],
+        charge_id=charge_id,
+        account_id=hint["account_id"],
+    )
+    return bool(rows) and rows[0]["state"] == "paying"
 
 
 def insert_callback(tx: Tx, account_id: int, body: bytes, body_hash: str, *, now: Instant) -> None:

@@ -2,6 +2,7 @@
 
 from opentill.db import ReadTx, Tx
 from opentill.kernel.errors import NotFound
+from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Keyring
 from opentill.payments import store
 from opentill.payments.model import Payment
@@ -27,3 +28,14 @@ def locked_charge(tx: Tx, charge_id: str, payment: Payment) -> Charge:
     if charge is None or charge.payment_id != payment.id:
         raise NotFound("TRANSACTION_NOT_FOUND", "Transaction not found")
     return charge
+
+
+def locked_with_charge(tx: Tx, charge_id: str, *, owner: Owner, keyring: Keyring) -> tuple[Payment, Charge] | None:
+    """Return an owner's charge after its payment, both locked; None where there is no such charge."""
+    charge = charges.lock_charge_and_payment(tx, charge_id, owner=owner)
+    if charge is None:
+        return None
+    payment = store.one(tx, "p.id = :id", owner=owner, keyring=keyring, id=charge.payment_id)
+    if payment is None:
+        raise NotFound("PAYMENT_NOT_FOUND", "A charge without its payment.")
+    return payment, charge

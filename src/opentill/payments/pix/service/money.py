@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from opentill.db import ReadTx, Tx
+from opentill.db import ReadTx, Row, Tx
 from opentill.events import Event, record
 from opentill.kernel.clock import Instant
 from opentill.kernel.ids import Ids
@@ -15,9 +15,9 @@ from opentill.payments import booking, rules, service, store
 from opentill.payments.completion import record_completed
 from opentill.payments.documents import merchant_part
 from opentill.payments.infractions import service as infractions
-from opentill.payments.model import Payment, Receipt, SessionState
+from opentill.payments.model import Payment, Receipt
 from opentill.payments.pix import refunds as pix_refunds
-from opentill.payments.pix.service.locks import charge_of, locked, locked_charge
+from opentill.payments.pix.service.locks import charge_of, locked_charge, locked_with_charge
 from opentill.payments.pix.service.told import charge_part, receipt_part
 from opentill.payments.review import queue as review
 from opentill.pix import service as pix
@@ -39,18 +39,20 @@ PAYABLE: Final = frozenset({*LIVE, State.CONFLICTED, State.EXPIRED, State.CANCEL
 def receive(tx: Tx, account: Account, arrived: ProviderReceipt, *, ids: Ids, keyring: Keyring, now: Instant) -> bool:
     """Book money the bank says has arrived (C5, C6, C11, C12, L14). Safe to repeat: it counts once.
 
-    Return False for money that has to wait, because its charge is still being made: it is read again later.
+    Return False for money that has to wait, because its charge is still being made: it is read again later. Whether
+    it is counted is asked under the lock of the payment it was paid for: a person may be noting it just now.
     """
-    receipt = receipt_of(account, arrived)
-    if store.counted_receipt(tx, receipt) is not None:
-        _claim(tx, account, arrived, receipt, keyring=keyring, now=now)
+    receipt, charge_id = receipt_of(account, arrived), _charge_id(arrived)
+    found = locked_with_charge(tx, charge_id, owner=account.owner, keyring=keyring) if charge_id else None
+    counted = store.counted_receipt(tx, receipt)
+    if counted is not None:
+        if found is not None and not _is_accounted_for(tx, found[1], counted):
+            service.claimed(tx, found[0], receipt, now=now)
         return True
-    found = _charge_of(tx, account, arrived)
     if found is None:
         _receive_direct(tx, account, arrived, receipt, ids=ids, now=now)
         return True
-    payment = locked(tx, found, keyring=keyring)
-    charge = locked_charge(tx, found.id, payment)
+    payment, charge = found
     direct, receipt = receipt, replace(receipt, charge_id=charge.id)
     match charge.state:
         case State.CREATING:
@@ -86,13 +88,9 @@ def is_counted(tx: ReadTx, account: Account, arrived: ProviderReceipt) -> bool:
     counted = store.counted_receipt(tx, receipt_of(account, arrived))
     if counted is None:
         return False
-    charge = _charge_of(tx, account, arrived)
-    return (
-        charge is None
-        or charge.state is State.REJECTED  # counts as none
-        or charge.payment_id == counted["payment_id"]
-        or review.shows_claim(tx, charge.payment_id, counted["id"], owner=account.owner)
-    )
+    charge_id = _charge_id(arrived)
+    charge = charges.charge(tx, charge_id, owner=account.owner) if charge_id else None
+    return charge is None or _is_accounted_for(tx, charge, counted)
 
 
 def seen_by_hand(tx: Tx, payment: Payment, ref: str, amount: Money, *, now: Instant) -> Receipt | None:
@@ -166,10 +164,7 @@ def _pay(tx: Tx, paid: Payment, charge: Charge, receipt: Receipt, *, was: Paymen
     if not booking.complete(tx, receipt, paid, now=now):
         return
     completed = pix.settle(tx, charge, State.COMPLETED, now=now)
-    session = store.open_session(tx, paid.id, owner=paid.owner)
-    if session is not None and session.gateway == GATEWAY:
-        store.update_session(tx, session, state=SessionState.PAID, now=now, provider_ref=receipt.ref)
-    service.end_try(tx, paid, was=was, now=now)
+    service.end_try(tx, paid, was=was, paid_through=GATEWAY, now=now)
     fee = rules.fee_at_gateway(paid, receipt.amount)
     record_completed(
         tx,
@@ -240,19 +235,15 @@ def _hold(tx: Tx, payment: Payment, charge: Charge, receipt: Receipt, *, now: In
         pix.settle(tx, charge, State.CONFLICTED, now=now)
 
 
-def _claim(
-    tx: Tx, account: Account, arrived: ProviderReceipt, receipt: Receipt, *, keyring: Keyring, now: Instant
-) -> None:
-    """Show a person, once, that money was counted for another payment than the one it was paid for, or for none."""
-    charge = _charge_of(tx, account, arrived)
-    if charge is None or is_counted(tx, account, arrived):
-        return
-    payment = locked(tx, charge, keyring=keyring)
-    if not is_counted(tx, account, arrived):  # nobody has shown it meanwhile
-        service.claimed(tx, payment, receipt, now=now)
+def _is_accounted_for(tx: ReadTx, charge: Charge, counted: Row) -> bool:
+    """Tell whether money paid for a charge is counted for its payment, or a person was shown that it is not."""
+    return (
+        charge.state is State.REJECTED  # counts as none
+        or charge.payment_id == counted["payment_id"]
+        or review.shows_claim(tx, charge.payment_id, counted["id"], owner=charge.owner)
+    )
 
 
-def _charge_of(tx: ReadTx, account: Account, arrived: ProviderReceipt) -> Charge | None:
-    """Return the charge money was paid for."""
-    charge_id = charge_id_of(arrived.txid) if arrived.txid else None
-    return charges.charge(tx, charge_id, owner=account.owner) if charge_id else None
+def _charge_id(arrived: ProviderReceipt) -> str | None:
+    """Return the id of the charge money was paid for, if it is one of ours."""
+    return charge_id_of(arrived.txid) if arrived.txid else None
