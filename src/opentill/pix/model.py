@@ -44,7 +44,7 @@ class Account:
     bank_ispb: str
     sealed_credentials: str
     swept_until_at: Instant
-    contests_listed_at: Instant
+    infractions_listed_at: Instant
     active: bool = True  # new charges and payouts go through it
     removed: bool = False  # its credentials are gone; nothing goes through it
 

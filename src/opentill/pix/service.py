@@ -76,12 +76,12 @@ def account_of(tx: ReadTx, *, owner: Owner) -> Account | None:
 
 
 def accounts_to_list(tx: ReadTx, *, listed_before: Instant, limit: int, but: Collection[int] = ()) -> Sequence[Account]:
-    """Return active accounts whose contests were not listed since an instant, the longest waiting first."""
+    """Return active accounts whose infractions were not listed since an instant, the longest waiting first."""
     return store.accounts_to_list(tx, listed_before=listed_before, limit=limit, but=but)
 
 
 def set_listed(tx: Tx, account: Account, *, at: Instant) -> None:
-    """Note when an account's contests were listed."""
+    """Note when an account's infractions were listed."""
     store.set_listed(tx, account, at=at)
 
 

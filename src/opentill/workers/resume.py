@@ -33,7 +33,7 @@ REFUNDS_S: Final = 1.0
 CHARGES_S: Final = 1.0
 EXPIRY_S: Final = 1.0
 PAYOUTS_S: Final = 0.5
-CONTESTS_S: Final = 5.0
+INFRACTIONS_S: Final = 5.0
 BLOCKS_S: Final = 2.0
 SWEEP_S: Final = 15.0  # looks whose turn it is; each account is swept every three minutes
 HEARTBEAT_S: Final = 15.0
@@ -59,8 +59,8 @@ async def resume_loops(dependencies: Dependencies, stop: asyncio.Event) -> None:
             ("check refunds", _rounds(_in_lanes(refund_flow.check_due_refunds), tools), REFUNDS_S),
             ("look at charges", _rounds(_in_lanes(pix_flow.look_at_due), tools), CHARGES_S),
             ("pay out", _rounds(_in_lanes(payouts.work_due), tools), PAYOUTS_S),
-            ("list contests", _rounds(_in_lanes(infractions.list_due), tools), CONTESTS_S),
-            ("look after contests", _rounds(_in_lanes(infractions.work_due), tools), CONTESTS_S),
+            ("list infractions", _rounds(_in_lanes(infractions.list_due), tools), INFRACTIONS_S),
+            ("look after infractions", _rounds(_in_lanes(infractions.work_due), tools), INFRACTIONS_S),
             ("fill blocks", _rounds(infractions.top_up_due, tools), BLOCKS_S),
             ("expire", _rounds(_in_lanes(flow.expire_due), tools, whole=True), EXPIRY_S),
             ("sweep", _rounds(_in_lanes(pix_flow.sweep), tools, whole=True), SWEEP_S),

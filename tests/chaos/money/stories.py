@@ -23,7 +23,7 @@ from opentill.kernel.money import currency, from_minor
 from opentill.merchants import gateways
 from opentill.merchants.model import Merchant
 from opentill.payments import flow, queries
-from opentill.payments.infractions import flow as contests
+from opentill.payments.infractions import flow as infraction_flow
 from opentill.payments.infractions import service as infractions
 from opentill.payments.infractions.model import State as Contest
 from opentill.payments.model import Payment, PaymentStatus
@@ -142,9 +142,9 @@ class Teller:
                 refund_flow.check_due_refunds,
                 flow.check_due_sessions,
                 flow.expire_due,
-                contests.list_due,
-                contests.work_due,
-                contests.top_up_due,
+                infraction_flow.list_due,
+                infraction_flow.work_due,
+                infraction_flow.top_up_due,
                 pix_flow.sweep,
             ):
                 await job(shop.tools)

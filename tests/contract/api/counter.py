@@ -16,7 +16,7 @@ from typing import Any
 from opentill.api.external.app import ExternalApi
 from opentill.db import Database
 from opentill.kernel.clock import MINUTE, SECOND
-from opentill.payments.infractions import flow as contests
+from opentill.payments.infractions import flow as infractions
 from opentill.payments.pix import flow as pix_flow
 from opentill.payments.refunds import flow as refund_flow
 from opentill.pix.payouts import flow as payout_flow
@@ -96,8 +96,8 @@ class Counter:
             await pix_flow.look_at_due(tools)
             await payout_flow.work_due(tools)
             await refund_flow.check_due_refunds(tools)
-            await contests.work_due(tools)
-            await contests.top_up_due(tools)
+            await infractions.work_due(tools)
+            await infractions.top_up_due(tools)
             await shop.rings()
             await pix_flow.confirm_due_hints(tools)
 
@@ -106,7 +106,7 @@ class Counter:
         for _ in range(rounds):
             await self.goes_on(rounds=1, each_us=11 * MINUTE)
             await pix_flow.sweep(self.shop.tools)
-            await contests.list_due(self.shop.tools)
+            await infractions.list_due(self.shop.tools)
 
     async def delivers(self) -> list[dict[str, Any]]:
         """Send what is due to the endpoints; return what this sent, headers and body together."""

@@ -3,7 +3,7 @@
 import pytest
 
 from opentill.kernel.clock import MINUTE, SECOND
-from opentill.payments.infractions import flow as contests
+from opentill.payments.infractions import flow as infractions
 from opentill.pix.payouts.model import Payout, State
 from opentill.pix.rejections import ROWS
 from tests.usecases.pix.shop import Shop
@@ -78,7 +78,7 @@ async def test_a_contest_at_the_sandbox_bank_is_blocked_and_returned(shop: Shop)
         shop.passes(2 * SECOND)
         await shop.is_told()
     shop.passes(11 * MINUTE)
-    await contests.list_due(shop.tools)
+    await infractions.list_due(shop.tools)
     found = await shop.rows("select state, units, blocked_units from pix_infraction")
     assert [(row["state"], row["units"], row["blocked_units"]) for row in found] == [("open", 1_001_200, 1_001_200)]
     assert (await shop.found(charge)).state.value == "completed"

@@ -12,7 +12,7 @@ from opentill.admin.panel import Screen
 from opentill.admin.visit import Journalist, Visit
 from opentill.db import Tx
 from opentill.kernel.errors import Conflict, NotFound, Refused
-from opentill.payments.infractions import service as contests
+from opentill.payments.infractions import service as infractions
 from opentill.payments.infractions.model import UNDECIDED
 from opentill.payments.pix import queries, sandbox
 from opentill.payments.pix.flow import PROCESSED
@@ -58,7 +58,7 @@ async def contest(visit: Visit) -> Response:
         raise NotFound("RECEIPT_NOT_FOUND", "No such receipt.")
 
     async def play(desk: SandboxDesk, account: Account) -> None:
-        await sandbox.hear_contest(visit.deps.tools, account, desk.contest(e2e_id, None, CONTESTED))
+        await sandbox.hear_infraction(visit.deps.tools, account, desk.contest(e2e_id, None, CONTESTED))
 
     return await _played(visit, play, f"receipt:{e2e_id}", place)
 
@@ -66,7 +66,7 @@ async def contest(visit: Visit) -> Response:
 async def resolve(visit: Visit) -> Response:
     """Have the banks decide a contest; where they agree with the payer, the money goes back."""
     med_id, result = visit.path("infraction"), visit.field("outcome")
-    found = await visit.read(lambda tx: contests.find(tx, med_id, owner=visit.owner))
+    found = await visit.read(lambda tx: infractions.find(tx, med_id, owner=visit.owner))
     if found is None:
         raise NotFound("INFRACTION_NOT_FOUND", "No such contest.")
 
@@ -74,7 +74,7 @@ async def resolve(visit: Visit) -> Response:
         if result not in RESULTS or found.state not in UNDECIDED:
             raise Conflict("INVALID_STATE", PROCESSED)
         desk.resolve(found.ref, result, None)
-        await sandbox.hear_contest(visit.deps.tools, account, found.ref)
+        await sandbox.hear_infraction(visit.deps.tools, account, found.ref)
 
     return await _played(visit, play, f"infraction:{med_id}", f"{visit.home}/infractions/{med_id}")
 

@@ -13,7 +13,7 @@ from opentill.api.external.fields import amount, text, whole
 from opentill.api.external.once import answered_before, once
 from opentill.db import Tx
 from opentill.kernel.errors import Conflict, NotFound, Refused
-from opentill.payments.infractions import service as contests
+from opentill.payments.infractions import service as infractions
 from opentill.payments.infractions.model import UNDECIDED
 from opentill.payments.pix import queries, sandbox
 from opentill.pix.documents import is_cnpj, is_cpf
@@ -133,7 +133,7 @@ async def contest(call: ExternalCall, desk: SandboxDesk, account: Account) -> Fi
     row = await tools.db.read(lambda tx: queries.find_rail_id(tx, e2e_id, owner=owner))
     if row is None or row["direction"] != "inbound":
         raise NotFound("TRANSACTION_NOT_FOUND", UNKNOWN)
-    infraction = await sandbox.hear_contest(tools, account, desk.contest(e2e_id, centavos, reason))
+    infraction = await sandbox.hear_infraction(tools, account, desk.contest(e2e_id, centavos, reason))
     return {"med_id": infraction.id}
 
 
@@ -144,13 +144,13 @@ async def resolve(call: ExternalCall, desk: SandboxDesk, account: Account) -> Fi
         raise missing("result")
     centavos = _part(call)
     owner, med_id, tools = call.by.owner, call.values["id"], call.dependencies.tools
-    infraction = await tools.db.read(lambda tx: contests.find(tx, med_id, owner=owner))
+    infraction = await tools.db.read(lambda tx: infractions.find(tx, med_id, owner=owner))
     if infraction is None:
         raise NotFound("MED_NOT_FOUND", "MED not found")
     if infraction.state not in UNDECIDED:
         raise Conflict("INVALID_STATE", "MED is already closed")
     desk.resolve(infraction.ref, result, centavos)
-    heard = await sandbox.hear_contest(tools, account, infraction.ref)
+    heard = await sandbox.hear_infraction(tools, account, infraction.ref)
     return {"med_id": heard.id, "status": heard.status}
 
 

@@ -84,7 +84,7 @@ async def top_up_due(tools: Tools) -> int:
 async def _list(tools: Tools, account: Account) -> None:
     """List what is new, and what changed lately, once more. A contest that cannot be booked keeps no other waiting."""
     now, bank = tools.clock.now(), tools.payer(account)
-    since = Instant(max(min(account.contests_listed_at, now) - LISTED_BACK, now - LISTED_MAX))
+    since = Instant(max(min(account.infractions_listed_at, now) - LISTED_BACK, now - LISTED_MAX))
     heard = Round[port.ProviderInfraction](lambda said: _hear(tools, account, said))
     if bank.capabilities.infractions:
         cursor: str | None = None

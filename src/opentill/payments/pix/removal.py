@@ -23,7 +23,7 @@ _UNDER_WAY: Final = {
         select count(*) as found from refund r join receipt a on a.id = r.receipt_id
          where a.gateway = 'pix' and a.account = cast(:id as text) and r.status = 'pending'
         """,
-    "contests": """
+    "infractions": """
         select count(*) as found from pix_infraction
          where account_id = :id and state in ('open', 'defended', 'accepted')
         """,
@@ -43,7 +43,7 @@ def remove_account(tx: Tx, account_id: int, *, now: Instant) -> Account:
         raise Conflict(
             "ACCOUNT_IN_USE",
             "Not everything is over that went through the account: %(charges)s charges, %(payouts)s payouts, "
-            "%(refunds)s refunds, %(contests)s contests.",
+            "%(refunds)s refunds, %(infractions)s contests.",
             **matters,
         )
     store.forget_account(tx, account, now=now)

@@ -10,8 +10,8 @@ from opentill.kernel.ids import Ids
 from opentill.kernel.money import Money
 from opentill.kernel.owner import Owner
 from opentill.payments import booking, store
-from opentill.payments.infractions import flow as infractions
-from opentill.payments.infractions import service as contests
+from opentill.payments.infractions import flow as infraction_flow
+from opentill.payments.infractions import service as infractions
 from opentill.payments.infractions.model import Infraction
 from opentill.payments.model import Receipt
 from opentill.payments.pix.flow import PROCESSED, look_at
@@ -97,10 +97,10 @@ def note_receipt(tx: Tx, account: Account, e2e_id: str, *, now: Instant) -> None
     rail.note_notification(tx, account, e2e_id.encode(), [hint], now=now)
 
 
-async def hear_contest(tools: Tools, account: Account, ref: str) -> Infraction:
-    """Read a contest at the bank, and return it as it is booked. Raises Busy where the bank does not say."""
-    await infractions.read(tools, account, ref)
-    known = await tools.db.read(lambda tx: contests.find_ref(tx, account, ref))
+async def hear_infraction(tools: Tools, account: Account, ref: str) -> Infraction:
+    """Read an infraction at the bank, and return it as it is booked. Raises Busy where the bank does not say."""
+    await infraction_flow.read(tools, account, ref)
+    known = await tools.db.read(lambda tx: infractions.find_ref(tx, account, ref))
     if known is None:
         raise Busy("PROVIDER_UNAVAILABLE", NOT_YET, retry_after_s=5)
     return known

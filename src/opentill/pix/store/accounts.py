@@ -132,7 +132,7 @@ def set_swept(tx: Tx, account: Account, *, until: Instant, now: Instant) -> None
 
 
 def accounts_to_list(tx: ReadTx, *, listed_before: Instant, limit: int, but: Collection[int] = ()) -> Sequence[Account]:
-    """Return active accounts whose contests were not listed since an instant, the longest waiting first."""
+    """Return active accounts whose infractions were not listed since an instant, the longest waiting first."""
     rows = tx.all(
         f"""{ACCOUNT}
          where a.removed_at is null and a.infractions_at < :listed_before{none_of(but, "a.id")}
@@ -165,7 +165,7 @@ def _as_account(row: Row) -> Account:
         bank_ispb=row["bank_ispb"],
         sealed_credentials=row["sealed_credentials"],
         swept_until_at=row["swept_until_at"],
-        contests_listed_at=row["infractions_at"],
+        infractions_listed_at=row["infractions_at"],
         active=bool(row["active"]),
         removed=row["removed_at"] is not None,
     )

@@ -118,7 +118,7 @@ def read_statement(document: Mapping[str, Any], number: int) -> Page[StatementLi
 
 
 def read_infractions(document: Mapping[str, Any], number: int) -> Page[ProviderInfraction]:
-    """Read page *number* of a list of contests. Raises `Malformed`."""
+    """Read page *number* of a list of infractions. Raises `Malformed`."""
     return Page(tuple(read_infraction(item) for item in _list(document, "infracoes")), _cursor(document, number))
 
 
@@ -153,15 +153,15 @@ def defence_body(text: str, evidence: Sequence[Evidence]) -> dict[str, Any]:
 
 
 def read_hints(request: RawRequest) -> list[Hint]:
-    """Read a notification about payouts and contests. Raises `UnreadableNotification`."""
+    """Read a notification about payouts and infractions. Raises `UnreadableNotification`."""
     document = read_object(request.body)
     if document is None:
         raise UnreadableNotification("the body is not a JSON object")
     try:
-        payouts, contests = _list(document, "envios"), _list(document, "infracoes")
+        payouts, infractions = _list(document, "envios"), _list(document, "infracoes")
     except Malformed as malformed:
         raise UnreadableNotification(str(malformed)) from None
-    found = [_payout_hint(item) for item in payouts] + [_contest_hint(item) for item in contests]
+    found = [_payout_hint(item) for item in payouts] + [_infraction_hint(item) for item in infractions]
     return list(dict.fromkeys(hint for hint in found if hint is not None))
 
 
@@ -170,7 +170,7 @@ def _payout_hint(item: Mapping[str, Any]) -> Hint | None:
     return Hint(HintKind.PAYOUT, None, _text(item.get("endToEndId")), ref) if ref else None
 
 
-def _contest_hint(item: Mapping[str, Any]) -> Hint | None:
+def _infraction_hint(item: Mapping[str, Any]) -> Hint | None:
     ref = _text(item.get("id"))
     return Hint(HintKind.INFRACTION, None, _text(item.get("endToEndId")), ref) if ref else None
 
