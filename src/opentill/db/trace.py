@@ -60,6 +60,13 @@ class TracedTx:
         self._remember("run", sql, params)
         return self._tx.run(sql, **params)
 
+    def defer(self, sql: str, /, **params: object) -> None:
+        self._remember("run", sql, params)
+        self._tx.defer(sql, **params)
+
+    def together(self, *works: Callable[[Tx], Any]) -> tuple[Any, ...]:
+        return tuple(work(self) for work in works)
+
     def one_or_none(self, sql: str, /, **params: object) -> Row | None:
         row = self._tx.one_or_none(sql, **params)
         self._remember("one_or_none", sql, params, [row] if row is not None else [])

@@ -4,7 +4,7 @@ Statements are written once for both databases, with `:name` parameters and `cas
 are named fragments in `db/dialect.py`. A transaction is used on the thread it was opened on, and not after its unit.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 Dialect = Literal["sqlite", "postgres"]
@@ -38,6 +38,18 @@ class Tx(ReadTx, Protocol):
 
     def run(self, sql: str, /, **params: object) -> int:
         """Execute an insert, update or delete; return how many rows it changed."""
+        ...
+
+    def defer(self, sql: str, /, **params: object) -> None:
+        """Execute an insert, update or delete before the next statement, or the commit, and with it where that saves
+        a round trip. What it meets is raised there.
+        """
+        ...
+
+    def together(self, *works: Callable[["Tx"], Any]) -> tuple[Any, ...]:
+        """Run works of one statement with an answer each, in this order and, where that is possible, in one round
+        trip. Each may run twice, so none has an effect but through that statement, and none needs another's answer.
+        """
         ...
 
     def many(self, sql: str, rows: Sequence[Mapping[str, object]], /) -> int:

@@ -33,6 +33,12 @@ class CursorTx(ABC):
     def run(self, sql: str, /, **params: object) -> int:
         return self._execute(sql, params).rowcount
 
+    def defer(self, sql: str, /, **params: object) -> None:
+        self.run(sql, **params)
+
+    def together(self, *works: Callable[[Any], Any]) -> tuple[Any, ...]:
+        return tuple(work(self) for work in works)
+
     def one_or_none(self, sql: str, /, **params: object) -> Row | None:
         cursor = self._execute(sql, params)
         row: Row | None = cursor.fetchone()

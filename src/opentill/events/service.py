@@ -17,7 +17,7 @@ COMPRESSION: Final = 1  # the fastest: documents are small
 def record(tx: Tx, event: Event, *, ids: Ids) -> str:
     """Record a fact and return its id, `evt_…`. It becomes visible, and is sent, once *tx* commits."""
     event_id = "evt_" + ids.timed_hex()
-    tx.run(
+    tx.defer(
         """
         insert into event (id, merchant_id, mode, audience, type, merchant_type, pix_type,
                            object_type, object_id, occurred_at, doc, routing)

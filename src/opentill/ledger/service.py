@@ -22,7 +22,7 @@ def post(tx: Tx, journal: Journal, *, now: Instant) -> None:
         for entry in journal.entries
         if entry.amount.units
     ]
-    tx.run(
+    tx.defer(
         """
         insert into journal (merchant_id, mode, currency, kind, source_type, source_id, entries, created_at)
         values (:merchant_id, :mode, :currency, :kind, :source_type, :source_id, :entries, :now)

@@ -4,6 +4,8 @@ Each function counts a receipt once: it says False, and does nothing, for money 
 of the money, where there is one, is locked by the caller.
 """
 
+from collections.abc import Sequence
+
 from opentill import ledger
 from opentill.db import Tx
 from opentill.kernel.clock import Instant
@@ -11,6 +13,7 @@ from opentill.kernel.failpoints import reach
 from opentill.kernel.money import Money
 from opentill.payments import rules, store
 from opentill.payments.infractions import service as infractions
+from opentill.payments.infractions.model import Infraction
 from opentill.payments.model import BookedReceipt, Payment, Receipt
 from opentill.payments.review import queue as review
 from opentill.pix.model import BRL
@@ -19,21 +22,24 @@ from opentill.pix.model import BRL
 def complete(tx: Tx, receipt: Receipt, completed: Payment, *, accepted: bool = False, now: Instant) -> bool:
     """Book the money that completes a payment, by a gateway's word or a person's, and save the payment as completed."""
     fee = rules.fee_at_gateway(completed, receipt.amount)
-    counted = store.insert_receipt(
-        tx,
-        receipt,
-        payment_id=completed.id,
-        fee=fee,
-        origin="charge",
-        late=completed.late,
-        accepted=accepted,
-        now=now,
-    )
+
+    def count(tx: Tx) -> int | None:
+        return store.insert_receipt(
+            tx,
+            receipt,
+            payment_id=completed.id,
+            fee=fee,
+            origin="charge",
+            late=completed.late,
+            accepted=accepted,
+            now=now,
+        )
+
+    counted, short = tx.together(count, lambda tx: _short_blocks(tx, receipt))
     if counted is None:
         return False
     reach("receipt.counted")
     store.update(tx, completed)
-    short = infractions.short_blocks(tx, owner=receipt.owner) if receipt.amount.currency == BRL else ()
     ledger.post(tx, rules.paid_journal(completed, receipt, fee=fee), now=now)
     infractions.top_up(tx, short, owner=receipt.owner, now=now)
     reach("receipt.booked")
@@ -45,7 +51,7 @@ def accept(tx: Tx, receipt: BookedReceipt, completed: Payment, *, now: Instant) 
     fee = rules.fee_at_gateway(completed, receipt.amount)
     store.accept_receipt(tx, receipt, fee=fee, late=completed.late)
     store.update(tx, completed)
-    short = infractions.short_blocks(tx, owner=receipt.owner) if receipt.amount.currency == BRL else ()
+    short = _short_blocks(tx, receipt)
     ledger.post(tx, rules.accepted_journal(completed, receipt, fee=fee), now=now)
     infractions.top_up(tx, short, owner=receipt.owner, now=now)
     reach("receipt.accepted")
@@ -59,7 +65,7 @@ def credit(
         tx, receipt, payment_id=payment_id, fee=fee, origin=origin, public_id=public_id, now=now
     )
     if counted is not None:
-        short = infractions.short_blocks(tx, owner=receipt.owner) if receipt.amount.currency == BRL else ()
+        short = _short_blocks(tx, receipt)
         ledger.post(tx, rules.credited_journal(receipt, str(counted), fee=fee), now=now)
         infractions.top_up(tx, short, owner=receipt.owner, now=now)
         reach("receipt.credited")
@@ -94,3 +100,8 @@ def suspend(tx: Tx, receipt: Receipt, reason: str, *, public_id: str, now: Insta
     review.open_receipt(tx, receipt, reason, receipt_id=counted, now=now)
     reach("receipt.suspended")
     return True
+
+
+def _short_blocks(tx: Tx, receipt: Receipt | BookedReceipt) -> Sequence[Infraction]:
+    """Return what waits for money like this, locked."""
+    return infractions.short_blocks(tx, owner=receipt.owner) if receipt.amount.currency == BRL else ()

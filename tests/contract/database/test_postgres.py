@@ -77,6 +77,26 @@ async def test_a_unit_that_takes_a_deadlock_for_its_own_failure_runs_again_all_t
     assert await bank.read(lambda tx: (balance(tx, "a"), balance(tx, "b"))) == (11, 11)
 
 
+async def test_a_unit_whose_deferred_statements_are_in_a_deadlock_runs_again(bank: Database) -> None:
+    await asyncio.gather(bank.write(opening("a")), bank.write(opening("b")))
+    both_hold_one = threading.Barrier(2)
+    runs: list[str] = []
+
+    def crossing(first: str, second: str) -> Callable[[Tx], None]:
+        def work(tx: Tx) -> None:
+            runs.append(first)
+            pay(tx, first, 1)
+            if runs.count(first) == 1:
+                both_hold_one.wait(PATIENCE_S)
+            tx.defer("update account set balance = balance + 10 where name = :name", name=second)
+
+        return work
+
+    await asyncio.gather(bank.write(crossing("a", "b")), bank.write(crossing("b", "a")))
+    assert await bank.read(lambda tx: (balance(tx, "a"), balance(tx, "b"))) == (11, 11)
+    assert len(runs) == 3
+
+
 async def test_a_unit_that_cannot_be_serialized_runs_again(bank: Database) -> None:
     await bank.write(opening("a"))
     both_have_read = threading.Barrier(2)
@@ -219,6 +239,32 @@ async def test_a_unit_whose_connection_broke_in_its_commit_is_not_run_again(bank
     assert await bank.read(names) == []
     await bank.write(lambda tx: tx.run("drop trigger die_in_commit on account"))
     await bank.write(opening("known"))
+
+
+async def test_a_unit_whose_connection_was_ended_while_it_deferred_is_stored_once_or_unknown(
+    bank: Database, postgres_url: str
+) -> None:
+    gate = Gate()
+
+    def work(tx: Tx) -> None:
+        opening("once")(tx)
+        gate.wait()
+        tx.defer("update account set balance = balance + 7 where name = 'once'")
+
+    working = asyncio.create_task(bank.write(work))
+    await gate.reached()
+    await asyncio.to_thread(terminate_others, postgres_url)
+    gate.open()
+    with pytest.raises(Unavailable, match="unknown"):
+        await working
+    assert await bank.read(names) == []
+
+
+async def test_more_is_sent_and_answered_together_than_a_socket_holds(bank: Database) -> None:
+    long = "x" * 2_000_000
+    echo = "select cast(:text as text) as text"
+    asked = [lambda tx: tx.all(echo, text=long)[0]["text"]] * 8
+    assert await bank.write(lambda tx: tx.together(*asked)) == (long,) * 8
 
 
 async def test_a_server_that_stays_away_makes_the_database_unavailable(bank: Database, postgres_url: str) -> None:

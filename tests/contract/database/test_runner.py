@@ -270,6 +270,57 @@ async def test_many_executes_one_statement_for_each_row(bank: Database) -> None:
     assert await bank.read(names) == ["0", "1", "2", "3", "4"]
 
 
+async def test_what_is_deferred_is_done_before_the_next_statement_and_before_the_commit(bank: Database) -> None:
+    insert = "insert into account (name, balance) values (:name, :balance)"
+
+    def work(tx: Tx) -> list[str]:
+        tx.defer(insert, name="a", balance=1)
+        tx.defer("update account set balance = balance + 1 where name = :name", name="a")
+        seen = names(tx)
+        tx.defer(insert, name="b", balance=9)
+        return seen
+
+    assert await bank.write(work) == ["a"]
+    await bank.write(lambda tx: tx.defer("update account set balance = balance + 1 where name = :name", name="b"))
+    rows = await bank.read(lambda tx: tx.all("select name, balance from account order by name"))
+    assert [dict(row) for row in rows] == [{"name": "a", "balance": 2}, {"name": "b", "balance": 10}]
+
+
+@pytest.mark.parametrize("asks_after", [True, False])
+async def test_a_unit_whose_deferred_statement_fails_is_not_committed(bank: Database, asks_after: bool) -> None:
+    await bank.write(opening("ana"))
+
+    def work(tx: Tx) -> None:
+        tx.defer("insert into account (name, balance) values ('bia', 0)")
+        tx.defer("insert into account (name, balance) values ('ana', 0)")
+        tx.defer("insert into account (name, balance) values ('caio', 0)")
+        if asks_after:
+            names(tx)
+
+    with pytest.raises(UniqueViolation) as caught:
+        await bank.write(work)
+    assert caught.value.constraint == "account.name"
+    assert await bank.read(names) == ["ana"]
+    await bank.write(opening("the runner goes on"))
+
+
+async def test_works_asked_together_are_answered_in_their_order(bank: Database) -> None:
+    def work(tx: Tx) -> tuple[object, ...]:
+        return tx.together(opening("b"), names, lambda _: "asked nothing", opening("a"), names)
+
+    first, one, nothing, second, both = await bank.write(work)
+    assert second > first
+    assert (one, nothing, both) == (["b"], "asked nothing", ["a", "b"])
+
+
+async def test_one_of_those_asked_together_that_fails_loses_what_all_of_them_did(bank: Database) -> None:
+    await bank.write(opening("ana"))
+    with pytest.raises(UniqueViolation):
+        await bank.write(lambda tx: tx.together(opening("bia"), opening("ana"), opening("caio")))
+    assert await bank.read(names) == ["ana"]
+    await bank.write(opening("the runner goes on"))
+
+
 async def test_one_or_none_does_not_hide_a_second_row(bank: Database) -> None:
     await asyncio.gather(bank.write(opening("a")), bank.write(opening("b")))
     one = "select name from account where name like :name"

@@ -234,6 +234,13 @@ class Counted:
         self.statements += 1
         return self._tx.run(sql, **params)
 
+    def defer(self, sql: str, /, **params: object) -> None:
+        self.statements += 1
+        self._tx.defer(sql, **params)
+
+    def together(self, *works: Callable[[Tx], Any]) -> tuple[Any, ...]:
+        return tuple(work(self) for work in works)
+
     def one_or_none(self, sql: str, /, **params: object) -> Row | None:
         self.statements += 1
         return self._tx.one_or_none(sql, **params)

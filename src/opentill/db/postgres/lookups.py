@@ -7,7 +7,7 @@ connection is opened meanwhile.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
@@ -17,11 +17,11 @@ from psycopg.pq.abc import PGresult
 
 from opentill.db.errors import Unavailable
 from opentill.db.lookup import NotHere, SecondStatement
+from opentill.db.postgres.asking import Question, Unasked
 from opentill.db.postgres.connection import Connection
 from opentill.db.postgres.prepared import Bound, Shape, Values, bind, require_done, shape_of
 from opentill.db.statement import numbered
-from opentill.db.transaction import Dialect, ReadTx, Row
-from opentill.db.unit import TooManyRows
+from opentill.db.transaction import ReadTx
 
 WAITING_MAX: Final = 256  # asked and not answered; more than that are the readers' to do, or to refuse
 TRY_AGAIN_AFTER_S: Final = 5.0  # longer than a connection takes to open, or to be refused
@@ -45,10 +45,10 @@ class Lookups:
         if self._pipe is None or self._pipe.broken:
             self._open_again()
             raise NotHere
-        tx = _OneStatement()
+        tx = Question()
         try:
             return work(tx)
-        except _Unasked:
+        except Unasked:
             tx.rows = await self._pipe.ask(tx.sql, tx.params)
         try:
             return work(tx)
@@ -71,35 +71,6 @@ class Lookups:
     async def _try_to_open(self) -> None:
         with suppress(Unavailable):  # a later lookup tries again
             await self.open()
-
-
-class _Unasked(BaseException):
-    """What a unit of work wants to know is not known yet. Not for it to catch."""
-
-
-class _OneStatement:
-    """A `ReadTx` that notes what is asked, and has the rows when the unit of work runs again."""
-
-    dialect: Dialect = "postgres"
-
-    def __init__(self) -> None:
-        self.sql = ""
-        self.params: Mapping[str, object] = {}
-        self.rows: list[Values] | None = None
-
-    def one_or_none(self, sql: str, /, **params: object) -> Row | None:
-        rows = self.all(sql, **params)
-        if len(rows) > 1:
-            raise TooManyRows(sql)
-        return rows[0] if rows else None
-
-    def all(self, sql: str, /, **params: object) -> Sequence[Row]:
-        if self.rows is None:
-            self.sql, self.params = sql, params
-            raise _Unasked
-        if (sql, params) != (self.sql, self.params):
-            raise SecondStatement
-        return self.rows
 
 
 class _Statement:

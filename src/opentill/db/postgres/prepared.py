@@ -1,9 +1,10 @@
-"""Executes prepared statements with one call of libpq each.
+"""Executes prepared statements with one call of libpq each, or several with one round trip.
 
 A cursor of psycopg does as much in Python as PostgreSQL does for the whole of a short statement, and gives the
 interpreter away several times meanwhile. Types are still psycopg's: what comes back is the same.
 """
 
+import select
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -11,7 +12,7 @@ import psycopg
 from psycopg import abc
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
-from psycopg.pq import ExecStatus, Format
+from psycopg.pq import ConnStatus, ExecStatus, Format
 from psycopg.pq.abc import PGconn, PGresult
 
 from opentill.db.postgres.connection import STATEMENTS_MAX, Connection
@@ -48,6 +49,9 @@ class Bound(NamedTuple):
     formats: list[int]
 
 
+Asked = tuple[str, Bound]  # a statement with its values
+
+
 class Shape(NamedTuple):
     """How the answers to a statement become rows."""
 
@@ -73,15 +77,33 @@ class Statements:
         self._connection = connection
         self._libpq: PGconn = connection.pgconn
         self._prepared: dict[tuple[str, tuple[int, ...]], _Prepared] = {}
+        self._readable, self._writable = select.poll(), select.poll()
+        self._readable.register(self._libpq.socket, select.POLLIN)
+        self._writable.register(self._libpq.socket, select.POLLIN | select.POLLOUT)
 
     def execute(self, sql: str, bound: Bound) -> Rows:
         """Execute a statement, which is prepared when it is first seen. Raises psycopg.Error."""
         prepared = self._prepared.get((sql, bound.types)) or self._prepare(sql, bound.types)
         result = self._libpq.exec_prepared(prepared.name, bound.values, bound.formats)  # type: ignore[arg-type]  # a null is None
-        if result.status == ExecStatus.TUPLES_OK:
-            return Rows(prepared.shape.rows(result), result.ntuples)
         require_done(result)
-        return Rows([], result.command_tuples or 0)
+        return _rows(prepared.shape, result)
+
+    def execute_all(self, asked: Sequence[Asked]) -> list[Rows]:
+        """Execute statements in their order with one round trip (libpq's pipeline mode).
+
+        After one that fails none is executed. Raises its psycopg.Error.
+        """
+        if len(self._prepared) + len(asked) > STATEMENTS_MAX:
+            self._forget()
+        known = [self._prepared.get((sql, bound.types)) or self._prepare(sql, bound.types) for sql, bound in asked]
+        try:
+            results = self._exchange([(prepared, bound) for prepared, (_, bound) in zip(known, asked, strict=True)])
+        except psycopg.Error:
+            self._connection.close()  # what is still on its way belongs to nobody
+            raise
+        for result in results:
+            require_done(result)
+        return [_rows(prepared.shape, result) for prepared, result in zip(known, results, strict=True)]
 
     def command(self, sql: bytes) -> None:
         """Execute what has neither parameters nor rows. Raises psycopg.Error."""
@@ -89,14 +111,49 @@ class Statements:
 
     def _prepare(self, sql: str, types: tuple[int, ...]) -> _Prepared:
         if len(self._prepared) >= STATEMENTS_MAX:
-            self.command(b"deallocate all")
-            self._prepared.clear()
+            self._forget()
         name = b"opentill_%d" % len(self._prepared)
         require_done(self._libpq.prepare(name, numbered(sql)[0], types))
         told = self._libpq.describe_prepared(name)
         require_done(told)
         self._prepared[sql, types] = prepared = _Prepared(name, shape_of(self._connection, told))
         return prepared
+
+    def _forget(self) -> None:
+        self.command(b"deallocate all")
+        self._prepared.clear()
+
+    def _exchange(self, bound: Sequence[tuple[_Prepared, Bound]]) -> list[PGresult]:
+        """Send statements together and return what is answered to each."""
+        libpq, results = self._libpq, list[PGresult]()
+        libpq.enter_pipeline_mode()
+        for prepared, (values, _, formats) in bound:
+            libpq.send_query_prepared(prepared.name, values, formats)
+        libpq.pipeline_sync()
+        while libpq.flush():  # not everything fitted into the socket's buffer
+            self._writable.poll()
+            libpq.consume_input()
+        while True:
+            if libpq.is_busy():
+                self._readable.poll()
+                libpq.consume_input()
+                continue
+            result = libpq.get_result()  # None ends the answers to each statement
+            if result is None:
+                if libpq.status != ConnStatus.OK:
+                    raise psycopg.OperationalError("the connection broke")
+            elif result.status == ExecStatus.PIPELINE_SYNC:
+                break
+            else:
+                results.append(result)
+        libpq.exit_pipeline_mode()
+        return results
+
+
+def _rows(shape: Shape, result: PGresult) -> Rows:
+    if result.status == ExecStatus.TUPLES_OK:
+        return Rows(shape.rows(result), result.ntuples)
+    return Rows([], result.command_tuples or 0)
 
 
 def bind(sql: str, params: Mapping[str, object]) -> Bound | None:

@@ -3,15 +3,16 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 
 from opentill.db.errors import DatabaseError, Overloaded, Unavailable
 from opentill.db.lane import Answer, Job, Work
+from opentill.db.postgres.asking import asked_by
 from opentill.db.postgres.connection import Connection, Cursor
 from opentill.db.postgres.errors import ConnectionLost, InTheWay, is_stale_plan, translated
-from opentill.db.postgres.prepared import Rows, Statements, bind
+from opentill.db.postgres.prepared import Asked, Bound, Rows, Statements, bind
 from opentill.db.statement import numbered
 from opentill.db.transaction import Dialect
 from opentill.db.unit import CursorTx, outcome
@@ -20,6 +21,8 @@ PAUSES_S = (0.0, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128)  # before each
 
 Outcome = tuple[Any, BaseException | None]
 AGAIN = (InTheWay, ConnectionLost)
+BEGIN: Final[Asked] = ("begin", Bound([], (), []))
+COMMIT: Final[Asked] = ("commit", Bound([], (), []))
 
 
 class NeedsSnapshot(BaseException):
@@ -27,7 +30,10 @@ class NeedsSnapshot(BaseException):
 
 
 class Transaction(CursorTx):
-    """A `Tx` on a PostgreSQL connection."""
+    """A `Tx` on a PostgreSQL connection.
+
+    What opens a transaction, and what is deferred, goes to the server with the statement after it.
+    """
 
     dialect: Dialect = "postgres"
 
@@ -36,37 +42,98 @@ class Transaction(CursorTx):
         self._connection = connection
         self._statements = Statements(connection)
         self._cursor = connection.cursor()
+        self._waiting: list[Asked] = []
+
+    def begin(self) -> None:
+        self._waiting = [BEGIN]
+
+    def commit(self) -> None:
+        """Commit, where anything was asked. Raises `DatabaseError`."""
+        if self._waiting != [BEGIN]:
+            self._ask(COMMIT)
+
+    def roll_back(self) -> None:
+        """Undo what was sent, and send nothing more."""
+        sent = self._waiting[:1] != [BEGIN]
+        self._waiting.clear()
+        if sent:
+            self.command(b"rollback")
 
     def command(self, sql: bytes) -> None:
-        """Execute what frames a unit of work: `begin`, `commit`, `rollback`."""
+        """Execute what frames a unit of work, and has no values."""
         try:
             self._statements.command(sql)
         except psycopg.Error as error:
             raise self._translated(error) from error
 
+    def defer(self, sql: str, /, **params: object) -> None:
+        bound = self._bound(sql, params)
+        if bound is None:
+            self._by_cursor(sql, params)
+        else:
+            self._waiting.append((sql, bound))
+
+    def together(self, *works: Callable[[Any], Any]) -> tuple[Any, ...]:
+        questions = [asked_by(work) for work in works]
+        asked = [(question.sql, self._bound(question.sql, question.params)) for question in questions if question.sql]
+        bound = [(sql, values) for sql, values in asked if values is not None]
+        if len(bound) < len(asked):  # a value is for psycopg to write
+            return tuple(work(self) for work in works)
+        answers = iter(self._ask(*bound))
+        for question in questions:
+            if question.sql:
+                question.rows = next(answers).fetchall()
+        return tuple(work(question) for work, question in zip(works, questions, strict=True))
+
     def _execute(self, sql: str, params: Mapping[str, object]) -> Cursor | Rows:
+        bound = self._bound(sql, params)
+        return self._by_cursor(sql, params) if bound is None else self._ask((sql, bound))[-1]
+
+    def _bound(self, sql: str, params: Mapping[str, object]) -> Bound | None:
         if self.failed is not None:  # PostgreSQL would not say again why
             raise self.failed
         try:
-            bound = bind(sql, params)
-            if bound is not None:
-                return self._statements.execute(sql, bound)
-            query, names = numbered(sql)
-            return self._cursor.execute(query, [params[name] for name in names])
+            return bind(sql, params)
         except psycopg.Error as error:
-            self.failed = self._translated(error)
-            raise self.failed from error
+            raise self._failed_with(error) from error
 
-    def _execute_many(self, sql: str, rows: Sequence[Mapping[str, object]]) -> Cursor:
+    def _ask(self, *asked: Asked) -> list[Rows]:
+        """Execute what waits and then what is *asked*; return what is answered to the latter."""
         if self.failed is not None:
             raise self.failed
+        waiting, self._waiting = self._waiting, []
+        try:
+            if not waiting and len(asked) == 1:
+                return [self._statements.execute(*asked[0])]
+            return self._statements.execute_all([*waiting, *asked])[len(waiting) :]
+        except psycopg.Error as error:
+            raise self._failed_with(error) from error
+
+    def _send_waiting(self) -> None:
+        if self._waiting or self.failed is not None:
+            self._ask()
+
+    def _by_cursor(self, sql: str, params: Mapping[str, object]) -> Cursor:
+        self._send_waiting()
+        query, names = numbered(sql)
+        try:
+            return self._cursor.execute(query, [params[name] for name in names])
+        except psycopg.Error as error:
+            raise self._failed_with(error) from error
+
+    def _execute_many(self, sql: str, rows: Sequence[Mapping[str, object]]) -> Cursor:
+        self._send_waiting()
         query, names = numbered(sql)
         try:
             self._cursor.executemany(query, [[row[name] for name in names] for row in rows])
         except psycopg.Error as error:
-            self.failed = self._translated(error)
-            raise self.failed from error
+            raise self._failed_with(error) from error
         return self._cursor
+
+    def _failed_with(self, error: psycopg.Error) -> DatabaseError:
+        """Note the error of a statement, after which no other is executed."""
+        self.failed = self._translated(error)
+        return self.failed
 
     def _translated(self, error: psycopg.Error) -> DatabaseError:
         if is_stale_plan(error):
@@ -147,21 +214,24 @@ class Writer(Session):
         self._tx = Transaction(self._connection)
 
     def _run(self, work: Work) -> Outcome:
-        self._tx.command(b"begin")
+        self._tx.begin()
         result, error = outcome(work, self._tx)
         if error is None:
             self._commit()
             self._recorded += self._tx.noted
         elif not self._connection.closed:
-            self._tx.command(b"rollback")
+            self._tx.roll_back()
         # A unit of work may have taken a deadlock for an answer to itself: it is not.
         return result, self._tx.failed if isinstance(self._tx.failed, AGAIN) else error
 
     def _commit(self) -> None:
         try:
-            self._tx.command(b"commit")
+            self._tx.commit()
         except ConnectionLost as lost:
             raise Unavailable("the connection broke during the commit: whether it was stored is unknown") from lost
+        except DatabaseError:
+            self._tx.roll_back()
+            raise
 
 
 class Reader(Session):

@@ -254,7 +254,7 @@ def mark_paid(
         _require_override(payment, seen, by, reason)
     receipt = pix.seen_by_hand(tx, payment, ref, seen, now=now) or _by_hand(payment, ref.upper(), seen, now)
     completed = _complete(tx, payment, receipt, now=now)
-    service.end_try(tx, completed, was=payment, now=now)
+    service.end_try(tx, completed, store.open_session(tx, payment.id, owner=owner), was=payment, now=now)
     parts = pix.settle_accepted(tx, completed, receipt, now=now)
     record_completed(tx, completed, ids=ids, now=now, **parts)
     before, after_it = {"status": payment.status.value}, {"seen_units": seen.units}

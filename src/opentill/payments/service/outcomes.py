@@ -49,13 +49,16 @@ def receive(
     """Record that money arrived for a locked payment. Safe to repeat: a receipt counts once."""
     repeated = payment.status is PaymentStatus.COMPLETED
     priced = receipt.amount if repeated else payment.amount
-    fee = fee_of(tx, priced, gateway=receipt.gateway, owner=payment.owner)
+    fee, session = tx.together(
+        lambda tx: fee_of(tx, priced, gateway=receipt.gateway, owner=payment.owner),
+        lambda tx: store.open_session(tx, payment.id, owner=payment.owner),
+    )
     late = not payment.open and not repeated and reviews_late(tx, payment, receipt.gateway)
     match rules.receive(payment, receipt, fee=fee, charge=charge, reviews_late=late, now=now):
         case rules.Paid(completed):
             if not booking.complete(tx, receipt, completed, now=now):
                 return claimed(tx, payment, receipt, now=now)
-            end_try(tx, completed, was=payment, now=now)
+            end_try(tx, completed, session, was=payment, now=now)
             record_completed(tx, completed, ids=ids, now=now)
             return completed
         case rules.Repeated():

@@ -83,13 +83,21 @@ def note_submission(tx: Tx, session: Session, detail: str, *, keyring: Keyring, 
     return replace(current, state=SessionState.UNKNOWN, detail=detail, checks=0), True
 
 
-def end_try(tx: Tx, payment: Payment, *, was: Payment, paid_through: str | None = None, now: Instant) -> None:
-    """Close the form a payer of a payment that was paid has before them, and what they submitted by hand.
+def end_try(
+    tx: Tx,
+    payment: Payment,
+    session: Session | None,
+    *,
+    was: Payment,
+    paid_through: str | None = None,
+    now: Instant,
+) -> None:
+    """Close the form a payer of a payment that was paid has before them, its open *session*, and what they submitted by
+    hand.
 
     The try with the gateway it was *paid_through* is the one that was paid. Another whose outcome is awaited goes on:
     its money, if there is any, must be heard of.
     """
-    session = store.open_session(tx, payment.id, owner=payment.owner)
     if session is not None and session.gateway == paid_through:
         store.update_session(tx, session, state=SessionState.PAID, now=now, provider_ref=payment.gateway_ref)
     elif session is not None and session.state is SessionState.OPEN:

@@ -61,16 +61,18 @@ def insert(tx: Tx, **columns: Any) -> None:
 
 def lock(tx: Tx, payment_id: int, *, owner: Owner, keyring: Keyring) -> Payment | None:
     """Load an owner's payment and lock its row until *tx* ends."""
-    if tx.one_or_none(
-        f"""
-        select id from payment
-         where id = :id and merchant_id = :merchant_id and mode = :mode{for_update(tx)}
-        """,
-        id=payment_id,
-        **owner.columns,
-    ):
-        return one(tx, "p.id = :id", owner=owner, keyring=keyring, id=payment_id)
-    return None
+    held, payment = tx.together(
+        lambda tx: tx.one_or_none(
+            f"""
+            select id from payment where id = :id and merchant_id = :merchant_id and mode = :mode{for_update(tx)}
+            """,
+            id=payment_id,
+            **owner.columns,
+        ),
+        lambda tx: one(tx, "p.id = :id", owner=owner, keyring=keyring, id=payment_id),
+    )
+    locked: Payment | None = payment if held else None
+    return locked
 
 
 def one(tx: ReadTx, condition: str, *, owner: Owner, keyring: Keyring, **params: Any) -> Payment | None:
@@ -86,7 +88,7 @@ def _newest(condition: str) -> str:
 
 def update(tx: Tx, payment: Payment) -> None:
     """Save what may change in a payment: its state, gateway and money."""
-    tx.run(
+    tx.defer(
         """
         update payment
            set status = :status, detail = :detail, gateway = :gateway, gateway_ref = :gateway_ref,

@@ -126,7 +126,7 @@ def update_session(
 ) -> None:
     """Save where a session stands; an ended one is never looked at again."""
     ended = state not in (SessionState.OPEN, SessionState.UNKNOWN)
-    tx.run(
+    tx.defer(
         """
         update gateway_session
            set state = :state, next_check_at = :next_check_at, reason = coalesce(:reason, reason),

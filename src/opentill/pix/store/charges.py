@@ -50,7 +50,7 @@ def insert_charge(tx: Tx, charge: Charge, *, next_check_at: Instant) -> None:
 
 def update_charge(tx: Tx, charge: Charge, *, next_check_at: Instant | None) -> None:
     """Save where a charge stands and when its provider is asked next; None: never again."""
-    tx.run(
+    tx.defer(
         """
         update pix_charge
            set state = :state, code = :code, expires_at = :expires_at,
@@ -80,7 +80,7 @@ def plan_look(tx: Tx, charge: Charge, *, at: Instant | None) -> None:
 def set_paying(tx: Tx, charge_ids: Sequence[str], account_id: int, *, now: Instant) -> None:
     """Note that money for charges was announced (C4). In one order, as notifications may name them in any."""
     for charge_id in sorted(charge_ids):
-        tx.run(
+        tx.defer(
             """
             update pix_charge set state = 'paying', updated_at = :now
              where id = :id and account_id = :account_id and state = 'active'

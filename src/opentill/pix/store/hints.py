@@ -73,7 +73,7 @@ def end_hint(tx: Tx, hint: Row, charge_id: str | None) -> bool:
 
 def insert_callback(tx: Tx, account_id: int, body: bytes, body_hash: str, *, now: Instant) -> None:
     """Keep a bank's request as it came, once."""
-    tx.run(
+    tx.defer(
         """
         insert into provider_callback (gateway, account, body_hash, body, received_at)
         values (:gateway, :account, :body_hash, :body, :now)

@@ -1,13 +1,16 @@
 """A payment and its charge, locked in this order."""
 
-from opentill.db import ReadTx, Tx
+from typing import Final
+
+from opentill.db import ReadTx, Row, Tx
 from opentill.kernel.errors import NotFound
-from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Keyring
 from opentill.payments import store
-from opentill.payments.model import Payment
+from opentill.payments.model import Payment, Receipt
 from opentill.pix import store as charges
 from opentill.pix.model import Charge
+
+OF_CHARGE: Final = "p.id = (select c.payment_id from pix_charge c where c.id = :charge_id)"
 
 
 def charge_of(tx: ReadTx, payment: Payment) -> Charge | None:
@@ -30,12 +33,16 @@ def locked_charge(tx: Tx, charge_id: str, payment: Payment) -> Charge:
     return charge
 
 
-def locked_with_charge(tx: Tx, charge_id: str, *, owner: Owner, keyring: Keyring) -> tuple[Payment, Charge] | None:
-    """Return an owner's charge after its payment, both locked; None where there is no such charge."""
-    charge = charges.lock_charge_and_payment(tx, charge_id, owner=owner)
-    if charge is None:
-        return None
-    payment = store.one(tx, "p.id = :id", owner=owner, keyring=keyring, id=charge.payment_id)
-    if payment is None:
-        raise NotFound("PAYMENT_NOT_FOUND", "A charge without its payment.")
-    return payment, charge
+def locked_with_charge(
+    tx: Tx, charge_id: str, receipt: Receipt, *, keyring: Keyring
+) -> tuple[Payment, Charge, Row | None] | None:
+    """Return what a receipt was paid for, locked, and after that where the receipt is counted already.
+
+    None where the owner has no such charge.
+    """
+    charge, payment, counted = tx.together(
+        lambda tx: charges.lock_charge_and_payment(tx, charge_id, owner=receipt.owner),
+        lambda tx: store.one(tx, OF_CHARGE, owner=receipt.owner, keyring=keyring, charge_id=charge_id),
+        lambda tx: store.counted_receipt(tx, receipt),
+    )
+    return (payment, charge, counted) if charge is not None else None

@@ -15,7 +15,7 @@ from opentill.payments import booking, rules, service, store
 from opentill.payments.completion import record_completed
 from opentill.payments.documents import merchant_part
 from opentill.payments.infractions import service as infractions
-from opentill.payments.model import Payment, Receipt
+from opentill.payments.model import Payment, Receipt, Session
 from opentill.payments.pix import refunds as pix_refunds
 from opentill.payments.pix.service.locks import charge_of, locked_charge, locked_with_charge
 from opentill.payments.pix.service.told import charge_part, receipt_part
@@ -42,17 +42,18 @@ def receive(tx: Tx, account: Account, arrived: ProviderReceipt, *, ids: Ids, key
     Return False for money that has to wait, because its charge is still being made: it is read again later. Whether
     it is counted is asked under the lock of the payment it was paid for: a person may be noting it just now.
     """
-    receipt, charge_id = receipt_of(account, arrived), _charge_id(arrived)
-    found = locked_with_charge(tx, charge_id, owner=account.owner, keyring=keyring) if charge_id else None
-    counted = store.counted_receipt(tx, receipt)
-    if counted is not None:
-        if found is not None and not _is_accounted_for(tx, found[1], counted):
-            service.claimed(tx, found[0], receipt, now=now)
-        return True
+    receipt, found = receipt_of(account, arrived), None
+    if (charge_id := _charge_id(arrived)) is not None:
+        found = locked_with_charge(tx, charge_id, receipt, keyring=keyring)
     if found is None:
-        _receive_direct(tx, account, arrived, receipt, ids=ids, now=now)
+        if store.counted_receipt(tx, receipt) is None:
+            _receive_direct(tx, account, arrived, receipt, ids=ids, now=now)
         return True
-    payment, charge = found
+    payment, charge, counted = found
+    if counted is not None:
+        if not _is_accounted_for(tx, charge, counted):
+            service.claimed(tx, payment, receipt, now=now)
+        return True
     direct, receipt = receipt, replace(receipt, charge_id=charge.id)
     match charge.state:
         case State.CREATING:
@@ -147,7 +148,10 @@ def receipt_of(account: Account, arrived: ProviderReceipt) -> Receipt:
 
 def _complete(tx: Tx, payment: Payment, charge: Charge, receipt: Receipt, *, ids: Ids, now: Instant) -> None:
     """The exact amount arrived: the charge is paid, and with it the payment, unless that was paid otherwise."""
-    fee = fee_of(tx, payment.amount, gateway=GATEWAY, owner=payment.owner)
+    fee, session = tx.together(
+        lambda tx: fee_of(tx, payment.amount, gateway=GATEWAY, owner=payment.owner),
+        lambda tx: store.open_session(tx, payment.id, owner=payment.owner),
+    )
     conversion = service.conversion_at(tx, payment, GATEWAY, receipt.amount)
     match rules.receive(payment, receipt, fee=fee, charge=conversion, now=now):
         case rules.Parked():
@@ -156,15 +160,25 @@ def _complete(tx: Tx, payment: Payment, charge: Charge, receipt: Receipt, *, ids
             _receive_again(tx, payment, charge, receipt, ids=ids, now=now)
         case rules.Paid(completed):
             late = completed.late or charge.state in (State.EXPIRED, State.CANCELLED)
-            _pay(tx, replace(completed, late=late), charge, receipt, was=payment, ids=ids, now=now)
+            _pay(tx, replace(completed, late=late), charge, receipt, session, was=payment, ids=ids, now=now)
 
 
-def _pay(tx: Tx, paid: Payment, charge: Charge, receipt: Receipt, *, was: Payment, ids: Ids, now: Instant) -> None:
+def _pay(
+    tx: Tx,
+    paid: Payment,
+    charge: Charge,
+    receipt: Receipt,
+    session: Session | None,
+    *,
+    was: Payment,
+    ids: Ids,
+    now: Instant,
+) -> None:
     """Complete a payment and its charge (C5, C11)."""
     if not booking.complete(tx, receipt, paid, now=now):
         return
     completed = pix.settle(tx, charge, State.COMPLETED, now=now)
-    service.end_try(tx, paid, was=was, paid_through=GATEWAY, now=now)
+    service.end_try(tx, paid, session, was=was, paid_through=GATEWAY, now=now)
     fee = rules.fee_at_gateway(paid, receipt.amount)
     record_completed(
         tx,
