@@ -47,6 +47,23 @@ def test_a_sandbox_payment_is_paid_without_scripts(server: Server, opened: Opene
     assert page.url.endswith("&status=completed")
 
 
+def test_the_facts_of_a_payment_end_at_one_edge(server: Server, opened: Opener) -> None:
+    page = opened(viewport={"width": 360, "height": 800})
+    page.goto(server.orders("pix", "30.00")["payment_url"])
+    heading(page, "Pay with PIX")
+
+    expect(page.locator(".facts time[data-utc]")).to_be_visible()  # the reader's own time is there
+    ends = page.locator(".summary .facts dd").evaluate_all(
+        """values => values.map((value) => {
+            const shown = document.createRange();
+            shown.selectNodeContents(value.querySelector("time") ?? value);
+            return shown.getBoundingClientRect().right;
+        })"""
+    )
+    assert len(ends) > 1
+    assert max(ends) - min(ends) < 1
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_pix_picture_holds_the_text_that_is_copied(server: Server, opened: Opener, scheme: str) -> None:
     page = opened(color_scheme=scheme, permissions=["clipboard-read", "clipboard-write"])
