@@ -71,7 +71,7 @@ async def cancel(house: House, browser: Browser) -> None:
 
 async def mark_paid(house: House, browser: Browser) -> None:
     payment = await house.shop.orders(order_id="open")
-    await browser.opens(f"{house.home}/payments/{payment.reference}/settlement")
+    await browser.opens(f"{house.home}/payments/{payment.reference}/mark-paid")
     await browser.presses("Mark as paid", seen="99.90", ref="TED-1")
 
 
@@ -147,7 +147,7 @@ SCENES: dict[str, tuple[str, Scene]] = {
     ),
     "/account/sessions/{session}/end": ("session.ended", end_other_session),
     "/m/{merchant}/payments/{payment}/cancellation": ("payment.cancel_asked", cancel),
-    "/m/{merchant}/payments/{payment}/settlement": ("payment.mark_paid", mark_paid),
+    "/m/{merchant}/payments/{payment}/mark-paid": ("payment.mark_paid", mark_paid),
     "/m/{merchant}/payments/{payment}/sandbox": ("sandbox.played", play),
     "/m/{merchant}/payments/{payment}/refunds": (
         "refund.requested",

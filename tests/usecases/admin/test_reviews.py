@@ -180,5 +180,27 @@ async def test_marking_as_paid_asks_for_the_password_again(house: House) -> None
     payment = await house.shop.orders()
     browser = await house.browser()
     house.shop.clock.advance(11 * MINUTE)
-    await browser.opens(f"{house.home}/payments/{payment.reference}/settlement")
+    await browser.opens(f"{house.home}/payments/{payment.reference}/mark-paid")
     assert "/account/confirm" in str(browser.page.url)
+
+
+@pytest.mark.parametrize(
+    ("language", "button", "refusal"),
+    [
+        ("en", "Mark as paid", "The provider's number has at most 100 characters."),
+        ("pt-BR", "Marcar como pago", "O número no provedor tem no máximo 100 caracteres."),
+        ("es", "Marcar como pagado", "El número del proveedor tiene como máximo 100 caracteres."),
+    ],
+)
+async def test_a_number_that_is_too_long_is_refused_and_not_cut(
+    house: House, language: str, button: str, refusal: str
+) -> None:
+    payment = await house.shop.orders("40.00")
+    browser = await house.browser(**{"accept-language": language})
+    await browser.opens(f"{house.home}/payments/{payment.reference}/mark-paid")
+
+    await browser.presses(button, seen="40.00", ref="7" * 101)
+    assert browser.page.status_code == 422
+    assert refusal in browser.text
+    await browser.presses(button, seen="40.00", ref="7" * 100)
+    assert (await house.shop.reads(payment)).status is PaymentStatus.COMPLETED

@@ -129,9 +129,13 @@ async def mark_paid(visit: Visit) -> Response:
 
 def _seen(visit: Visit, payment: Payment) -> tuple[Money, str]:
     """Return the amount somebody saw and the name of that money. Raises Invalid."""
-    ref = visit.field("ref")[:REF_MAX]
+    ref = visit.field("ref")
     if not ref:
         raise Invalid([Fault("ref", "MISSING_FIELD", "Enter what the bank or provider calls this money.")])
+    if len(ref) > REF_MAX:
+        most = {"most": REF_MAX}
+        wrong = Fault("ref", "VALIDATION_FAILED", "The provider's number has at most %(most)s characters.", most)
+        raise Invalid([wrong])
     return needed_amount(visit, "seen", payment.charged.currency), ref
 
 
@@ -216,7 +220,7 @@ SCREENS: Final = (
     Screen("GET", "/m/{merchant}/payments.csv", export, "payments.view"),
     Screen("GET", "/m/{merchant}/payments/{payment}", show, "payments.view"),
     Screen("POST", "/m/{merchant}/payments/{payment}/cancellation", cancel, "payments.manage"),
-    Screen("GET", "/m/{merchant}/payments/{payment}/settlement", offer_to_mark, "payments.mark_paid", fresh=True),
-    Screen("POST", "/m/{merchant}/payments/{payment}/settlement", mark_paid, "payments.mark_paid", fresh=True),
+    Screen("GET", "/m/{merchant}/payments/{payment}/mark-paid", offer_to_mark, "payments.mark_paid", fresh=True),
+    Screen("POST", "/m/{merchant}/payments/{payment}/mark-paid", mark_paid, "payments.mark_paid", fresh=True),
     Screen("POST", "/m/{merchant}/payments/{payment}/sandbox", play, "developers.manage"),
 )

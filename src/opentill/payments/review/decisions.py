@@ -237,8 +237,9 @@ def mark_paid(
 ) -> Payment:
     """Complete a payment with money a person saw arrive by another way than a gateway's word.
 
-    *ref* is what its bank or wallet calls the money: it counts once, in capitals or not. Raises NotFound, Conflict for
-    a payment that is complete or under review or takes two people, and Forbidden and Invalid as `approve`.
+    *ref* is what its bank or wallet calls the money: it counts once with each gateway, in capitals or not, as two
+    wallets may give two payments one number. Raises NotFound, Conflict for a payment that is complete or under review
+    or takes two people, and Forbidden and Invalid as `approve`.
     """
     payment = _locked(tx, payment_id, owner, keyring)
     if payment.status is PaymentStatus.COMPLETED or payment.under_review:
