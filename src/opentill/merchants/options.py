@@ -47,10 +47,13 @@ def of_merchant(tx: ReadTx, owner: Owner) -> Options:
 
 def change(tx: Tx, changes: Mapping[str, Any], *, owner: Owner) -> Options:
     """Change some of a merchant's options. Raises Invalid with every value that is none."""
-    faults = [Fault(name, "VALIDATION_FAILED", f"{name} cannot be {value!r}.") for name, value in changes.items()]
-    wrong = [fault for fault in faults if not _fits(fault.field, changes[fault.field])]
-    if wrong:
-        raise Invalid(wrong)
+    faults = [
+        Fault(name, "VALIDATION_FAILED", "%(option)s cannot be %(value)s.", {"option": name, "value": repr(value)})
+        for name, value in changes.items()
+        if not _fits(name, value)
+    ]
+    if faults:
+        raise Invalid(faults)
     row = tx.one_or_none(f"select settings from merchant where id = :id{for_update(tx)}", id=owner.merchant_id)
     changed = Options(**(asdict(read(row["settings"] if row else "{}")) | dict(changes)))
     tx.run("update merchant set settings = :settings where id = :id", id=owner.merchant_id, settings=_written(changed))

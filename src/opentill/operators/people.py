@@ -124,11 +124,12 @@ def set_role(tx: Tx, operator_id: int, role: str, *, merchant_id: int | None, no
 
 
 def take_role(tx: Tx, operator_id: int, *, merchant_id: int | None) -> None:
-    """Take the role at a merchant away. Raises Conflict for the last owner, NotFound where there is none."""
+    """Take the role at a merchant away. Raises Conflict for the last owner, and where there is none."""
     if merchant_id is None:
         _keep_an_owner(tx, operator_id)
     if not people.remove_grant(tx, operator_id, merchant_id=merchant_id):
-        raise NotFound("ROLE_NOT_FOUND", "The operator has no such role.")
+        name = found(tx, operator_id).name
+        raise Conflict("ROLE_NOT_FOUND", "%(operator)s has no role there any more.", operator=name)
 
 
 def save_role(tx: Tx, name: str, permissions: Sequence[str], *, slug: str | None, now: Instant) -> str:
@@ -190,9 +191,9 @@ def sessions(tx: ReadTx, operator_id: int, *, now: Instant) -> Sequence[Row]:
 
 
 def end_session(tx: Tx, operator_id: int, public_id: str, *, now: Instant) -> None:
-    """End one of an operator's sessions. Raises NotFound."""
+    """End one of an operator's sessions. Raises Conflict where it has ended already."""
     if not access.end_sessions(tx, operator_id, public_id=public_id, now=now):
-        raise NotFound("SESSION_NOT_FOUND", "The session has ended already.")
+        raise Conflict("SESSION_NOT_FOUND", "The session has ended already.")
 
 
 def end_sessions(tx: Tx, operator_id: int, *, but: int = 0, now: Instant) -> int:

@@ -215,7 +215,7 @@ async def test_a_role_starts_and_fetches_only_the_sheets_it_may_see(database: Da
     browser = await house.browser("rita@loja.example")
     await browser.opens(f"{house.home}/exports")
     await browser.presses("Write it", sheet="payments")
-    assert "That was not possible" in browser.text
+    assert "your role does not include: payments.view." in browser.text
     theirs = await browser.client.get(f"{house.home}/exports/{house.names['export']}.csv")
     assert theirs.status_code == 404
     await browser.presses("Write it", sheet="fees")

@@ -61,7 +61,7 @@ async def test_options_hold_and_what_is_none_is_refused(database: Database, tmp_
     assert (chosen.late_payments, chosen.duplicate_guard_minutes, chosen.refund_balance_check) == ("review", 15, True)
     await browser.opens(f"{house.home}/options")
     await browser.presses("Save", **fields | {"dialect": "klingon"})
-    assert "That was not possible" in browser.text
+    assert "dialect cannot be 'klingon'." in browser.text
 
 
 @pytest.mark.parametrize("origin", ["shop.example", "https://shop.example/path", "javascript://x", "*", "null"])

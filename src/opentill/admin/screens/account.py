@@ -10,7 +10,7 @@ from opentill.admin.entrance import compared, hashed, place_after
 from opentill.admin.panel import ANY, Screen
 from opentill.admin.visit import Journalist, Visit
 from opentill.db import Tx
-from opentill.kernel.errors import Conflict, Invalid, NotFound
+from opentill.kernel.errors import Conflict, Invalid
 from opentill.kernel.secret import SealedError, Secret
 from opentill.operators import factors, people, sign_in
 from opentill.operators.sign_in import Locked
@@ -104,8 +104,8 @@ async def turn_on(visit: Visit) -> Response:
         codes = await visit.write(turned)
     except Invalid as wrong:
         return _offer(visit, seed, wrong)
-    except Conflict:
-        return visit.go("/admin/account", note="refused")
+    except Conflict as refusal:
+        return visit.refused(refusal, "/admin/account")
     return visit.render("admin/account/codes.html", {"codes": codes})
 
 
@@ -141,10 +141,7 @@ async def end_session(visit: Visit) -> Response:
         people.end_session(tx, operator.id, public_id, now=visit.now)
         log("session.ended", f"session:{public_id}")
 
-    try:
-        await visit.write(ended)
-    except NotFound:
-        return visit.go("/admin/account", note="refused")
+    await visit.write(ended)
     return visit.go("/admin/account", note="ended")
 
 

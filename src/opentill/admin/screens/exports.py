@@ -10,7 +10,7 @@ from opentill.admin.panel import Screen
 from opentill.admin.visit import Journalist, Visit
 from opentill.db import ReadTx, Tx
 from opentill.kernel.clock import iso_seconds
-from opentill.kernel.errors import NotFound, Refused
+from opentill.kernel.errors import Forbidden, NotFound, Refused
 from opentill.payments.exports import service
 from opentill.payments.exports.model import Export, ExportState, Wanted
 from opentill.payments.exports.sheets import SHEETS
@@ -26,8 +26,6 @@ async def index(visit: Visit) -> Response:
 async def start(visit: Visit) -> Response:
     """Have a sheet of a span of days written."""
     name = visit.field("sheet")
-    if name not in _allowed(visit):
-        return visit.go(f"{visit.home}/exports", note="refused")
     since, until, days = sheets.span(visit)
 
     def started(tx: Tx, log: Journalist) -> None:
@@ -36,6 +34,7 @@ async def start(visit: Visit) -> Response:
         log("export.started", f"export:{export.id}", sheet=name, **days)
 
     try:
+        _require_allowed(visit, name)
         await visit.write(started)
     except Refused as refused:
         return await _page(visit, visit.told(refused))
@@ -74,6 +73,19 @@ async def _page(visit: Visit, refusal: str = "") -> Response:
         "refusal": refusal,
     }
     return visit.render(PAGE, facts, status=409 if refusal else 200)
+
+
+def _require_allowed(visit: Visit, name: str) -> None:
+    """Raises Refused for what is no sheet, and Forbidden for one that the operator may not have."""
+    if name not in SHEETS:
+        raise Refused("SHEET_UNKNOWN", "Choose one of the list.")
+    permission = SHEETS[name].permission
+    if not visit.may(permission):
+        raise Forbidden(
+            "PERMISSION_MISSING",
+            "This sheet takes a permission that your role does not include: %(permission)s.",
+            permission=permission,
+        )
 
 
 def _allowed(visit: Visit) -> list[str]:

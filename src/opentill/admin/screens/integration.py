@@ -5,11 +5,12 @@ from typing import Final
 from starlette.responses import Response
 
 from opentill.admin.panel import Screen
+from opentill.admin.reading import needed_amount
 from opentill.admin.visit import Journalist, Visit
 from opentill.db import Tx
 from opentill.kernel.errors import NotFound
 from opentill.kernel.mode import Mode
-from opentill.kernel.money import MalformedAmountError, currency, parse
+from opentill.kernel.money import currency
 from opentill.merchants import service
 from opentill.payments import service as payments
 from opentill.payments.model import Contact, Order, Payment
@@ -24,10 +25,7 @@ async def make_test_payment(visit: Visit) -> Response:
     """Create a payment of the sandbox, as a shop would."""
     if visit.owner.mode is not Mode.SANDBOX:
         raise NotFound("NOT_A_SANDBOX", "Only a sandbox merchant has test payments.")
-    try:
-        amount = parse(visit.field("amount") or "99.90", currency("BRL"))
-    except MalformedAmountError:
-        return visit.go(f"{visit.home}/developers", note="refused")
+    amount = needed_amount(visit, "amount", currency("BRL"))
 
     def made(tx: Tx, log: Journalist) -> Payment:
         order = Order(

@@ -47,10 +47,7 @@ async def change(visit: Visit) -> Response:
     if faults:
         found = await visit.read(lambda tx: options.of_merchant(tx, visit.owner))
         return visit.wrong("admin/settings/options.html", Invalid(faults), {"options": found})
-    try:
-        await visit.write(changed)
-    except Invalid:  # a choice that no page offers
-        return visit.go(f"{visit.home}/options", note="refused")
+    await visit.write(changed)
     return visit.go(f"{visit.home}/options", note="saved")
 
 

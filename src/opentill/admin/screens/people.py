@@ -9,7 +9,7 @@ from opentill.admin.numbers import number
 from opentill.admin.panel import Screen
 from opentill.admin.visit import Journalist, Visit
 from opentill.db import ReadTx, Tx
-from opentill.kernel.errors import Conflict, Forbidden, Invalid, NotFound
+from opentill.kernel.errors import Conflict, Forbidden, Invalid
 from opentill.kernel.secret import Secret
 from opentill.operators import factors, people, queries, resets
 from opentill.operators.model import Operator
@@ -213,10 +213,7 @@ def _require_within(visit: Visit, permissions: frozenset[str]) -> None:
 
 
 async def _done(visit: Visit, work: Callable[[Tx, Journalist], None], place: str) -> Response:
-    try:
-        await visit.write(work)
-    except NotFound:  # somebody else ended it first
-        return visit.go(place, note="refused")
+    await visit.write(work)
     return visit.go(place, note="saved")
 
 
