@@ -16,6 +16,7 @@ from opentill.kernel.errors import Fault, Invalid, Refused, filled
 from opentill.kernel.mode import Mode
 from opentill.kernel.money import Money
 from opentill.kernel.owner import Owner
+from opentill.merchants import service as merchants
 from opentill.merchants.queries import Brand
 from opentill.operators import audit
 from opentill.operators.model import Change, SignedIn
@@ -100,6 +101,10 @@ class Visit:
     def home(self) -> str:
         """Return the path of the merchant's screens."""
         return f"/admin/m/{self.brand.slug}" if self.brand else "/admin"
+
+    def address(self, tx: ReadTx) -> str:
+        """Return what the links of the merchant begin with: the host of its own, where it has one that serves."""
+        return merchants.merchant_of(tx, self.owner).address(self.deps.settings.public_url)
 
     def may(self, permission: str) -> bool:
         """Tell whether the operator has a permission here; templates ask it for every button."""

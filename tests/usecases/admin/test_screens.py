@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from structlog.testing import capture_logs
@@ -56,6 +57,29 @@ async def test_a_payment_leads_to_its_money_and_back(database: Database, tmp_pat
     back = [href for href in browser.links("Payment") if "/payments/" in href][-1]  # the oldest stands last
     await browser.opens(back)
     assert browser.heading.startswith("R$99.90")
+
+
+async def test_addresses_for_payers_stand_at_the_host_that_a_merchant_has_of_its_own(
+    database: Database, tmp_path: Path
+) -> None:
+    house = await open_house(database, tmp_path)
+    browser = await house.browser()
+    await browser.opens(f"{house.home}/links/new")
+    await browser.presses("Make the link", title="Workshop", amount="50.00")
+    await browser.opens(f"{house.home}/invoices/new")
+    await browser.presses("Make the draft", customer="Ana", description0="Bread", quantity0="2", price0="9.90")
+    pages = {
+        f"{house.home}/links": "/pay/",
+        browser.page.url.path: "Its page",
+        f"{house.home}/payments/{house.names['payment']}": "Payment page",
+    }
+
+    async def hosts() -> set[str | None]:
+        return {urlsplit((await browser.opens(page)).links(label)[0]).hostname for page, label in pages.items()}
+
+    assert await hosts() == {"pay.example.com"}
+    await database.write(lambda tx: tx.run("update merchant set primary_host = 'pay.padaria.example'"))
+    assert await hosts() == {"pay.padaria.example"}
 
 
 async def test_search_finds_by_whatever_name_somebody_has(database: Database, tmp_path: Path) -> None:

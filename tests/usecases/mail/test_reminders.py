@@ -134,3 +134,20 @@ async def test_an_invoice_that_is_sent_in_the_panel_brings_its_link_to_the_custo
     assert letter["to"] == "bia@casa.example"
     assert "/invoice/" in letter["facts"]["link"]
     assert (letter["facts"]["units"], letter["facts"]["currency"]) == (200_000, "BRL")
+
+
+async def test_an_invoice_is_told_of_in_the_language_of_the_people_of_its_merchant(house: House) -> None:
+    await house.joins("rui@loja.example", "support", house.shop.merchant)
+    for name, language in (("ana", "es"), ("rui", "pt-BR")):
+        spoken = {"email": f"{name}@loja.example", "language": language}
+        await house.shop.db.write(
+            lambda tx, spoken=spoken: tx.run("update operator set language = :language where email = :email", **spoken)
+        )
+    page = await (await house.browser()).opens(f"{house.home}/invoices/new")
+    await page.presses(
+        "Make the draft", customer="Bia", email="bia@casa.example", description0="Bolo", quantity0="2", price0="10.00"
+    )
+    await page.presses("Let it be paid")
+
+    (letter,) = await letters(house, "invoice")
+    assert letter["language"] == "pt-BR"

@@ -79,7 +79,7 @@ async def show(visit: Visit) -> Response:
         "admin/payments/show.html",
         {
             "payment": payment,
-            "address": f"{visit.deps.settings.public_url}/checkout/{payment.token}",
+            "address": f"{await visit.read(visit.address)}/checkout/{payment.token}",
             "outcomes": [outcome.value for outcome in Outcome] if sandbox and not playable else [],
             "playable": playable,
             "markable": payment.status is not PaymentStatus.COMPLETED and not payment.under_review,

@@ -12,7 +12,6 @@ from opentill.admin.visit import Journalist, Visit
 from opentill.db import ReadTx, Row, Tx
 from opentill.kernel.errors import Conflict, Fault, Invalid
 from opentill.kernel.money import Money, UnknownCurrencyError, currency
-from opentill.merchants import service as merchants
 from opentill.operators import queries as operators
 from opentill.payments import queries, story
 from opentill.payments.model import BookedReceipt, Refund
@@ -139,7 +138,7 @@ def _decide(tx: Tx, visit: Visit, item_id: int, deed: str) -> object:
                 tx,
                 item_id,
                 visit.field("question"),
-                pages=f"{merchants.merchant_of(tx, owner).address(deps.settings.public_url)}/checkout",
+                pages=f"{visit.address(tx)}/checkout",
                 owner=owner,
                 by=by,
                 ids=deps.ids,

@@ -46,7 +46,7 @@ async def link_list(visit: Visit) -> Response:
         )
     )
     shown = [(link, link_rules.status_of(link, visit.now)) for link in found[:PAGE]]
-    facts = {"links": shown, "more": len(found) > PAGE, "address": visit.deps.settings.public_url}
+    facts = {"links": shown, "more": len(found) > PAGE, "address": await visit.read(visit.address)}
     return visit.render("admin/selling/links.html", facts)
 
 
@@ -129,7 +129,7 @@ async def make_invoice(visit: Visit) -> Response:
 async def invoice(visit: Visit) -> Response:
     """Show an invoice, where it stands, and what may be done."""
     found = await _invoice(visit)
-    address = f"{visit.deps.settings.public_url}/invoice/{found.token}"
+    address = invoice_url(found, await visit.read(visit.address))
     return visit.render("admin/selling/invoice.html", {"invoice": found, "address": address})
 
 
@@ -142,7 +142,7 @@ async def change_invoice(visit: Visit) -> Response:
         locked = invoice_service.locked(tx, found.id, owner=visit.owner, keyring=deps.keyring)
         if action == "send":
             sent = invoice_service.send(tx, locked, now=visit.now)
-            link = invoice_url(sent, merchants.merchant_of(tx, visit.owner).address(deps.settings.public_url))
+            link = invoice_url(sent, visit.address(tx))
             invoice_letters.post_link(tx, sent, link, ids=deps.ids, keyring=deps.keyring, now=visit.now)
         elif action == "cancel":
             invoice_service.cancel(tx, locked, keyring=deps.keyring, now=visit.now)
