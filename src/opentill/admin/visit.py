@@ -191,10 +191,14 @@ class Visit:
         """
         language, meaning = self.pages.language_of(self.request), error_codes.BY_CODE.get(refusal.code)
         texts = language.texts
-        said = texts.gettext(refusal.text)
-        if said != refusal.text or language.tag == DEFAULT or meaning is None:
-            return filled(said, {name: _worded(one, language) for name, one in refusal.named.items()})
+        if texts.gettext(refusal.text) != refusal.text or language.tag == DEFAULT or meaning is None:
+            return self.say(refusal.text, refusal.named)
         return f"{texts.gettext(meaning.cause)} {texts.gettext(meaning.cure)}"
+
+    def say(self, text: str, named: Mapping[str, object]) -> str:
+        """Return a sentence in the reader's language, with what it names."""
+        language = self.pages.language_of(self.request)
+        return filled(language.texts.gettext(text), {name: _worded(one, language) for name, one in named.items()})
 
     def go(self, place: str, *, note: str = "") -> Response:
         """Lead on to a path of the panel, which then shows a note."""

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 
 from opentill.db import Tx
 from opentill.kernel.clock import Instant
+from opentill.kernel.errors import filled
 from opentill.kernel.owner import Owner
+from opentill.operators.reasons import Reason
 
 
 def call_person(
@@ -13,13 +15,17 @@ def call_person(
     owner: Owner,
     subject_type: str,
     subject_id: str,
-    reason: str,
+    reason: Reason,
     detail: Mapping[str, object],
     *,
     once: bool = False,
     now: Instant,
+    **named: object,
 ) -> None:
-    """Put something on the operators' list, once while the same is open there; or *once* for ever."""
+    """Put something on the operators' list, once while the same is open there; or *once* for ever.
+
+    *named* is what the reason names.
+    """
     tx.run(
         f"""
         insert into review_item (merchant_id, mode, subject_type, subject_id, reason, detail, created_at)
@@ -32,7 +38,7 @@ def call_person(
         **owner.columns,
         subject_type=subject_type,
         subject_id=subject_id,
-        reason=reason,
+        reason=filled(reason.value, named),
         detail=json.dumps(detail),
         now=now,
     )

@@ -11,6 +11,7 @@ from opentill.db import Tx
 from opentill.kernel.clock import Instant
 from opentill.kernel.failpoints import reach
 from opentill.kernel.money import Money
+from opentill.operators.reasons import Reason
 from opentill.payments import rules, store
 from opentill.payments.infractions import service as infractions
 from opentill.payments.infractions.model import Infraction
@@ -72,7 +73,7 @@ def credit(
     return counted
 
 
-def hold(tx: Tx, receipt: Receipt, parked: Payment, reason: str, *, now: Instant) -> bool:
+def hold(tx: Tx, receipt: Receipt, parked: Payment, reason: Reason, *, now: Instant) -> bool:
     """Book money that is not what was asked for as held, save its payment as parked, and call a person."""
     nothing = Money(0, receipt.amount.currency)
     counted = store.insert_receipt(
@@ -82,13 +83,13 @@ def hold(tx: Tx, receipt: Receipt, parked: Payment, reason: str, *, now: Instant
         return False
     store.update(tx, parked)
     ledger.post(tx, rules.parked_journal(receipt, str(counted)), now=now)
-    kind = review.LATE if reason == rules.LATE else review.MISMATCH
+    kind = review.LATE if reason is Reason.LATE else review.MISMATCH
     review.open_item(tx, parked, reason, receipt_id=counted, kind=kind, now=now)
     reach("receipt.held")
     return True
 
 
-def suspend(tx: Tx, receipt: Receipt, reason: str, *, public_id: str, now: Instant) -> bool:
+def suspend(tx: Tx, receipt: Receipt, reason: Reason, *, public_id: str, now: Instant) -> bool:
     """Book money nobody here owns in suspense (L14), and call a person."""
     nothing = Money(0, receipt.amount.currency)
     counted = store.insert_receipt(

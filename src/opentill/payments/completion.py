@@ -11,6 +11,7 @@ from opentill.db import Tx
 from opentill.events import record
 from opentill.kernel.clock import Instant
 from opentill.kernel.ids import Ids
+from opentill.operators.reasons import Reason
 from opentill.payments.documents import payment_event
 from opentill.payments.invoices import store as invoices
 from opentill.payments.model import InvoiceName, InvoiceStatus, Payment
@@ -30,7 +31,7 @@ def record_completed(
     if settles:
         record(tx, payment_event("invoice.paid", told, at=now), ids=ids)
     elif completed.invoice is not None:
-        review.open_completed(tx, completed, "its invoice was paid or cancelled before", now=now)
+        review.open_completed(tx, completed, Reason.INVOICE_OVER, now=now)
 
 
 def _settled(tx: Tx, completed: Payment, invoice: InvoiceName, *, now: Instant) -> tuple[Payment, bool]:

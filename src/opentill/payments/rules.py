@@ -7,6 +7,7 @@ from opentill.kernel.clock import HOUR, Instant, after
 from opentill.kernel.errors import Conflict
 from opentill.kernel.money import Currency, Money
 from opentill.ledger import AVAILABLE, FEES, HELD, SUSPENSE, Account, Journal, clearing
+from opentill.operators.reasons import Reason
 from opentill.payments.model import (
     BookedReceipt,
     Conversion,
@@ -22,10 +23,6 @@ from opentill.pix.model import GATEWAY as PIX
 
 MANUAL = "manual"  # what merchants call all of their manual gateways
 PATIENCE = HOUR  # a payment whose try has no outcome outlives its time by this (merchant-api.md §11.5)
-
-
-AMOUNT_DIFFERS = "amount differs"
-LATE = "the money came after the end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +42,7 @@ class Parked:
     """The money waits for a person."""
 
     payment: Payment
-    reason: str
+    reason: Reason
 
 
 def receive(
@@ -66,11 +63,11 @@ def receive(
         case PaymentStatus.COMPLETED:
             return Repeated()
         case _ if receipt.amount != (charge.amount if charge else payment.amount):
-            return Parked(parked(payment, now=now), AMOUNT_DIFFERS)
+            return Parked(parked(payment, now=now), Reason.AMOUNT_DIFFERS)
         case PaymentStatus.PENDING | PaymentStatus.PROCESSING:
             return Paid(completed(payment, receipt, fee=fee, charge=charge, now=now))
         case PaymentStatus.EXPIRED | PaymentStatus.CANCELLED | PaymentStatus.FAILED if reviews_late:
-            return Parked(payment, LATE)
+            return Parked(payment, Reason.LATE)
         # Late money is still money, so an ended payment accepts it.
         case PaymentStatus.EXPIRED | PaymentStatus.CANCELLED | PaymentStatus.FAILED:
             return Paid(completed(payment, receipt, fee=fee, charge=charge, now=now))

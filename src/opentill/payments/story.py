@@ -69,8 +69,8 @@ def receipts_by_ref(tx: ReadTx, ref: str, *, owner: Owner) -> Sequence[Row]:
     )
 
 
-def reviews(tx: ReadTx, *, owner: Owner, limit: int, resolved: bool = False) -> Sequence[Row]:
-    """Return what waits for a person, longest first; or what was decided, newest first.
+def reviews(tx: ReadTx, *, owner: Owner, limit: int, after: int = 0, resolved: bool = False) -> Sequence[Row]:
+    """Return what waits for a person, longest first, after an item; or what was decided, newest first.
 
     What `claims` money that is counted otherwise can be rejected, and never approved: money counts once.
     """
@@ -83,11 +83,12 @@ def reviews(tx: ReadTx, *, owner: Owner, limit: int, resolved: bool = False) -> 
                coalesce(p.detail, '') = 'pending_review' and i.reason in (:elsewhere, :for_none) as claims,
                {_RETURNABLE} as returnable
           from review_item i left join payment p on p.id = i.payment_id left join receipt r on r.id = i.receipt_id
-         where i.merchant_id = :merchant_id and i.mode = :mode and i.resolved_at {condition}
+         where i.merchant_id = :merchant_id and i.mode = :mode and i.resolved_at {condition} and i.id > :after
          order by i.id {order} limit :limit
         """,
         **CLAIMS,
         **owner.columns,
+        after=after,
         limit=limit,
     )
 

@@ -61,9 +61,7 @@ async def turns_a_factor_on_twice(house: House, browser: Browser) -> None:
     seed = factors.new_seed(scene.ids)
     code = pyotp.TOTP(seed.reveal()).at(now // SECOND)
     await house.shop.db.write(
-        lambda tx: factors.turn_on(
-            tx, people.found(tx, 1), seed, code, ids=scene.ids, keyring=scene.keyring, now=now
-        )
+        lambda tx: factors.turn_on(tx, people.found(tx, 1), seed, code, ids=scene.ids, keyring=scene.keyring, now=now)
     )
     await browser.sends(form.action, form.fields | {"code": "000000"})
 

@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
-from opentill.db import Database
+from opentill.admin.screens.reviews import PAGE
+from opentill.db import Database, Tx
 from opentill.kernel.clock import MINUTE
+from opentill.operators.reasons import Reason
+from opentill.operators.review import call_person
 from opentill.payments.model import Contact, PaymentStatus
 from tests.usecases.admin.house import House, open_house
 from tests.usecases.checkout.shop import Browser
@@ -204,3 +207,28 @@ async def test_a_number_that_is_too_long_is_refused_and_not_cut(
     assert refusal in browser.text
     await browser.presses(button, seen="40.00", ref="7" * 100)
     assert (await house.shop.reads(payment)).status is PaymentStatus.COMPLETED
+
+
+async def test_the_queue_has_pages_and_a_decision_leads_back_to_its_own(house: House) -> None:
+    now = house.shop.clock.now()
+
+    def wait(tx: Tx) -> None:
+        for number in range(PAGE + 2):
+            subject = f"bank_line {number}"
+            call_person(tx, house.shop.merchant.owner, "bank_line", subject, Reason.MATCH_EXTRA, {}, now=now)
+
+    await house.shop.db.write(wait)
+    queue = await opens_queue(house)
+    assert queue.text.count("The bank lists a movement that is not in the books") == PAGE
+    [newer] = queue.links("Newer")
+    await queue.opens(newer)
+    assert queue.text.count("The bank lists a movement that is not in the books") == 2
+    assert queue.links("Newer") == []
+
+    for _ in range(2):
+        await queue.presses("Take it")
+        assert "after=" in str(queue.page.url)
+        await queue.presses("settle", reason="looked at")
+    assert queue.page.url.path == f"{house.home}/reviews"
+    assert "after=" not in str(queue.page.url)  # nothing is left there, so the queue begins anew
+    assert "Take it" in queue.text

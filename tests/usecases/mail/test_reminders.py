@@ -9,6 +9,7 @@ import pytest
 from opentill.db import Database, Tx
 from opentill.kernel.clock import DAY, HOUR, MINUTE, Instant
 from opentill.merchants.model import KEY_EXPIRING
+from opentill.operators.reasons import Reason
 from opentill.payments.review import queue
 from opentill.workers.remind import SLOT, remind
 from tests.usecases.admin.house import House, open_house, pays
@@ -35,7 +36,7 @@ async def reviews(house: House, *names: str) -> None:
         now = house.shop.clock.now()
 
         def put(tx: Tx, payment: Any = payment, now: Instant = now) -> None:
-            queue.open_item(tx, payment, "amount differs", receipt_id=None, now=now)
+            queue.open_item(tx, payment, Reason.AMOUNT_DIFFERS, receipt_id=None, now=now)
 
         await house.shop.db.write(put)
 

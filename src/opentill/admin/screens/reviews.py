@@ -13,6 +13,7 @@ from opentill.db import ReadTx, Row, Tx
 from opentill.kernel.errors import Conflict, Fault, Invalid
 from opentill.kernel.money import Money, UnknownCurrencyError, currency
 from opentill.operators import queries as operators
+from opentill.operators import reasons
 from opentill.payments import queries, story
 from opentill.payments.model import BookedReceipt, Refund
 from opentill.payments.refunds import flow as refund_flow
@@ -21,18 +22,33 @@ from opentill.payments.review import decisions, proofs
 from opentill.payments.review.decisions import QUESTION_MAX, Actor
 from opentill.payments.review.queries import said
 
-WAITING: Final = 100  # items at once
+PAGE: Final = 25  # items, each with what was said and its forms
+DECIDED: Final = 20
 
 
 async def reviews(visit: Visit) -> Response:
     """Show what waits for a person, longest first, and what was decided lately."""
-    facts: dict[str, Any] = await visit.read(
-        lambda tx: {
-            "waiting": [_to_decide(tx, visit, row) for row in story.reviews(tx, owner=visit.owner, limit=WAITING)],
-            "decided": story.reviews(tx, owner=visit.owner, limit=20, resolved=True),
+    after = number(visit.query("after"))
+
+    def found(tx: ReadTx) -> dict[str, Any]:
+        waiting = story.reviews(tx, owner=visit.owner, limit=PAGE + 1, after=after)
+        return {
+            "waiting": [_to_decide(tx, visit, row) for row in waiting[:PAGE]],
+            "more": len(waiting) > PAGE,
+            "decided": story.reviews(tx, owner=visit.owner, limit=DECIDED, resolved=True),
         }
-    )
-    return visit.render("admin/reviews.html", facts | {"me": visit.who.operator.actor, "question_max": QUESTION_MAX})
+
+    facts = {
+        "me": visit.who.operator.actor,
+        "question_max": QUESTION_MAX,
+        "why": lambda stored: visit.say(*reasons.told(stored)),
+        "ended": lambda stored: visit.say(reasons.ended(stored), {}),
+        "here": _here(visit),
+    }
+    shown = await visit.read(found)
+    if after and not shown["waiting"]:  # what stood here is decided; what waits stands before it
+        return visit.go(f"{visit.home}/reviews", note=visit.query("note"))
+    return visit.render("admin/reviews.html", facts | shown)
 
 
 def _to_decide(tx: ReadTx, visit: Visit, row: Row) -> dict[str, Any]:
@@ -67,14 +83,14 @@ async def take(visit: Visit) -> Response:
         )
 
     await visit.write(taken)
-    return visit.go(f"{visit.home}/reviews", note="saved")
+    return visit.go(_queue(visit), note="saved")
 
 
 async def decide(visit: Visit) -> Response:
     """Approve with the amount seen, reject, ask the payer, settle, or say what became of a refund by hand."""
     item_id, deed = number(visit.path("item")), visit.field("deed")
     await visit.write(lambda tx, _log: _decide(tx, visit, item_id, deed))
-    return visit.go(f"{visit.home}/reviews", note="asked" if deed == "ask" else "saved")
+    return visit.go(_queue(visit), note="asked" if deed == "ask" else "saved")
 
 
 async def return_receipt(visit: Visit) -> Response:
@@ -96,12 +112,23 @@ async def return_receipt(visit: Visit) -> Response:
             after={"returned_units": gone + returning.charge.units, "refund": returning.uuid},
         )
 
-    place = f"{visit.home}/reviews"
+    place = _queue(visit)
     try:
         await refund_flow.return_receipt(visit.deps.tools, receipt_id, why, owner=visit.owner, claim=claim, noted=noted)
     except (Conflict, RefundRefused) as refusal:
         return visit.refused(refusal, place)
     return visit.go(place, note="returned")
+
+
+def _queue(visit: Visit) -> str:
+    """Return the page of the queue somebody came from."""
+    return f"{visit.home}/reviews{_here(visit)}"
+
+
+def _here(visit: Visit) -> str:
+    """Return the query that names the page of the queue; the forms of the page carry it too."""
+    after = number(visit.query("after"))
+    return f"?after={after}" if after else ""
 
 
 def _decide(tx: Tx, visit: Visit, item_id: int, deed: str) -> object:

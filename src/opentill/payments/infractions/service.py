@@ -16,6 +16,7 @@ from opentill.kernel.errors import NotFound
 from opentill.kernel.ids import Ids
 from opentill.kernel.money import Money, from_minor
 from opentill.kernel.owner import Owner
+from opentill.operators.reasons import Reason
 from opentill.operators.review import call_person
 from opentill.payments.infractions import rules, store
 from opentill.payments.infractions.model import ALIVE, UNDECIDED, Contested, Infraction, State
@@ -32,8 +33,7 @@ def hear(tx: Tx, account: Account, said: ProviderInfraction, *, ids: Ids, now: I
     """Book what the bank says of a contest (D1, D4, D6, D7). Safe to repeat: what is no news changes nothing."""
     receipt = store.lock_contested(tx, said.e2e_id, account.id, owner=account.owner)
     if receipt is None:
-        reason = "contest of a receipt we do not know"
-        call_person(tx, account.owner, "infraction", said.ref, reason, {}, once=True, now=now)
+        call_person(tx, account.owner, "infraction", said.ref, Reason.UNKNOWN_CONTESTED, {}, once=True, now=now)
         return None
     current = store.lock_ref(tx, said.ref, receipt)
     if current is None:
@@ -129,9 +129,7 @@ def handed_on(tx: Tx, infraction: Infraction, *, by_hand: bool, now: Instant) ->
     if current.task != TO_SEND:
         return
     if by_hand:
-        call_person(
-            tx, current.owner, "infraction", current.id, "a defence is to be forwarded to the bank", {}, now=now
-        )
+        call_person(tx, current.owner, "infraction", current.id, Reason.FORWARD_DEFENCE, {}, now=now)
     store.update(tx, replace(current, task="by hand" if by_hand else "sent", due_at=_next_due(current, now)))
 
 
@@ -149,7 +147,7 @@ def remind_or_close(tx: Tx, infraction: Infraction, *, ids: Ids, now: Instant) -
         return
     if current.state is State.OPEN and now < current.defense_until_at:
         hours = (current.defense_until_at - now) // HOUR + 1
-        call_person(tx, current.owner, "infraction", current.id, f"{hours} hours are left to defend", {}, now=now)
+        call_person(tx, current.owner, "infraction", current.id, Reason.HOURS_LEFT, {}, now=now, hours=hours)
     store.update(tx, replace(current, due_at=_next_due(current, now)))
 
 

@@ -13,9 +13,10 @@ from opentill.kernel.clock import SECOND, Instant
 from opentill.kernel.errors import Refused
 from opentill.kernel.money import Money
 from opentill.ledger import SUSPENSE, Entry, Journal, clearing
+from opentill.operators.reasons import Reason
 from opentill.operators.review import call_person
 from opentill.payments.matching import queries
-from opentill.payments.matching.rules import Action, Difference, Line, compare
+from opentill.payments.matching.rules import Action, Difference, Kind, Line, compare
 from opentill.payments.tools import Tools
 from opentill.pix import service as rail
 from opentill.pix.model import BRL, Account
@@ -23,6 +24,13 @@ from opentill.pix.port import Page, ProviderReceipt, StatementLine
 
 PAGES_MAX = 1_000  # of one list
 JOURNAL = "match.suspended"
+_REASONS = {
+    Kind.MISSING: Reason.MATCH_MISSING,
+    Kind.EXTRA: Reason.MATCH_EXTRA,
+    Kind.WRONG_AMOUNT: Reason.MATCH_WRONG_AMOUNT,
+    Kind.DOUBLED: Reason.MATCH_DOUBLED,
+    Kind.SPLIT: Reason.MATCH_SPLIT,
+}
 
 log = structlog.get_logger("opentill.payments")
 T = TypeVar("T", ProviderReceipt, StatementLine)
@@ -107,8 +115,8 @@ def _call(tx: Tx, account: Account, day: date, difference: Difference, *, now: I
         "bank_units": difference.bank_units,
         "proposal": difference.action.value,
     }
-    reason = f"daily match: {difference.kind}"
-    call_person(tx, account.owner, "bank_line", f"{account.id}:{day}:{difference.name}", reason, detail, now=now)
+    subject = f"{account.id}:{day}:{difference.name}"
+    call_person(tx, account.owner, "bank_line", subject, _REASONS[difference.kind], detail, now=now)
 
 
 async def _statement(tools: Tools, account: Account, day: date) -> tuple[Sequence[Line], frozenset[str]]:

@@ -15,6 +15,7 @@ from opentill.kernel.ids import Ids, uuid_of
 from opentill.kernel.money import Money, from_minor
 from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Keyring
+from opentill.operators.reasons import Reason
 from opentill.operators.review import call_person
 from opentill.payments import store
 from opentill.payments.infractions import service as infractions
@@ -163,9 +164,9 @@ def _found(
         elif receipt.state == "held" and charge == receipt.rest:
             refund = refunds.intend_return(tx, receipt, wish, terms=terms, ids=ids, now=now)
         else:
-            problem = "part of money that waits went back"
+            problem = Reason.PART_WENT_BACK
     except RefundRefused:
-        problem = "more went back than had arrived"
+        problem = Reason.MORE_WENT_BACK
     if problem is not None:
         call_person(tx, owner, "receipt", str(receipt.id), problem, {}, now=now)
         return

@@ -6,7 +6,6 @@ the totals on payment and receipt, which the database checks; no answer of a gat
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
 
 from opentill import ledger
 from opentill.db import ReadTx, Tx
@@ -22,6 +21,7 @@ from opentill.kernel.secret import Keyring
 from opentill.ledger import AVAILABLE
 from opentill.ledger import queries as books
 from opentill.merchants import options
+from opentill.operators.reasons import Reason
 from opentill.payments import store
 from opentill.payments.documents import payment_event, refund_part
 from opentill.payments.infractions import service as infractions
@@ -34,11 +34,6 @@ from opentill.payments.review import queue as review
 from opentill.pix import service as pix
 from opentill.pix.identifiers import refund_id
 from opentill.pix.model import GATEWAY as PIX
-
-SENT_BY_HAND: Final = "a refund is to be sent by hand"
-DOUBTFUL: Final = "nobody knows whether a refund went through"
-NOT_RETURNED: Final = "held money could not be given back"
-WENT_THROUGH: Final = "a refund that had failed went through"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +110,7 @@ def intend(
         _post(tx, rules.held_journal(refund), now=now)
         _require_balance(tx, refund, target.left)
     if terms.by_hand and not terms.at_once:
-        review.open_refund(tx, refund, SENT_BY_HAND, now=now)
+        review.open_refund(tx, refund, Reason.SENT_BY_HAND, now=now)
     reach("refund.written")
     return refund
 
@@ -141,7 +136,7 @@ def intend_return(tx: Tx, receipt: BookedReceipt, wish: Wish, *, terms: RefundTe
     )
     rows.move(tx, refund, refunding=1, refunded=0, now=now)
     if terms.by_hand:
-        review.open_refund(tx, refund, SENT_BY_HAND, now=now)
+        review.open_refund(tx, refund, Reason.SENT_BY_HAND, now=now)
     return refund
 
 
@@ -181,7 +176,7 @@ def conclude(tx: Tx, refund: Refund, answer: RefundAnswer, *, ids: Ids, keyring:
         case RefundStatus.FAILED:
             rows.move(tx, after_answer, refunding=-1, refunded=0, now=now)
             if after_answer.hold is Hold.PARKED:
-                review.open_refund(tx, after_answer, NOT_RETURNED, now=now)
+                review.open_refund(tx, after_answer, Reason.NOT_RETURNED, now=now)
             elif after_answer.hold is Hold.HELD:
                 _post(tx, rules.released_journal(after_answer), now=now)
         case RefundStatus.PENDING:
@@ -255,14 +250,14 @@ def _require_balance(tx: Tx, refund: Refund, left: Money) -> None:
 def _contradicted(tx: Tx, refund: Refund, answer: RefundAnswer, *, now: Instant) -> Refund:
     """Return a refund that is over. Proof that a failed one went through after all is for a person."""
     if refund.status is RefundStatus.FAILED and answer.state is RefundState.COMPLETED:
-        review.open_refund(tx, refund, WENT_THROUGH, now=now)
+        review.open_refund(tx, refund, Reason.WENT_THROUGH, now=now)
     return refund
 
 
 def _raise_alarm(tx: Tx, refund: Refund, *, now: Instant) -> None:
     """Show a person, once, what nobody has known of for long. The gateway is asked on."""
     if refund.step is not RefundStep.BY_HAND and now >= after(refund.created_at, rules.ALARM):
-        review.open_refund(tx, refund, DOUBTFUL, now=now)
+        review.open_refund(tx, refund, Reason.DOUBTFUL, now=now)
 
 
 def _post(tx: Tx, journal: ledger.Journal, *, now: Instant) -> None:

@@ -21,6 +21,7 @@ from opentill.merchants import options
 from opentill.merchants.fees import fee_of
 from opentill.operators import audit
 from opentill.operators.queries import name_of
+from opentill.operators.reasons import Ending
 from opentill.payments import booking, rules, service, store
 from opentill.payments.completion import record_completed
 from opentill.payments.documents import payment_event
@@ -103,7 +104,7 @@ def approve(
     submissions.decide(tx, completed.id, "approved", owner=owner, now=now)
     parts = pix.settle_accepted(tx, completed, arrived, now=now)
     record_completed(tx, completed, ids=ids, now=now, **parts)
-    items.resolve(tx, item, by, "approved", reason, {"seen_units": seen.units}, now=now)
+    items.resolve(tx, item, by, Ending.APPROVED, reason, {"seen_units": seen.units}, now=now)
     reach("review.approved")
     return completed
 
@@ -129,7 +130,7 @@ def reject(
         known = {"reasons": ", ".join(sorted(REASONS))}
         raise Invalid([Fault("reason", "VALIDATION_FAILED", "The reason is one of %(reasons)s.", known)])
     item = items.claimed(tx, item_id, owner, by)
-    payment = _turned_down(tx, item, by, "rejected", note or reason, {"final": final}, keyring=keyring, now=now)
+    payment = _turned_down(tx, item, by, Ending.REJECTED, note or reason, {"final": final}, keyring=keyring, now=now)
     if not payment.open:
         return payment
     if final:
@@ -178,9 +179,9 @@ def give_back(tx: Tx, receipt_id: int, *, owner: Owner, by: Actor, reason: str, 
     """
     for item in items.about(tx, receipt_id, owner, by):
         if item.kind not in (review.MISMATCH, review.LATE):
-            items.resolve(tx, item, by, "returned", reason, {}, now=now)
+            items.resolve(tx, item, by, Ending.RETURNED, reason, {}, now=now)
             continue
-        payment = _turned_down(tx, item, by, "returned", reason, {}, keyring=keyring, now=now)
+        payment = _turned_down(tx, item, by, Ending.RETURNED, reason, {}, keyring=keyring, now=now)
         if payment.open:
             _waits_again(tx, payment, now=now)
 
@@ -194,7 +195,7 @@ def settle(tx: Tx, item_id: int, *, owner: Owner, by: Actor, reason: str, keyrin
     waits = item.payment_id is not None and _payment(tx, item, keyring).under_review
     if waits or item.kind in (review.MISMATCH, review.LATE, review.SUBMISSION):
         raise Conflict("INVALID_STATE", "This waits to be approved or rejected.")
-    items.resolve(tx, item, by, "settled", reason, {}, now=now)
+    items.resolve(tx, item, by, Ending.SETTLED, reason, {}, now=now)
 
 
 def decide_refund(
@@ -218,7 +219,7 @@ def decide_refund(
     state = RefundState.COMPLETED if sent else RefundState.FAILED
     answer = RefundAnswer(state, ref=ref, code=None if sent else "not_sent", message=None if sent else reason)
     concluded = refunds.conclude(tx, refund, answer, ids=ids, keyring=keyring, now=now)
-    items.resolve(tx, item, by, "sent" if sent else "not_sent", reason, {}, now=now)
+    items.resolve(tx, item, by, Ending.SENT if sent else Ending.NOT_SENT, reason, {}, now=now)
     return concluded
 
 
@@ -279,7 +280,7 @@ def cancel(
     submissions.decide(tx, payment.id, "rejected", owner=owner, now=now)
     store.update(tx, ended)
     record(tx, payment_event("payment.cancelled", ended, at=now), ids=ids)
-    review.close_submissions(tx, payment, "cancelled", now=now)
+    review.close_submissions(tx, payment, Ending.CANCELLED, now=now)
     audit.write(tx, items.change(by, owner, "payment.cancel", f"payment {payment.uuid}", reason), now=now)
     return ended
 
@@ -288,7 +289,7 @@ def _turned_down(
     tx: Tx,
     item: Item,
     by: Actor,
-    resolution: str,
+    ending: Ending,
     reason: str,
     detail: Mapping[str, Any],
     *,
@@ -299,7 +300,7 @@ def _turned_down(
     payment = _payment(tx, item, keyring)
     submissions.decide(tx, payment.id, "rejected", owner=item.owner, now=now)
     service.close_try(tx, payment, SessionState.DECLINED, now=now, reason=reason)
-    items.resolve(tx, item, by, resolution, reason, detail, now=now)
+    items.resolve(tx, item, by, ending, reason, detail, now=now)
     return payment
 
 

@@ -13,6 +13,7 @@ from opentill.kernel.owner import Owner
 from opentill.operators import audit
 from opentill.operators.model import Change
 from opentill.operators.queries import name_of
+from opentill.operators.reasons import Ending
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def keep_approval(tx: Tx, item: Item, by: Actor) -> None:
 
 
 def resolve(
-    tx: Tx, item: Item, by: Actor, resolution: str, reason: str, detail: Mapping[str, Any], *, now: Instant
+    tx: Tx, item: Item, by: Actor, ending: Ending, reason: str, detail: Mapping[str, Any], *, now: Instant
 ) -> None:
     tx.run(
         """
@@ -127,13 +128,13 @@ def resolve(
          where id = :id and merchant_id = :merchant_id and mode = :mode
         """,
         id=item.id,
-        resolution=resolution,
+        resolution=ending.value,
         by=by.name,
         now=now,
         **item.owner.columns,
     )
     subject = f"{item.subject_type} {item.subject_id}"
-    audit.write(tx, change(by, item.owner, f"review.{resolution}", subject, reason, **detail), now=now)
+    audit.write(tx, change(by, item.owner, f"review.{ending.value}", subject, reason, **detail), now=now)
 
 
 def note(tx: Tx, item: Item, by: Actor, action: str, *, now: Instant, **detail: object) -> None:

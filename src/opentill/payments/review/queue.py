@@ -6,15 +6,16 @@ from typing import Final
 from opentill.db import ReadTx, Tx
 from opentill.kernel.clock import Instant
 from opentill.kernel.owner import Owner
+from opentill.operators.reasons import Ending, Reason
 from opentill.payments.model import Payment, Receipt, Refund
 
 ODD, MISMATCH, LATE, SUBMISSION, REFUND = "odd", "mismatch", "late", "submission", "refund"
-COUNTED_ELSEWHERE: Final = "its money was counted for another payment"
-COUNTED_FOR_NONE: Final = "its money was counted for no payment"
-CLAIMS: Final = {"elsewhere": COUNTED_ELSEWHERE, "for_none": COUNTED_FOR_NONE}
+CLAIMS: Final = {"elsewhere": Reason.COUNTED_ELSEWHERE.value, "for_none": Reason.COUNTED_FOR_NONE.value}
 
 
-def open_item(tx: Tx, payment: Payment, reason: str, *, receipt_id: int | None, kind: str = ODD, now: Instant) -> None:
+def open_item(
+    tx: Tx, payment: Payment, reason: Reason, *, receipt_id: int | None, kind: str = ODD, now: Instant
+) -> None:
     """Put a payment on the operators' list, with the receipt that needs a decision, if there is one."""
     _insert(tx, payment.owner, "payment", payment.uuid, reason, receipt_id, now, kind=kind, payment_id=payment.id)
 
@@ -36,7 +37,7 @@ def shows_claim(tx: ReadTx, payment_id: int, receipt_id: int, *, owner: Owner) -
     )
 
 
-def open_completed(tx: Tx, payment: Payment, reason: str, *, now: Instant) -> None:
+def open_completed(tx: Tx, payment: Payment, reason: Reason, *, now: Instant) -> None:
     """Put a completed payment on the operators' list, with the receipt that completed it."""
     [receipt] = tx.all(
         """
@@ -50,12 +51,12 @@ def open_completed(tx: Tx, payment: Payment, reason: str, *, now: Instant) -> No
     open_item(tx, payment, reason, receipt_id=receipt["id"], now=now)
 
 
-def open_receipt(tx: Tx, receipt: Receipt, reason: str, *, receipt_id: int, now: Instant) -> None:
+def open_receipt(tx: Tx, receipt: Receipt, reason: Reason, *, receipt_id: int, now: Instant) -> None:
     """Put money that belongs to no payment on the operators' list."""
     _insert(tx, receipt.owner, "receipt", str(receipt_id), reason, receipt_id, now)
 
 
-def open_submission(tx: Tx, payment: Payment, reason: str, submission_id: int, *, now: Instant) -> None:
+def open_submission(tx: Tx, payment: Payment, reason: Reason, submission_id: int, *, now: Instant) -> None:
     """Put what a payer submitted on the operators' list."""
     _insert(
         tx,
@@ -70,7 +71,7 @@ def open_submission(tx: Tx, payment: Payment, reason: str, submission_id: int, *
     )
 
 
-def close_submissions(tx: Tx, payment: Payment, resolution: str, *, now: Instant) -> None:
+def close_submissions(tx: Tx, payment: Payment, ending: Ending, *, now: Instant) -> None:
     """Take a payment's submissions off the list: another one came, or it is over."""
     tx.run(
         """
@@ -80,12 +81,12 @@ def close_submissions(tx: Tx, payment: Payment, resolution: str, *, now: Instant
         """,
         payment_id=payment.id,
         **payment.owner.columns,
-        resolution=resolution,
+        resolution=ending.value,
         now=now,
     )
 
 
-def open_refund(tx: Tx, refund: Refund, reason: str, *, now: Instant) -> None:
+def open_refund(tx: Tx, refund: Refund, reason: Reason, *, now: Instant) -> None:
     """Put a refund on the operators' list, once for each reason."""
     if tx.one_or_none(
         """
@@ -95,7 +96,7 @@ def open_refund(tx: Tx, refund: Refund, reason: str, *, now: Instant) -> None:
         """,
         **refund.owner.columns,
         uuid=refund.uuid,
-        reason=reason,
+        reason=reason.value,
     ):
         return
     _insert(tx, refund.owner, "refund", refund.uuid, reason, refund.receipt_id, now, kind=REFUND)
@@ -106,7 +107,7 @@ def _insert(
     owner: Owner,
     subject_type: str,
     subject_id: str,
-    reason: str,
+    reason: Reason,
     receipt_id: int | None,
     now: Instant,
     *,
@@ -124,7 +125,7 @@ def _insert(
         kind=kind,
         subject_type=subject_type,
         subject_id=subject_id,
-        reason=reason,
+        reason=reason.value,
         detail=json.dumps({"receipt_id": receipt_id} if receipt_id is not None else {}),
         payment_id=payment_id,
         receipt_id=receipt_id,

@@ -19,6 +19,7 @@ from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Keyring
 from opentill.merchants import gateways
 from opentill.merchants.gateways import ManualGateway
+from opentill.operators.reasons import Ending, Reason
 from opentill.payments import store
 from opentill.payments.documents import payment_event
 from opentill.payments.model import Detail, Payment, PaymentStatus, Session
@@ -29,8 +30,6 @@ from opentill.pix.identifiers import as_written, is_strict_end_to_end_id
 
 PROVIDER_REF: Final = re.compile(r"[A-Z0-9._/-]{4,64}", re.ASCII)
 ANSWER_MAX: Final = 500  # characters
-SUBMITTED: Final = "the payer says that it is paid"
-USED_TWICE: Final = "its provider id was submitted before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +77,12 @@ def submit(
     if number is None:
         if before is not None:
             _reopen(tx, before, owner=owner)
-        review.open_item(tx, payment, USED_TWICE, receipt_id=None, now=now)
+        review.open_item(tx, payment, Reason.USED_TWICE, receipt_id=None, now=now)
         return None
-    review.close_submissions(tx, payment, "replaced", now=now)
+    review.close_submissions(tx, payment, Ending.REPLACED, now=now)
     for proof in files:
         proofs.keep(tx, proof, number, owner=owner, keyring=keyring, now=now)
-    review.open_submission(tx, payment, SUBMITTED, number, now=now)
+    review.open_submission(tx, payment, Reason.SUBMITTED, number, now=now)
     waiting = replace(payment, status=PaymentStatus.PROCESSING, detail=Detail.AWAITING_VERIFICATION, updated_at=now)
     store.update(tx, waiting)
     if payment.status is PaymentStatus.PENDING:

@@ -11,6 +11,7 @@ from opentill.kernel.money import Money
 from opentill.kernel.secret import Keyring
 from opentill.merchants import options
 from opentill.merchants.fees import fee_of
+from opentill.operators.reasons import Reason
 from opentill.payments import booking, rules, store
 from opentill.payments.completion import record_completed
 from opentill.payments.model import SESSIONS_MAX, Conversion, Payment, PaymentStatus, Receipt, Session, SessionState
@@ -67,7 +68,7 @@ def receive(
             )
             if counted is None:
                 return claimed(tx, payment, receipt, now=now)
-            review.open_item(tx, payment, "paid twice", receipt_id=counted, now=now)
+            review.open_item(tx, payment, Reason.PAID_TWICE, receipt_id=counted, now=now)
             return payment
         case rules.Parked(parked, reason):
             if not booking.hold(tx, receipt, parked, reason, now=now):
@@ -82,7 +83,7 @@ def claimed(tx: Tx, payment: Payment, receipt: Receipt, *, now: Instant) -> Paym
         return payment
     waiting = rules.parked(payment, now=now)
     store.update(tx, waiting)
-    reason = review.COUNTED_FOR_NONE if counted["payment_id"] is None else review.COUNTED_ELSEWHERE
+    reason = Reason.COUNTED_FOR_NONE if counted["payment_id"] is None else Reason.COUNTED_ELSEWHERE
     review.open_item(tx, waiting, reason, receipt_id=counted["id"], now=now)
     return waiting
 

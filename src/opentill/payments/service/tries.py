@@ -13,6 +13,7 @@ from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Keyring
 from opentill.merchants import gateways
 from opentill.merchants.gateways import ActiveGateway
+from opentill.operators.reasons import Ending
 from opentill.payments import conversion, rules, store
 from opentill.payments.documents import payment_event
 from opentill.payments.model import SESSIONS_MAX, Payment, Session, SessionState
@@ -104,7 +105,7 @@ def end_try(
         store.update_session(tx, session, state=SessionState.ABANDONED, now=now, reason="paid otherwise")
     if was.under_review:
         submissions.decide(tx, payment.id, "replaced", owner=payment.owner, now=now)
-        review.close_submissions(tx, payment, "paid otherwise", now=now)
+        review.close_submissions(tx, payment, Ending.PAID_OTHERWISE, now=now)
 
 
 def close_try(tx: Tx, payment: Payment, state: SessionState, *, now: Instant, reason: str | None = None) -> None:

@@ -17,6 +17,7 @@ from opentill.kernel.ids import Ids
 from opentill.kernel.money import Money, from_minor
 from opentill.kernel.owner import Owner
 from opentill.merchants.fees import payout_fee_of
+from opentill.operators.reasons import Reason
 from opentill.operators.review import call_person
 from opentill.pix import store as accounts
 from opentill.pix.identifiers import end_to_end_id, payout_id, receipt_id
@@ -164,10 +165,10 @@ def hear(tx: Tx, payout: Payout, said: ProviderPayout, *, ids: Ids, now: Instant
     current = _locked(tx, payout)
     arrows = rules.steps(current.state, said.state)
     if not rules.agrees(current, said):
-        call_person(tx, current.owner, "payout", current.id, "the bank speaks of another amount", _seen(said), now=now)
+        call_person(tx, current.owner, "payout", current.id, Reason.OTHER_AMOUNT, _seen(said), now=now)
         return _put_off(tx, doubt(tx, current, ids=ids, now=now), now=now)
     if arrows is None:
-        call_person(tx, current.owner, "payout", current.id, "the bank contradicts itself", _seen(said), now=now)
+        call_person(tx, current.owner, "payout", current.id, Reason.CONTRADICTED, _seen(said), now=now)
         return _put_off(tx, current, now=now)
     known = _with_facts(current, said)
     for arrow in arrows:
@@ -186,7 +187,7 @@ def hear_nothing(tx: Tx, payout: Payout, *, now: Instant) -> None:
         return
     since = current.submitted_at or current.created_at
     if current.state not in PAID and now >= after(since, rules.ALERT_AFTER):
-        call_person(tx, current.owner, "payout", current.id, "its outcome is not known", {}, now=now)
+        call_person(tx, current.owner, "payout", current.id, Reason.OUTCOME_UNKNOWN, {}, now=now)
     _put_off(tx, current, now=now)
 
 
@@ -288,7 +289,7 @@ def _fail_at_bank(tx: Tx, payout: Payout, said: ProviderPayout, *, ids: Ids, now
 
 
 def _contradict(tx: Tx, payout: Payout, said: ProviderPayout, *, ids: Ids, now: Instant) -> Payout:
-    call_person(tx, payout.owner, "payout", payout.id, "paid after it had failed", _seen(said), now=now)
+    call_person(tx, payout.owner, "payout", payout.id, Reason.PAID_AFTER_FAILURE, _seen(said), now=now)
     paid = replace(
         payout, state=State.COMPLETED, completed_at=said.settled_at or now, failure=None, tries=0, updated_at=now
     )
@@ -314,7 +315,7 @@ def _take_back(tx: Tx, payout: Payout, came_back: PayoutReturn, *, ids: Ids, now
     if not store.insert_return(tx, payout, came_back, public_id=public_id, uuid=ids.uuid7(), now=now):
         return payout
     if total > payout.amount:  # it is on our account all the same, and the merchant's
-        call_person(tx, payout.owner, "payout", payout.id, "more came back than was sent", {}, now=now)
+        call_person(tx, payout.owner, "payout", payout.id, Reason.MORE_CAME_BACK, {}, now=now)
         total = payout.amount
     state = State.RETURNED if total == payout.amount else payout.state
     returned = replace(payout, state=state, returned=total, updated_at=now)

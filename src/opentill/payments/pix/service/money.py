@@ -11,6 +11,7 @@ from opentill.kernel.ids import Ids
 from opentill.kernel.money import Money, from_minor
 from opentill.kernel.secret import Keyring
 from opentill.merchants.fees import fee_of
+from opentill.operators.reasons import Reason
 from opentill.payments import booking, rules, service, store
 from opentill.payments.completion import record_completed
 from opentill.payments.documents import merchant_part
@@ -208,8 +209,7 @@ def _receive_direct(
         parts = {"merchant": {"uuid": account.merchant_uuid, "account_id": account.owner.account_id}}
         _credit(tx, receipt, payment=None, origin="direct", parts=parts, ids=ids, now=now)
         return
-    reason = "nobody owns the key it was paid to"
-    booking.suspend(tx, receipt, reason, public_id=receipt_id(ids, now), now=now)
+    booking.suspend(tx, receipt, Reason.OF_NOBODY, public_id=receipt_id(ids, now), now=now)
 
 
 def _credit(
@@ -245,7 +245,7 @@ def _credit(
 
 def _hold(tx: Tx, payment: Payment, charge: Charge, receipt: Receipt, *, now: Instant) -> None:
     """Another amount arrived than was asked for (C6): it waits in `held` for a decision."""
-    if booking.hold(tx, receipt, rules.parked(payment, now=now), "amount differs", now=now):
+    if booking.hold(tx, receipt, rules.parked(payment, now=now), Reason.AMOUNT_DIFFERS, now=now):
         pix.settle(tx, charge, State.CONFLICTED, now=now)
 
 
