@@ -214,6 +214,10 @@ SCENES: dict[str, tuple[str, Scene]] = {
         "webhook.rotate_secret",
         pressing("~/developers/endpoints/{endpoint}", "Make a new secret", overlap="day"),
     ),
+    "/m/{merchant}/developers/signing-keys": (
+        "webhook.rotate_signing_key",
+        pressing("~/developers/signing-keys", "Make a new key pair"),
+    ),
     "/m/{merchant}/developers/endpoints/{endpoint}/settings": (
         "webhook.change",
         pressing("~/developers/endpoints/{endpoint}/settings", "Save", url="https://other.example/"),

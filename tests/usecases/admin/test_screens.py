@@ -16,11 +16,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from opentill.db import Database, Overloaded, Row, Unavailable
-from opentill.kernel.clock import DAY, SECOND
+from opentill.kernel.clock import DAY, MINUTE, SECOND
 from opentill.ledger import explorer
 from opentill.operators import people
 from opentill.payments.exports.model import ExportState, Page
 from opentill.payments.exports.sheets import SHEETS
+from opentill.webhooks.queries import published_keys
 from opentill.workers.exports import write_page
 from opentill.workers.retain import retain
 from tests.usecases.admin.house import READS, open_house, pays
@@ -289,3 +290,34 @@ async def test_a_key_is_made_by_label_and_shown_once_and_only_its_hash_is_kept(
     [row] = await database.read(lambda tx: tx.all("select * from api_key where name = 'Till 7'"))
     assert (row["prefix"], row["key_hash"]) == (key[3:11], hashlib.sha256(key.encode()).hexdigest())
     assert not [value for value in dict(row).values() if key[12:] in str(value)]
+
+
+async def test_signing_keys_are_followed_by_a_new_one_or_ended_at_once(database: Database, tmp_path: Path) -> None:
+    house = await open_house(database, tmp_path)
+    merchant, clock = house.shop.merchant, house.shop.clock
+
+    async def kids() -> list[str]:
+        found = await database.read(lambda tx: published_keys(tx, merchant.uuid, merchant.mode, now=clock.now()))
+        return [key.kid for key in found or []]
+
+    browser = await house.browser()
+    place = f"{house.home}/developers/signing-keys"
+    await browser.opens(f"{house.home}/developers/endpoints")
+    assert browser.links("Signing keys") == [place]
+    await browser.opens(place)
+    [old] = await kids()
+    assert f"https://pay.example.com/.well-known/webhooks/{merchant.uuid}/jwks.json?mode=sandbox" in browser.text
+
+    await browser.presses("Make a new key pair")
+    assert (await kids())[0] == old
+    for told in (*await kids(), "ends soon", "pending"):
+        assert told in browser.text
+    before = await kids()
+    await browser.presses("End the old keys now")
+    assert len(await kids()) == 1
+    assert not set(await kids()) & set(before)
+
+    clock.advance(11 * MINUTE)
+    await browser.presses("Make a new key pair")
+    assert "/account/confirm" in str(browser.page.url)
+    assert len(await kids()) == 1

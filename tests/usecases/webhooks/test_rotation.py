@@ -180,3 +180,16 @@ async def test_merchants_do_not_share_key_pairs(bench: Bench) -> None:
     keys = await bench.rows("select merchant_id, kid, sealed from webhook_signing_key")
     assert len({key["kid"] for key in keys}) == len({key["merchant_id"] for key in keys}) == 2
     assert all(key["sealed"].startswith("v1.") for key in keys)
+
+
+async def test_a_key_pair_without_one_before_it_signs_at_once(bench: Bench) -> None:
+    await bench.endpoint()
+    await bench.db.write(lambda tx: tx.run("update webhook_signing_key set retires_at = :now", now=bench.clock.now()))
+    engine = bench.engine
+    new = await bench.db.write(
+        lambda tx: service.rotate_signing_key(
+            tx, owner=bench.owner, ids=engine.ids, keyring=engine.keyring, now=bench.clock.now()
+        )
+    )
+
+    assert dict((await next_request(bench)).headers)["X-OpenTill-Key-Id"] == new

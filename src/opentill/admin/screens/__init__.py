@@ -32,6 +32,7 @@ from opentill.admin.screens import (
     sandbox,
     selling,
     settings,
+    signing_keys,
     system,
     webhooks,
 )
@@ -56,6 +57,7 @@ ALL: Final[tuple[Screen, ...]] = (
     *credentials.SCREENS,
     *integration.SCREENS,
     *endpoints.SCREENS,
+    *signing_keys.SCREENS,
     *webhooks.SCREENS,
     *requests.SCREENS,
     *settings.SCREENS,

@@ -22,13 +22,16 @@ def rotate_signing_key(
 ) -> str:
     """Publish a new key and return its id. It signs from tomorrow on, for a day beside the old one, then alone.
 
-    With *revoke_now* the old keys end at once and the new one signs at once.
+    With *revoke_now* the old keys end at once and the new one signs at once; so does the first key of all.
     """
     endpoints.lock_owner(tx, owner)
-    signs_from = now if revoke_now else after(now, KNOWN_AFTER)
+    before = [key.kid for key in keys.published(tx, owner, now=now)]
+    signs_from = after(now, KNOWN_AFTER) if before and not revoke_now else now
     keys.retire(tx, owner, until=now if revoke_now else after(signs_from, OVERLAP))
     key = new_key(ids, keyring, owner)
     keys.insert(tx, owner, key, signs_from=signs_from, now=now)
-    detail = {"kid": key.kid, "signs_from": signs_from, "revoked": revoke_now}
-    audit.write(tx, Change(by.actor, by.origin, "webhook.rotate_signing_key", key.kid, detail), now=now)
+    detail = {"before": before, "after": key.kid, "signs_from": signs_from, "revoked": revoke_now}
+    merchant_id = owner.merchant_id
+    change = Change(by.actor, by.origin, "webhook.rotate_signing_key", key.kid, detail, merchant_id=merchant_id)
+    audit.write(tx, change, now=now)
     return key.kid
