@@ -21,6 +21,7 @@ from opentill.outbound import (
     outcome_of,
     redaction,
 )
+from opentill.outbound.client import POOLS_MAX
 from tests.fakes.authority import Authority
 from tests.fakes.dns import ScriptedDns
 from tests.fakes.receiver import Received, Receiver, Reply
@@ -444,14 +445,31 @@ async def test_closing_the_client_ends_look_ups_too() -> None:
     assert (await task).outcome is Outcome.DNS_FAILED
 
 
-async def test_closing_the_client_also_ends_what_an_older_allow_list_began(receiver: Receiver) -> None:
+async def test_closing_the_client_also_ends_what_made_room_for_other_allow_lists(receiver: Receiver) -> None:
     receiver.script("/hook", "hang")
     client = Outbound(allow=AllowList.development())
     task = asyncio.create_task(client.send(post(receiver.url("/hook"))))
     await receiver.wait_for(1)
-    await client.change_allow(AllowList())
+    await make_room(client)
     await client.close()
     assert (await task).outcome is Outcome.RESET
+
+
+async def test_what_made_room_for_other_allow_lists_finishes_and_its_connection_is_not_kept(receiver: Receiver) -> None:
+    receiver.script("/hook", "slow:0.3")
+    async with Outbound(allow=AllowList.development()) as client:
+        task = asyncio.create_task(client.send(post(receiver.url("/hook"))))
+        await receiver.wait_for(1)
+        await make_room(client)
+        assert (await task).outcome is Outcome.OK
+        await receiver.wait_until_idle()
+
+
+async def make_room(client: Outbound) -> None:
+    """Use as many allow lists as the client keeps connections for. None of them lets a call out."""
+    for number in range(POOLS_MAX):
+        allow = AllowList.parse([f"shop{number}.lan"])
+        assert (await client.send(post("http://10.0.0.1/", allow=allow))).outcome is Outcome.BLOCKED_ADDRESS
 
 
 # Names

@@ -85,15 +85,6 @@ class Outbound:
             return None
         return guard.check_addresses(target, addresses) or guard.check_own(target, addresses)
 
-    async def change_allow(self, allow: AllowList) -> None:
-        """Replace the operator's allow list. Kept connections are closed; calls under way may finish."""
-        self._guard = replace(self._guard, allow=allow)
-        self._names.forget()
-        pools = list(self._pools.values())
-        self._pools.clear()
-        closing = {pool: self._retire(pool) for pool in pools}
-        await asyncio.gather(*(task for pool, task in closing.items() if not pool.is_busy))
-
     async def close(self) -> None:
         """Close everything. Calls under way end as broken connections."""
         for task in self._retired.values():
@@ -123,7 +114,6 @@ class Outbound:
         self._pools.move_to_end(key)
         return pool
 
-    def _retire(self, pool: Pool) -> asyncio.Task[None]:
+    def _retire(self, pool: Pool) -> None:
         self._retired[pool] = task = asyncio.create_task(pool.drain())
         task.add_done_callback(lambda _: self._retired.pop(pool, None))
-        return task

@@ -58,10 +58,6 @@ class Names:
             raise NoSuchName(host)
         return found
 
-    def forget(self) -> None:
-        """Look every name up anew from now on."""
-        self._known.clear()
-
     async def close(self) -> None:
         """Stop. Look-ups that the resolver holds on to are left to it."""
         running = list(self._running.values())

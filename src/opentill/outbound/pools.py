@@ -32,11 +32,6 @@ class Pool:
         self._under_way = 0
         self._drained: asyncio.Event | None = None
 
-    @property
-    def is_busy(self) -> bool:
-        """Tell whether requests are under way."""
-        return self._under_way > 0
-
     async def send(self, request: OutboundRequest) -> Answer:
         """Judge and send one request, and return what became of it. The operator's log says what was refused."""
         answer = await self._sent(request)
@@ -55,7 +50,7 @@ class Pool:
             return await exchange.run(self._kept, self._fresh)
         finally:
             self._under_way -= 1
-            if self._drained is not None and not self.is_busy:
+            if self._drained is not None and not self._under_way:
                 self._drained.set()
 
     def _judged(self, request: OutboundRequest) -> Target | Refusal:
@@ -71,7 +66,7 @@ class Pool:
 
     async def drain(self) -> None:
         """Let what is under way finish, then close. Nothing may be sent any more."""
-        if self.is_busy:
+        if self._under_way:
             self._drained = asyncio.Event()
             await self._drained.wait()
         await self.close()
