@@ -17,9 +17,10 @@ from opentill.mail import Letter, post
 from opentill.mail.model import Kind as LetterKind
 from opentill.operators.readers import Reader, who_may
 from opentill.webhooks import notices
-from opentill.webhooks.by_state import in_state
 from opentill.webhooks.model import DeliveryState, Endpoint, RecordedEvent
+from opentill.webhooks.queries.attention import oldest_held
 from opentill.webhooks.store import endpoints as endpoint_store
+from opentill.webhooks.store.by_state import in_state
 
 READERS_MAX: Final = 20  # of one notice
 WAITING_MAX: Final = 10_000  # counted
@@ -45,7 +46,7 @@ def post_letters(tx: Tx, told: Sequence[Told], *, ids: Ids, keyring: Keyring, no
 def of_ending(tx: ReadTx, *, now: Instant, event_days: int) -> Iterator[Letter]:
     """Yield the letters about held events that will soon be over, one a week for each endpoint (webhooks.md §9.3)."""
     kept = event_days * DAY
-    ends = _oldest_held(tx, before=Instant(now + ENDING_BEFORE - kept))
+    ends = oldest_held(tx, before=Instant(now + ENDING_BEFORE - kept))
     for endpoint in endpoint_store.by_ids(tx, ends).values():
         merchant_id, until = endpoint.owner.merchant_id, after(ends[endpoint.id], kept)
         facts = {
@@ -64,23 +65,6 @@ def of_ending(tx: ReadTx, *, now: Instant, event_days: int) -> Iterator[Letter]:
                 language=reader.language,
                 until_at=max(until, after(now, DAY)),
             )
-
-
-def _oldest_held(tx: ReadTx, *, before: Instant) -> dict[int, Instant]:
-    """Return for each endpoint that holds events from before an instant when the oldest of them happened."""
-    found = tx.all(
-        f"""
-        select id, oldest
-          from (select e.id, (select v.occurred_at
-                                from {in_state(tx, DeliveryState.HELD)} d join event v on v.seq = d.event_seq
-                               where d.endpoint_id = e.id
-                               order by d.id limit 1) as oldest
-                  from webhook_endpoint e where e.kind = 0 and e.state <> 3) held
-         where oldest < :before
-        """,
-        before=before,
-    )
-    return {int(row["id"]): Instant(row["oldest"]) for row in found}
 
 
 def _of_notice(tx: ReadTx, event: RecordedEvent, doc: Mapping[str, Any]) -> list[Letter]:

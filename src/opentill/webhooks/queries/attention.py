@@ -1,8 +1,10 @@
-"""What of a merchant's webhooks needs a person, for the overview. Read-only."""
+"""What of webhooks needs a person, for the overview and for letters. Read-only."""
 
 from opentill.db import ReadTx
 from opentill.kernel.clock import Instant
 from opentill.kernel.owner import Owner
+from opentill.webhooks.model import DeliveryState
+from opentill.webhooks.store.by_state import in_state
 
 
 def attention(tx: ReadTx, *, owner: Owner, since: Instant) -> dict[str, int]:
@@ -35,3 +37,20 @@ def attention(tx: ReadTx, *, owner: Owner, since: Instant) -> dict[str, int]:
         "failing": int(endpoints["failing"]),
         "disabled": int(endpoints["disabled"]),
     }
+
+
+def oldest_held(tx: ReadTx, *, before: Instant) -> dict[int, Instant]:
+    """Return for each endpoint that holds events from before an instant when the oldest of them happened."""
+    found = tx.all(
+        f"""
+        select id, oldest
+          from (select e.id, (select v.occurred_at
+                                from {in_state(tx, DeliveryState.HELD)} d join event v on v.seq = d.event_seq
+                               where d.endpoint_id = e.id
+                               order by d.id limit 1) as oldest
+                  from webhook_endpoint e where e.kind = 0 and e.state <> 3) held
+         where oldest < :before
+        """,
+        before=before,
+    )
+    return {int(row["id"]): Instant(row["oldest"]) for row in found}

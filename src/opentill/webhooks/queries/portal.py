@@ -8,9 +8,9 @@ from opentill.db import ReadTx, Row
 from opentill.db.bulk import among, texts
 from opentill.kernel.clock import DAY, Instant, after
 from opentill.kernel.owner import Owner
-from opentill.webhooks.by_state import in_state
 from opentill.webhooks.model import Breaker, DeliveryState, Endpoint, EndpointState
 from opentill.webhooks.rules import PATIENCE
+from opentill.webhooks.store.by_state import in_state
 from opentill.webhooks.store.endpoints import COLUMNS, as_endpoint
 
 COUNTED_MAX: Final = 1000  # beyond this a count says "more"

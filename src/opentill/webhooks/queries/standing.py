@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from opentill.db import ReadTx
 from opentill.kernel.clock import Instant
-from opentill.webhooks.by_state import in_state
 from opentill.webhooks.model import Breaker, DeliveryState, EndpointState, Klass
 from opentill.webhooks.queries.lanes import lanes_with_work
+from opentill.webhooks.store.by_state import in_state
 
 UNFINISHED_OR_UNHAPPY = (DeliveryState.DUE, DeliveryState.SENDING, DeliveryState.DEAD, DeliveryState.HELD)
 

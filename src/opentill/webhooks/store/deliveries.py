@@ -10,8 +10,8 @@ from opentill.db.dialect import by_index
 from opentill.kernel.clock import Instant
 from opentill.kernel.mode import Mode
 from opentill.kernel.owner import Owner
-from opentill.webhooks.by_state import in_state
 from opentill.webhooks.model import Claimed, DeliveryState, Dialect, EndpointState, Klass, Origin, SignatureFormat
+from opentill.webhooks.store.by_state import in_state
 
 FOREVER: Final = 2**62
 

@@ -8,9 +8,9 @@ from opentill.db.bulk import row_set, rows
 from opentill.db.dialect import by_index, for_update
 from opentill.kernel.clock import Instant
 from opentill.kernel.owner import Owner
-from opentill.webhooks.by_state import in_state
 from opentill.webhooks.model import DeliveryState, Dialect, Endpoint, Klass, Options
 from opentill.webhooks.rules import Notice
+from opentill.webhooks.store.by_state import in_state
 from opentill.webhooks.store.endpoints import COLUMNS, as_endpoint
 
 NEVER: Final = 2**62  # when the lane of a feed opens
