@@ -328,6 +328,7 @@ class Claimed:
     lost: int
     schedule_from: int = 0  # attempts before the schedule in force
     recorded_at: Instant = Instant(0)  # noqa: RUF009 - a number; when the event happened
+    due_at: Instant = Instant(0)  # noqa: RUF009 - a number; 0 is at once
 
 
 @dataclass(frozen=True, slots=True)

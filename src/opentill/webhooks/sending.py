@@ -235,11 +235,11 @@ def _detail(job: Job, request: OutboundRequest, answer: Answer, worker: str, ent
 
 
 def _trigger(claimed: Claimed) -> str:
-    """Return what an attempt is made for: what its delivery was, unless that was over and is wanted once more."""
+    """Return what an attempt is made for: what its delivery was, unless somebody asked for it once more, or at once."""
     if claimed.origin is Origin.TEST:
         return TRIGGERS[Origin.TEST]
-    # Only a resend of what was over sets a last attempt; what was still due keeps its schedule, and is told as before.
-    if claimed.attempts_max is not None:
+    # A resend limits the attempts of what was over, and takes the wait from a retry; nothing else does either.
+    if claimed.attempts_max is not None or (claimed.klass is Klass.RETRY and not claimed.due_at):
         return "resend"
     return TRIGGERS[Origin.REPLAY if claimed.klass is Klass.BULK else claimed.origin]
 

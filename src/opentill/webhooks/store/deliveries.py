@@ -21,7 +21,7 @@ def claimed(tx: ReadTx, delivery_ids: Iterable[int]) -> list[Claimed]:
     found = tx.all(
         f"""
         select d.id, d.public_id, d.endpoint_id, d.event_seq, d.wire_type, d.variant, d.target_url, d.target_format,
-               d.origin, d.klass, d.attempts, d.attempts_max, d.claim_gen, d.lost, d.schedule_from,
+               d.origin, d.klass, d.due_at, d.attempts, d.attempts_max, d.claim_gen, d.lost, d.schedule_from,
                v.id as event_id, v.merchant_id, v.mode, v.occurred_at, p.body
           from webhook_delivery d
           join event v on v.seq = d.event_seq
@@ -56,6 +56,7 @@ def _as_claimed(row: Row) -> Claimed:
         lost=int(row["lost"]),
         schedule_from=int(row["schedule_from"]),
         recorded_at=row["occurred_at"],
+        due_at=row["due_at"],
     )
 
 
