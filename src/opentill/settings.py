@@ -23,6 +23,7 @@ MAIL_LANGUAGES: Final = ("pt-BR", "en", "es")
 MAIL_FROM: Final = re.compile(r"(?:[^<>\x00-\x1f\x7f\"\\]{0,100}<)?[^@<>\s]{1,64}@[A-Za-z0-9.-]{1,189}>?", re.ASCII)
 LEASE_SPARE_S: Final = 20  # by which a lease outlasts the longest attempt
 ANSWER_BYTES_MAX: Final = 64 * 1024  # more of an answer is not read: READ_BYTES_DEFAULT of outbound.model
+REPLAY_RATE_MAX: Final = 500  # RATE_MAX of webhooks.service.replays
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,11 @@ class Settings:
     webhooks_per_merchant_max: int = 64  # the same for one merchant
     webhooks_lease_s: int = 60  # how long a worker may hold a delivery without a sign of life
     webhooks_heartbeat_s: int = 15
+    webhooks_timeout_default_s: int = 10  # how long an attempt may take whose endpoint names no limit
     webhooks_timeout_max_s: int = 30  # the longest an attempt may take, whatever its endpoint says
+    webhooks_endpoints_max: int = 20  # of a merchant and mode
+    webhooks_replay_rate: int = 50  # deliveries a second of a job that sends again
+    webhooks_portal_link_max_days: int = 30  # the longest a link to the portal works
     webhooks_disable_after_days: int = 5  # of nothing but failures
     webhooks_disable_min_attempts: int = 10
     webhooks_attempt_days: int = 30  # how long the attempt log is kept
@@ -105,6 +110,7 @@ class Settings:
     def completed(self) -> Self:
         """Fill what follows from the rest. Raises BadSettingError where two contradict each other."""
         self._check_webhooks()
+        self._check_bounds()
         self._check_pix()
         self._check_mail()
         return replace(
@@ -124,10 +130,25 @@ class Settings:
                 "OPENTILL_WEBHOOKS_HEARTBEAT_S must be at least one second and at most a third of"
                 " OPENTILL_WEBHOOKS_LEASE_S"
             )
+        if not 1 <= self.webhooks_timeout_default_s <= self.webhooks_timeout_max_s:
+            raise BadSettingError(
+                "OPENTILL_WEBHOOKS_TIMEOUT_DEFAULT_S must be at least one second and at most"
+                " OPENTILL_WEBHOOKS_TIMEOUT_MAX_S"
+            )
         kept = self.webhooks_answer_kept_bytes
         if not 0 <= kept <= ANSWER_BYTES_MAX:
             raise BadSettingError(
                 f"OPENTILL_WEBHOOKS_ANSWER_KEPT_BYTES takes 0 to {ANSWER_BYTES_MAX} bytes, not {kept}"
+            )
+
+    def _check_bounds(self) -> None:
+        """See that owners of endpoints may have any, and that what they missed is sent again."""
+        for name in ("webhooks_endpoints_max", "webhooks_portal_link_max_days"):
+            if getattr(self, name) < 1:
+                raise BadSettingError(f"OPENTILL_{name.upper()} must be at least 1")
+        if not 1 <= self.webhooks_replay_rate <= REPLAY_RATE_MAX:
+            raise BadSettingError(
+                f"OPENTILL_WEBHOOKS_REPLAY_RATE takes 1 to {REPLAY_RATE_MAX} a second, not {self.webhooks_replay_rate}"
             )
 
     def _check_pix(self) -> None:

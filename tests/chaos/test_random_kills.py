@@ -32,6 +32,7 @@ from tests.property.reckoning import Books, faults
 RATES: Final = {True: 100.0, False: 300.0}  # payments a second: SQLite in one process, PostgreSQL
 # In the ordinary suite nobody waits a minute for the leases of the dead.
 SHORT_LEASES: Final = {
+    "OPENTILL_WEBHOOKS_TIMEOUT_DEFAULT_S": "1",
     "OPENTILL_WEBHOOKS_TIMEOUT_MAX_S": "1",
     "OPENTILL_WEBHOOKS_LEASE_S": "21",
     "OPENTILL_WEBHOOKS_HEARTBEAT_S": "5",

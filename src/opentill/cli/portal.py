@@ -1,7 +1,7 @@
 """`opentill portal`: links by which somebody without an account looks after webhook endpoints (webhooks.md §12)."""
 
 import asyncio
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -14,12 +14,12 @@ from opentill.master_keys import open_keyring
 from opentill.merchants import service as merchants
 from opentill.operators import audit
 from opentill.settings import Settings
+from opentill.web.engine import bounds_of
 from opentill.webhooks import portal_access
 from opentill.webhooks.portal_access import RIGHTS
 
 app = typer.Typer(help="Links for whoever runs a receiving system and has no account here.", no_args_is_help=True)
 
-DAYS_MAX: Final = 30
 Merchant = Annotated[str, typer.Argument(help="The merchant's id, as 'merchant add' printed it.")]
 
 
@@ -32,7 +32,7 @@ def link(
         list[str] | None,
         typer.Option(help=f"{', '.join(RIGHTS)}; repeat for several. Reading always is. Default: all but edit."),
     ] = None,
-    days: Annotated[int, typer.Option(min=1, max=DAYS_MAX, help="For how many days it works.")] = 1,
+    days: Annotated[int, typer.Option(min=1, help="For how many days it works.")] = 1,
 ) -> None:
     """Print a link that shows these endpoints, their deliveries and attempts, and allows what you say.
 
@@ -74,6 +74,7 @@ async def _link(settings: Settings, uuid: str, endpoints: list[str], rights: lis
             now=clock.now(),
             by=audit.at_console("portal_link.create", uuid),
             life=days * DAY,
+            bounds=bounds_of(settings),
         )
         return token.reveal()
 

@@ -20,6 +20,7 @@ from opentill.portal.entrance import Entrance
 from opentill.portal.finding import find_card, find_delivery, see_other
 from opentill.web import forms
 from opentill.web.dependencies import Dependencies
+from opentill.web.engine import bounds_of
 from opentill.web.forms import Fields, Stamps, Use
 from opentill.web.pages import Pages
 from opentill.webhooks import flow, service
@@ -62,6 +63,7 @@ class Actions:
                 owner=asked.visitor.owner,
                 dialect=asked.card.endpoint.dialect,
                 endpoint_id=asked.card.endpoint.public_id,
+                by=asked.by,
             )
             return see_other(f"/portal/deliveries/{tested.delivery_id}?note=tested")
 
@@ -112,6 +114,7 @@ class Actions:
                     now=deps.clock.now(),
                     url=None if endpoint.is_pulled else url,
                     options=replace(endpoint.options, events=chosen or None),
+                    bounds=bounds_of(deps.settings),
                     by=asked.by,
                 )
             )
@@ -158,6 +161,7 @@ class Actions:
                 "ids": deps.ids,
                 "now": now,
                 "by": asked.by,
+                "rate_per_s": bounds_of(deps.settings).replay_rate,
             }
 
             def start(tx: Tx) -> str:

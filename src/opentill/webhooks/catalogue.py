@@ -1,8 +1,9 @@
 """Which event names each dialect has, and which an endpoint hears of by default (webhooks.md §10)."""
 
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from opentill.webhooks.model import Dialect
+from opentill.webhooks.model import Dialect, Kind
 
 ALL: Final = "*"
 TEST_EVENT: Final = "webhook.test"
@@ -102,9 +103,18 @@ def in_family(event: str, family: str) -> bool:
     return event.startswith(family[:-1])
 
 
-def unknown_names(names: tuple[str, ...], dialect: Dialect) -> tuple[str, ...]:
-    """Return the names nobody may ask for in the dialect, in the order given."""
-    offered = default_set(dialect) + extra_set(dialect)
+def offered(dialect: Dialect, *, kind: Kind = Kind.REGISTERED, pix_extra: bool) -> tuple[str, ...]:
+    """Return what endpoints may name, in the order of the documents; the extra names of PIX are the operator's to open.
+
+    Operational endpoints hear of endpoints and deliveries, and of nothing else.
+    """
+    if kind is Kind.OPERATIONAL:
+        return OPERATIONAL_EVENTS
+    return default_set(dialect) + (extra_set(dialect) if pix_extra or dialect is not Dialect.PIX else ())
+
+
+def unknown_names(names: Iterable[str], dialect: Dialect, offered: Sequence[str]) -> tuple[str, ...]:
+    """Return the names that are not among those offered, and stand for none of them, in the order given."""
     aliases = MERCHANT_ALIASES if dialect is Dialect.MERCHANT else {}
 
     def known(name: str) -> bool:

@@ -14,7 +14,7 @@ from opentill.outbound.model import KEPT_BYTES_DEFAULT
 from opentill.webhooks.authorizing import Authorizing
 from opentill.webhooks.clock_steps import ClockWatch
 from opentill.webhooks.direct import Slots
-from opentill.webhooks.model import HEARTBEAT_S, LEASE_S, TIMEOUT_MAX_S, Job
+from opentill.webhooks.model import HEARTBEAT_S, LEASE_S, TIMEOUT_DEFAULT_S, TIMEOUT_MAX_S, Job
 from opentill.webhooks.port import Sender
 from opentill.webhooks.rules import PATIENCE, Patience
 from opentill.webhooks.store.lanes import clock as shared_clock
@@ -75,6 +75,7 @@ class Engine:
     chance: Random = field(default_factory=Random)
     lease_s: int = LEASE_S
     heartbeat_s: int = HEARTBEAT_S
+    timeout_default_s: int = TIMEOUT_DEFAULT_S
     timeout_max_s: int = TIMEOUT_MAX_S
     in_flight_max: int = IN_FLIGHT_MAX
     in_flight_per_merchant_max: int = IN_FLIGHT_PER_MERCHANT_MAX

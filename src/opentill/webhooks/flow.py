@@ -6,7 +6,7 @@ from opentill.db import Tx
 from opentill.kernel.owner import Owner
 from opentill.webhooks import completion, metrics, sending, service
 from opentill.webhooks.engine import Engine
-from opentill.webhooks.model import Dialect, Job, Result
+from opentill.webhooks.model import OWNER, By, Dialect, Job, Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,25 +32,45 @@ async def send_test(
     dialect: Dialect,
     endpoint_id: int | str | None = None,
     message: str = service.TEST_MESSAGE,
+    by: By = OWNER,
 ) -> Tested:
     """Send `webhook.test` to one endpoint, by id or `wh_…`, or to the oldest active one. One attempt, logged.
 
     Raises `EndpointNotFound` or `NotActive`; what the receiver does is in the result.
     """
 
-    def claim_test(tx: Tx) -> Job:
-        endpoint = service.endpoint_to_test(tx, owner=owner, dialect=dialect, endpoint_id=endpoint_id)
-        return service.claim_test(
-            tx,
-            endpoint=endpoint,
-            worker=engine.worker,
-            ids=engine.ids,
-            now=engine.now(tx),
-            message=message,
-            lease_s=engine.lease_s,
-        )
+    def begin(tx: Tx) -> Job:
+        return begin_test(tx, engine, owner=owner, dialect=dialect, endpoint_id=endpoint_id, by=by, message=message)
 
-    job = await engine.db.write(claim_test)
+    return await finish_test(engine, await engine.db.write(begin))
+
+
+def begin_test(
+    tx: Tx,
+    engine: Engine,
+    *,
+    owner: Owner,
+    dialect: Dialect,
+    endpoint_id: int | str | None,
+    by: By,
+    message: str = service.TEST_MESSAGE,
+) -> Job:
+    """Claim a test in the caller's transaction, for `finish_test` right after it. Raises as `send_test`."""
+    endpoint = service.endpoint_to_test(tx, owner=owner, dialect=dialect, endpoint_id=endpoint_id)
+    return service.claim_test(
+        tx,
+        endpoint=endpoint,
+        worker=engine.worker,
+        ids=engine.ids,
+        now=engine.now(tx),
+        message=message,
+        lease_s=engine.lease_s,
+        by=by,
+    )
+
+
+async def finish_test(engine: Engine, job: Job) -> Tested:
+    """Make the one attempt of a test that was begun, record it, and return what became of it."""
     result = await sending.attempt(engine, job)
     metrics.attempted(job, result)
     await engine.db.write(

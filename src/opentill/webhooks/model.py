@@ -141,6 +141,20 @@ OWNER: Final = By("merchant", "api")
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """What the operator allows those who look after endpoints (webhooks.md §15)."""
+
+    endpoints_max: int = 20  # registered ones of one merchant and mode
+    pix_endpoints_max: int = 5  # of these on the PIX API
+    pix_extra_events: bool = False  # endpoints of the PIX API may name the extra events
+    replay_rate: int = 50  # deliveries a second of a job that sends again
+    portal_link_max_days: int = 30
+
+
+BOUNDS: Final = Bounds()
+
+
+@dataclass(frozen=True, slots=True)
 class Condition:
     """One more thing an event must meet to be sent: *op* is eq, ne, in, gte, lte, prefix or exists."""
 
@@ -165,7 +179,7 @@ class Options:
     asymmetric: bool = True
     ordering: Ordering | None = None
     schedule: tuple[int, ...] | None = None
-    timeout_s: int = TIMEOUT_DEFAULT_S
+    timeout_s: int | None = None  # None: what the operator chose for all
     max_in_flight: int = MAX_IN_FLIGHT_DEFAULT
     rate_per_s: float | None = None
     burst: int | None = None

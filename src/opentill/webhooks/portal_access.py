@@ -14,14 +14,13 @@ from opentill.kernel.secret import Keyring, Secret
 from opentill.operators import audit
 from opentill.operators.model import Change
 from opentill.webhooks import portal_tokens
+from opentill.webhooks.model import BOUNDS, Bounds
 from opentill.webhooks.portal_tokens import Claims
 from opentill.webhooks.store import portal as store
 from opentill.webhooks.store.portal import Link
 
 RIGHTS: Final = ("read", "test", "resend", "rotate", "edit")
 LIFE_DEFAULT: Final = DAY
-LIFE_MAX: Final = 30 * DAY
-ENDPOINTS_MAX: Final = 20
 IDLE_MAX: Final = 2 * HOUR
 SEEN_EVERY: Final = MINUTE  # a busy reader is not written down at each page
 JTI_HEX: Final = 24
@@ -65,14 +64,15 @@ def make_link(
     now: Instant,
     by: Change,
     life: int = LIFE_DEFAULT,
+    bounds: Bounds = BOUNDS,
 ) -> Secret:
     """Return the token of a new link, which is not stored. *by* says who gives it out. Raises `Invalid`."""
-    faults = _faults(tx, owner, endpoints, rights, life)
+    faults = _faults(tx, owner, endpoints, rights, life, bounds)
     if faults:
         raise Invalid(faults)
     jti, expires_at = ids.hex(JTI_HEX), after(now, life)
     listed = tuple(right for right in RIGHTS if right in {*rights, "read"})
-    link = Link(jti, owner, tuple(endpoints), listed, by.actor, now, expires_at, None, 0, None)
+    link = Link(jti, owner, tuple(dict.fromkeys(endpoints)), listed, by.actor, now, expires_at, None, 0, None)
     store.insert(tx, link)
     detail = {"endpoints": list(endpoints), "rights": list(listed), "expires_at": expires_at}
     audit.write(tx, Change(by.actor, by.origin, "portal_link.create", jti, detail), now=now)
@@ -87,14 +87,17 @@ def make_link(
     return portal_tokens.write(claims, keyring)
 
 
-def _faults(tx: ReadTx, owner: Owner, endpoints: Sequence[str], rights: Sequence[str], life: int) -> list[Fault]:
+def _faults(
+    tx: ReadTx, owner: Owner, endpoints: Sequence[str], rights: Sequence[str], life: int, bounds: Bounds
+) -> list[Fault]:
     faults = []
-    if not 0 < len(endpoints) <= ENDPOINTS_MAX or store.endpoints_of(tx, owner, endpoints) != set(endpoints):
+    if not endpoints or store.endpoints_of(tx, owner, endpoints) != set(endpoints):
         faults.append(Fault("endpoints", "ENDPOINT_NOT_FOUND", "Webhook endpoint not found."))
     if not set(rights) <= set(RIGHTS):
         faults.append(Fault("rights", "VALIDATION_FAILED", f"rights are {', '.join(RIGHTS)}"))
-    if not 0 < life <= LIFE_MAX:
-        faults.append(Fault("life", "VALIDATION_FAILED", "a link lives at most 30 days"))
+    if not 0 < life <= bounds.portal_link_max_days * DAY:
+        text = f"a link lives at most {bounds.portal_link_max_days} days"
+        faults.append(Fault("life", "VALIDATION_FAILED", text))
     return faults
 
 

@@ -82,8 +82,8 @@ def signed_headers(job: Job, keyring: Keyring, now: Instant) -> list[tuple[str, 
 
 
 def timeout_of(job: Job, engine: Engine) -> int:
-    """Return how many seconds an attempt may take: the owner's choice, within what the operator allows."""
-    return min(job.endpoint.options.timeout_s, engine.timeout_max_s)
+    """Return how many seconds an attempt may take: the owner's choice or the usual, within what the operator allows."""
+    return min(job.endpoint.options.timeout_s or engine.timeout_default_s, engine.timeout_max_s)
 
 
 def _open(job: Job, keyring: Keyring) -> SigningSecrets:

@@ -93,6 +93,16 @@ async def test_an_extra_event_reaches_only_who_names_it(database: Database, tmp_
     assert got == [("all", "pix.charge.created"), ("named", "pix.charge.cancelled"), ("named", "pix.charge.created")]
 
 
+async def test_the_time_an_attempt_may_take_is_the_operator_s_until_the_endpoint_has_its_own(
+    database: Database, tmp_path: Path
+) -> None:
+    async with open_counter(database, tmp_path, webhooks_timeout_default_s=7) as counter:
+        made = await hooked(counter)
+        for chosen, shown in ((None, 7), (12, 12), (None, 7)):
+            changed = await counter.fine("PATCH", f"/webhooks/{made['id']}", {"timeout_seconds": chosen})
+            assert changed["webhook"]["timeout_seconds"] == shown
+
+
 @pytest.mark.checklist("X52")
 async def test_a_test_goes_to_this_endpoint_once_whatever_it_subscribes_to(counter: Counter) -> None:
     made = await hooked(counter, events=["pix.charge.paid"])

@@ -227,6 +227,17 @@ async def test_a_secret_is_changed_once_and_shown_once(portal: Portal) -> None:
     assert [entry["actor"].startswith("portal:") for entry in entries] == [True]
 
 
+async def test_a_test_is_sent_once_and_told_of_who_sent_it(portal: Portal) -> None:
+    at = f"/portal/endpoints/{portal.endpoint.public_id}"
+    await portal.bench.db.write(lambda tx: tx.run("update webhook_endpoint set url = 'https://10.0.0.1/'"))
+    browser = await portal.enters()
+    answer = await presses(browser, at, f"{at}/test")
+    assert answer.headers["location"].endswith("note=tested")
+    [entry] = await portal.bench.rows("select actor, subject from audit_entry where action = 'webhook.test'")
+    assert entry["actor"].startswith("portal:")
+    assert entry["subject"] == portal.endpoint.public_id
+
+
 async def test_a_failed_delivery_is_looked_at_and_resent(portal: Portal) -> None:
     bench = portal.bench
     bench.receiver.answers["https://shop.example/hook"] = lambda _: says(500, body=b"<script>alert(1)</script>")

@@ -19,7 +19,7 @@ from opentill.webhooks import completion, partitions, planning, queries, queue, 
 from opentill.webhooks.completion import Completed
 from opentill.webhooks.engine import Engine
 from opentill.webhooks.entrusted import Entrusted
-from opentill.webhooks.model import DEFAULTS, Dialect, Endpoint, Job, Options, Result
+from opentill.webhooks.model import BOUNDS, DEFAULTS, Bounds, Dialect, Endpoint, Job, Kind, Options, Result
 from tests.contract.webhooks import documents as doc
 
 
@@ -109,6 +109,8 @@ class Bench:
         secret: str | None = None,
         owner: Owner | None = None,
         entrusted: Entrusted | None = None,
+        kind: Kind = Kind.REGISTERED,
+        bounds: Bounds = BOUNDS,
     ) -> tuple[Endpoint, Secret]:
         engine = self.engine
         return await self.db.write(
@@ -123,8 +125,16 @@ class Bench:
                 now=engine.clock.now(),
                 secret=secret,
                 entrusted=entrusted,
+                kind=kind,
+                bounds=bounds,
             )
         )
+
+    async def operational(
+        self, url: str = "https://ops.example/hook", *, options: Options = DEFAULTS
+    ) -> tuple[Endpoint, Secret]:
+        """Make the operator's endpoint, which hears of endpoints and deliveries."""
+        return await self.endpoint(url, dialect=Dialect.STANDARD, kind=Kind.OPERATIONAL, options=options)
 
     async def happens(self, *events: Event) -> list[str]:
         """Record facts, each in its own transaction, and return their ids."""

@@ -16,7 +16,7 @@ from opentill.cli.webhooks.deliveries import Log
 from opentill.db import Tx, open_database
 from opentill.events import Event, record
 from opentill.kernel.clock import SystemClock
-from opentill.kernel.errors import Refused
+from opentill.kernel.errors import Invalid, Refused
 from opentill.kernel.ids import SystemIds
 from opentill.kernel.mode import Mode
 from opentill.master_keys import open_keyring
@@ -24,9 +24,19 @@ from opentill.merchants import service as merchants
 from opentill.settings import Settings
 from opentill.webhooks import partitions, planning
 from opentill.webhooks.entrusted import Entrusted
-from opentill.webhooks.model import DeliveryState, Options, Ordering
+from opentill.webhooks.model import (
+    AmountFormat,
+    Condition,
+    DeliveryState,
+    Options,
+    Ordering,
+    PayloadStyle,
+    Payments,
+    SignatureFormat,
+)
 from opentill.webhooks.service import LimitReached
 from tests.contract.webhooks import documents as doc
+from tests.fakes.authority import Authority
 
 URL = "http://127.0.0.1:9999/hook"
 
@@ -78,6 +88,16 @@ class Terminal:
     def adds(self) -> str:
         return str(self.types("add", URL).split()[0])
 
+    def options(self) -> Options:
+        """Return what is chosen for the only endpoint."""
+        [stored] = self.does(lambda tx: tx.all("select options from webhook_endpoint"))
+        return Options.from_json(stored["options"])
+
+    def audited(self) -> list[tuple[str, str]]:
+        """Return who did what."""
+        rows = self.does(lambda tx: tx.all("select actor, action from audit_entry order by id"))
+        return [(row["actor"], row["action"]) for row in rows]
+
 
 @pytest.fixture
 def terminal(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Terminal:
@@ -101,21 +121,45 @@ def test_an_endpoint_is_added_changed_listed_paused_activated_and_deleted(termin
     assert terminal.types("endpoints") == ""
 
 
-def test_every_option_can_be_chosen_and_set_back(terminal: Terminal, tmp_path: Path) -> None:
-    endpoint = terminal.adds()
-    condition = '[{"field": "amount", "op": "gte", "value": "10"}]'
-    typed = ("schedule=60,300", "timeout_s=5", "rate_per_s=2.5", "ordering=strict", f"conditions={condition}")
-    terminal.types("edit", endpoint, *(word for one in typed for word in ("--set", one)))
-    [stored] = terminal.does(lambda tx: tx.all("select options from webhook_endpoint"))
-    options = Options.from_json(stored["options"])
-    assert (options.schedule, options.timeout_s, options.rate_per_s) == ((60, 300), 5, 2.5)
-    assert (options.ordering, len(options.conditions)) == (Ordering.STRICT, 1)
-    terminal.types("edit", endpoint, *(word for one in typed for word in ("--set", one.partition("=")[0] + "=")))
-    [stored] = terminal.does(lambda tx: tx.all("select options from webhook_endpoint"))
-    assert Options.from_json(stored["options"]) == Options()
-    settable = set(Options.__dataclass_fields__) - {"payload_version"}
-    assert set(READ) == settable
+CHOSEN: dict[str, tuple[str, Any]] = {  # what is typed for each option, and what it means
+    "events": ("payment.*,refund.created", ("payment.*", "refund.created")),
+    "excepted": ("payment.pending", ("payment.pending",)),
+    "conditions": ('[{"field": "amount", "op": "gte", "value": "10"}]', (Condition("amount", "gte", "10"),)),
+    "payments": ("own", Payments.OWN),
+    "amount_format": ("number", AmountFormat.NUMBER),
+    "signature_format": ("bare", SignatureFormat.BARE),
+    "payload_style": ("thin", PayloadStyle.THIN),
+    "standard_headers": ("false", False),
+    "asymmetric": ("false", False),
+    "ordering": ("strict", Ordering.STRICT),
+    "schedule": ("60,300", (60, 300)),
+    "timeout_s": ("5", 5),
+    "max_in_flight": ("7", 7),
+    "rate_per_s": ("2.5", 2.5),
+    "burst": ("9", 9),
+    "allow_insecure": ("true", True),
+    "ca_bundle": ("roots.pem", Authority().roots),
+    "notify": ("ana@shop.example,bia@shop.example", ("ana@shop.example", "bia@shop.example")),
+    "description": ("ours", "ours"),
+}
 
+
+def test_every_option_can_be_chosen_and_set_back(
+    terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("roots.pem").write_text(CHOSEN["ca_bundle"][1])
+    endpoint = terminal.adds()
+    assert set(CHOSEN) == set(READ) == set(Options.__dataclass_fields__) - {"payload_version"}
+
+    terminal.types("edit", endpoint, *(w for name, (typed, _) in CHOSEN.items() for w in ("--set", f"{name}={typed}")))
+    assert terminal.options() == Options(**{name: meant for name, (_, meant) in CHOSEN.items()})
+    terminal.types("edit", endpoint, *(word for name in CHOSEN for word in ("--set", f"{name}=")))
+    assert terminal.options() == Options()
+
+
+def test_headers_and_credentials_are_entrusted_from_a_file(terminal: Terminal, tmp_path: Path) -> None:
+    endpoint = terminal.adds()
     file = tmp_path / "entrusted.json"
     file.write_text('{"headers": {"X-Shop": "7"}, "auth": {"kind": "bearer", "token": "t-1"}}')
     terminal.types("entrust", endpoint, str(file))
@@ -194,8 +238,10 @@ def test_what_cannot_be_planned_is_planned_again(terminal: Terminal) -> None:
 
 
 def test_a_test_says_what_became_of_it(terminal: Terminal) -> None:
+    endpoint = terminal.adds()
     with pytest.raises(Refused, match=r"webhooks\.allow"):
-        terminal.types("test", terminal.adds())
+        terminal.types("test", endpoint)
+    assert terminal.audited()[-1] == ("console", "webhook.test")
 
 
 def test_as_many_endpoints_are_added_as_the_settings_allow(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,6 +249,56 @@ def test_as_many_endpoints_are_added_as_the_settings_allow(terminal: Terminal, m
     terminal.types("add", "https://loja.example/1", "--dialect", "pix")
     with pytest.raises(LimitReached):
         terminal.types("add", "https://loja.example/2", "--dialect", "pix")
+    monkeypatch.setenv("OPENTILL_WEBHOOKS_ENDPOINTS_MAX", "1")
+    with pytest.raises(LimitReached):
+        terminal.adds()
+
+
+def test_the_extra_events_of_pix_are_for_who_opened_them(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = ("--set", "events=pix.refund.failed")
+    with pytest.raises(Invalid):
+        terminal.types("add", "https://loja.example/1", "--dialect", "pix", *wanted)
+    endpoint = terminal.types("add", "https://loja.example/1", "--dialect", "pix").split()[0]
+    with pytest.raises(Invalid):
+        terminal.types("edit", endpoint, *wanted)
+    monkeypatch.setenv("OPENTILL_PIX_WEBHOOKS_EXTRA_EVENTS", "true")
+    terminal.types("edit", endpoint, *wanted)
+    assert terminal.options().events == ("pix.refund.failed",)
+
+
+def test_jobs_that_send_again_go_at_the_pace_of_the_settings(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENTILL_WEBHOOKS_REPLAY_RATE", "7")
+    terminal.types("recover", terminal.adds())
+    [job] = terminal.does(lambda tx: tx.all("select rate_per_s from webhook_replay"))
+    assert job["rate_per_s"] == 7
+
+
+def test_an_operational_endpoint_is_added_shown_changed_and_tested_as_others_are(terminal: Terminal) -> None:
+    added = terminal.types("add", URL, "--operational", "--set", "events=endpoint.disabled")
+    endpoint = added.split()[0]
+    assert f"{endpoint}  operational  active  {URL}" in added
+    assert f"{endpoint}  operational  paused" in terminal.types("pause", endpoint)
+    assert f"{endpoint}  operational" in terminal.types("endpoints")
+    terminal.types("activate", endpoint)
+    terminal.types("edit", endpoint, "--set", "events=")
+    terminal.happens()
+    assert terminal.types("log") == ""
+    with pytest.raises(Refused, match=r"webhooks\.allow"):
+        terminal.types("test", endpoint)
+    terminal.types("rm", endpoint)
+    assert terminal.types("endpoints") == ""
+
+
+def test_a_link_to_the_portal_lives_as_long_as_the_settings_allow(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENTILL_WEBHOOKS_PORTAL_LINK_MAX_DAYS", "2")
+    about = ["portal", "link", terminal.merchant.uuid, "--endpoint", terminal.adds(), "--data"]
+    about.append(str(terminal.settings.data))
+    assert CliRunner().invoke(app, [*about, "--days", "2"]).exit_code == 0
+    assert isinstance(CliRunner().invoke(app, [*about, "--days", "3"]).exception, Invalid)
 
 
 @pytest.mark.parametrize(

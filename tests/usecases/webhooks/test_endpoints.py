@@ -6,7 +6,7 @@ import pytest
 
 from opentill.kernel.errors import Invalid
 from opentill.webhooks import flow, queries, service
-from opentill.webhooks.model import AmountFormat, DeliveryState, Dialect, Options
+from opentill.webhooks.model import BOUNDS, AmountFormat, Bounds, DeliveryState, Dialect, Endpoint, Kind, Options
 from opentill.webhooks.service import EndpointExists, EndpointNotFound, LimitReached, NotActive
 from tests.usecases.webhooks.engine import Bench, says
 
@@ -91,14 +91,72 @@ async def test_the_same_url_twice_is_refused_on_the_merchant_api_only(bench: Ben
 
 
 async def test_no_more_endpoints_than_the_limit(bench: Bench) -> None:
-    for number in range(service.PIX_ENDPOINTS_MAX):
+    for number in range(BOUNDS.pix_endpoints_max):
         await bench.endpoint(f"https://{number}.pix.example/", dialect=Dialect.PIX)
     with pytest.raises(LimitReached, match="Webhook limit reached"):
         await bench.endpoint("https://more.pix.example/", dialect=Dialect.PIX)
-    for number in range(service.ENDPOINTS_MAX - service.PIX_ENDPOINTS_MAX):
+    for number in range(BOUNDS.endpoints_max - BOUNDS.pix_endpoints_max):
         await bench.endpoint(f"https://{number}.example/")
     with pytest.raises(LimitReached):
         await bench.endpoint("https://more.example/")
+    await bench.operational()
+
+
+async def test_as_many_endpoints_as_the_operator_allows(bench: Bench) -> None:
+    bounds = Bounds(endpoints_max=2, pix_endpoints_max=1)
+    await bench.endpoint("https://1.example/", dialect=Dialect.PIX, bounds=bounds)
+    with pytest.raises(LimitReached):
+        await bench.endpoint("https://2.example/", dialect=Dialect.PIX, bounds=bounds)
+    await bench.endpoint("https://2.example/", bounds=bounds)
+    with pytest.raises(LimitReached):
+        await bench.endpoint("https://3.example/", bounds=bounds)
+    for number in (1, 2):
+        await bench.endpoint(
+            f"https://ops.example/{number}", dialect=Dialect.STANDARD, kind=Kind.OPERATIONAL, bounds=bounds
+        )
+    with pytest.raises(LimitReached):
+        await bench.endpoint("https://ops.example/3", dialect=Dialect.STANDARD, kind=Kind.OPERATIONAL, bounds=bounds)
+
+
+@pytest.mark.parametrize("names", [("pix.refund.failed",), ("pix.infraction.*",)])
+async def test_the_extra_events_of_pix_are_named_where_the_operator_opened_them_and_kept_later(
+    bench: Bench, names: tuple[str, ...]
+) -> None:
+    extra = Options(events=names)
+    with pytest.raises(Invalid):
+        await bench.endpoint(dialect=Dialect.PIX, options=extra)
+    endpoint, _ = await bench.endpoint(dialect=Dialect.PIX, options=extra, bounds=Bounds(pix_extra_events=True))
+
+    async def changed(options: Options) -> Endpoint:
+        return await bench.db.write(
+            lambda tx: service.change_endpoint(
+                tx,
+                owner=bench.owner,
+                dialect=Dialect.PIX,
+                endpoint_id=endpoint.id,
+                options=options,
+                now=bench.clock.now(),
+            )
+        )
+
+    assert (await changed(Options(events=names, description="ours"))).options.events == names
+    with pytest.raises(Invalid):
+        await changed(Options(events=(*names, "pix.payout.held")))
+
+
+async def test_an_operational_endpoint_hears_of_endpoints_and_deliveries_and_of_nothing_else(bench: Bench) -> None:
+    operator, _ = await bench.operational(options=Options(events=("endpoint.*", "delivery.dead")))
+    assert operator.kind is Kind.OPERATIONAL
+    with pytest.raises(Invalid):
+        await bench.operational(options=Options(events=("payment.completed",)))
+    with pytest.raises(Invalid):
+        await bench.endpoint(kind=Kind.OPERATIONAL)
+    with pytest.raises(Invalid):
+        await bench.endpoint("https://b.example/", dialect=Dialect.STANDARD, options=operator.options)
+
+    await bench.happens(bench.event())
+    await bench.plan()
+    assert await bench.deliveries() == []
 
 
 async def test_another_merchants_endpoint_is_not_found(bench: Bench) -> None:

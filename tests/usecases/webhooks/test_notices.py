@@ -8,7 +8,7 @@ from opentill.events import Audience, document_of
 from opentill.kernel.clock import DAY, HOUR, MINUTE, SECOND
 from opentill.outbound.outcomes import Outcome
 from opentill.webhooks.bodies import render
-from opentill.webhooks.model import DeliveryState, Dialect, Endpoint, EndpointState, Kind, Options, Recover
+from opentill.webhooks.model import DeliveryState, Endpoint, EndpointState, Options, Recover
 from opentill.webhooks.store import outbox
 from opentill.workers import replay
 from tests.contract.webhooks.schema import errors_in
@@ -146,12 +146,7 @@ async def test_a_dead_delivery_is_told_with_its_event_and_its_last_error(bench: 
 async def test_operational_endpoints_are_told_and_never_hear_of_themselves(bench: Bench) -> None:
     endpoint, _ = await bench.endpoint(options=Options(schedule=()))
     once = Options(schedule=())
-    operator, _ = await bench.endpoint("https://ops.example/hook", dialect=Dialect.STANDARD, options=once)
-    await bench.db.write(
-        lambda tx: tx.run(
-            "update webhook_endpoint set kind = :kind where id = :id", kind=int(Kind.OPERATIONAL), id=operator.id
-        )
-    )
+    operator, _ = await bench.operational(options=once)
     for url in (endpoint.url, operator.url):
         bench.receiver.answers[url] = lambda _: says(404)
     await attempts(bench)
@@ -169,12 +164,7 @@ async def test_while_the_operator_is_away_deliveries_go_on_and_each_notice_comes
 ) -> None:
     well, _ = await bench.endpoint("https://well.example/hook")
     gone, _ = await bench.endpoint("https://gone.example/hook", options=Options(schedule=()))
-    operator, _ = await bench.endpoint("https://ops.example/hook", dialect=Dialect.STANDARD)
-    await bench.db.write(
-        lambda tx: tx.run(
-            "update webhook_endpoint set kind = :kind where id = :id", kind=int(Kind.OPERATIONAL), id=operator.id
-        )
-    )
+    operator, _ = await bench.operational()
     for url in (gone.url, operator.url):
         bench.receiver.answers[url] = lambda _: fails(Outcome.TIMEOUT_CONNECT)
     await attempts(bench)

@@ -89,6 +89,20 @@ async def test_options_out_of_their_limits_are_refused(bench: Bench, options: Op
         await bench.endpoint(options=options)
 
 
+async def test_an_attempt_takes_as_long_as_its_endpoint_says_else_the_operator_and_no_longer_than_the_operator_allows(
+    bench: Bench,
+) -> None:
+    bench.engine.timeout_default_s, bench.engine.timeout_max_s = 7, 20
+    for name, chosen in (("usual", None), ("own", 3), ("long", 30)):
+        await bench.endpoint(f"https://{name}.example/", options=Options(timeout_s=chosen))
+    requests = await one_event(bench)
+    assert {request.url: request.timeout_s for request in requests} == {
+        "https://usual.example/": 7,
+        "https://own.example/": 3,
+        "https://long.example/": 20,
+    }
+
+
 async def test_a_thin_body_says_only_what_happened_to_which_object(bench: Bench) -> None:
     await bench.endpoint(dialect=Dialect.STANDARD, options=Options(payload_style=PayloadStyle.THIN))
     (request,) = await one_event(bench)

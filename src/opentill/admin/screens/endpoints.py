@@ -1,6 +1,6 @@
 """Endpoints in the hub: added, changed, tested, paused, their secrets rotated, and what they missed sent again."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
@@ -13,7 +13,7 @@ from opentill.db import ReadTx, Tx
 from opentill.kernel.clock import DAY, Instant
 from opentill.kernel.errors import Invalid, NotFound
 from opentill.kernel.secret import Secret
-from opentill.web.engine import engine_of
+from opentill.web.engine import bounds_of, engine_of
 from opentill.webhooks import catalogue, flow, service
 from opentill.webhooks.model import (
     AmountFormat,
@@ -21,6 +21,7 @@ from opentill.webhooks.model import (
     DeliveryState,
     Dialect,
     Endpoint,
+    Kind,
     Options,
     Payments,
     Recover,
@@ -34,7 +35,9 @@ T = TypeVar("T")
 
 LATEST: Final = 25
 JOBS_SHOWN: Final = 5
-DIALECTS: Final = {dialect.name.lower(): dialect for dialect in Dialect}
+MADE: Final = {dialect.name.lower(): (dialect, Kind.REGISTERED) for dialect in Dialect} | {
+    "operational": (Dialect.STANDARD, Kind.OPERATIONAL)
+}
 OVERLAPS_S: Final = {"none": 0, "day": 86_400, "week": 604_800}
 SINCE: Final = {"day": DAY, "week": 7 * DAY}
 TOLD: Final = frozenset((MISSING, ALL, MATCHING))  # jobs that people start and may stop
@@ -64,19 +67,21 @@ async def offer(visit: Visit) -> Response:
 
 async def create(visit: Visit) -> Response:
     """Register an endpoint and show its secret, this once."""
-    dialect, url = DIALECTS.get(visit.field("dialect"), Dialect.MERCHANT), visit.field("url")
-    options = _preset(visit, dialect, url)
+    url, (dialect, kind) = visit.field("url"), MADE.get(visit.field("dialect"), MADE["merchant"])
+    options = _preset(visit, dialect, kind, url)
 
     def made(tx: Tx, _log: Journalist) -> tuple[Endpoint, Secret]:
         return service.create_endpoint(
             tx,
             owner=visit.owner,
             dialect=dialect,
+            kind=kind,
             url=url,
             options=options,
             ids=visit.deps.ids,
             keyring=visit.deps.keyring,
             now=visit.now,
+            bounds=bounds_of(visit.deps.settings),
             by=_by(visit),
         )
 
@@ -95,7 +100,7 @@ async def show(visit: Visit) -> Response:
 async def settings(visit: Visit) -> Response:
     """Ask for another address or other options."""
     found = await _endpoint(visit)
-    return visit.render("admin/developers/endpoint-settings.html", {"endpoint": found} | _choices(found))
+    return visit.render("admin/developers/endpoint-settings.html", {"endpoint": found} | _choices(visit, found))
 
 
 async def change(visit: Visit) -> Response:
@@ -103,7 +108,7 @@ async def change(visit: Visit) -> Response:
     found = await _endpoint(visit)
     options = replace(
         found.options,
-        events=_events(visit, found.dialect),
+        events=_ticked(visit, _listed(visit, found)),
         description=visit.field("description") or None,
         signature_format=SIGNATURES.get(visit.field("signature_format"), found.options.signature_format),
         amount_format=AMOUNTS.get(visit.field("amount_format"), found.options.amount_format),
@@ -118,6 +123,7 @@ async def change(visit: Visit) -> Response:
             now=visit.now,
             url=None if found.is_pulled else visit.field("url"),
             options=options,
+            bounds=bounds_of(visit.deps.settings),
             by=_by(visit),
         )
         if after.version == found.version:
@@ -126,16 +132,16 @@ async def change(visit: Visit) -> Response:
     try:
         await visit.write(changed)
     except Invalid as wrong:
-        facts = {"endpoint": found} | _choices(found)
+        facts = {"endpoint": found} | _choices(visit, found)
         return visit.wrong("admin/developers/endpoint-settings.html", wrong, facts)
     return visit.go(_place(visit), note="saved")
 
 
 async def test(visit: Visit) -> Response:
     """Send a test at once; what was sent and answered is on its delivery's page."""
-    found = await _endpoint(visit)
-    await visit.write(lambda _tx, log: log("webhook.test", found.public_id))
-    tested = await flow.send_test(engine_of(visit.deps), **_named(visit, found))
+    found, engine = await _endpoint(visit), engine_of(visit.deps)
+    job = await visit.write(lambda tx, _log: flow.begin_test(tx, engine, **_named(visit, found), by=_by(visit)))
+    tested = await flow.finish_test(engine, job)
     return visit.go(f"{visit.home}/developers/deliveries/{tested.delivery_id}", note="tested")
 
 
@@ -164,7 +170,12 @@ async def replay(visit: Visit) -> Response:
     """Start a job that sends again what is missing, what was given up, or everything since some day."""
     found, wish = await _endpoint(visit), visit.field("wish")
     place, span = _place(visit), SINCE.get(wish.partition("-")[2], DAY)
-    common: dict[str, Any] = _named(visit, found) | {"ids": visit.deps.ids, "now": visit.now, "by": _by(visit)}
+    common: dict[str, Any] = _named(visit, found) | {
+        "ids": visit.deps.ids,
+        "now": visit.now,
+        "rate_per_s": bounds_of(visit.deps.settings).replay_rate,
+        "by": _by(visit),
+    }
 
     def started(tx: Tx, _log: Journalist) -> str:
         match wish:
@@ -248,6 +259,7 @@ async def _facts(visit: Visit) -> dict[str, Any]:
             "card": card,
             "endpoint": card.endpoint,
             "jobs": jobs[:JOBS_SHOWN],
+            "rate": bounds_of(visit.deps.settings).replay_rate,
             "deliveries": history.deliveries(tx, owner=visit.owner, limit=LATEST, endpoint_id=found.id),
         }
 
@@ -258,34 +270,38 @@ def _by(visit: Visit) -> By:
     return By(visit.who.operator.actor, visit.caller.origin)
 
 
-def _preset(visit: Visit, dialect: Dialect, url: str) -> Options:
+def _preset(visit: Visit, dialect: Dialect, kind: Kind, url: str) -> Options:
     """Return the options of a new endpoint: those of the software it is for, and the events that are ticked."""
     chosen = visit.field("preset")
     if not chosen and "wc-api" in url:
         chosen = "woocommerce"
     options = PRESETS.get(chosen, Options()) if dialect is Dialect.MERCHANT else Options()
-    events = _events(visit, dialect) or options.events
+    events = _ticked(visit, _offered(visit, dialect, kind)) or options.events
     return replace(options, events=events, description=visit.field("description") or None)
 
 
-def _events(visit: Visit, dialect: Dialect) -> tuple[str, ...] | None:
+def _ticked(visit: Visit, names: Sequence[str]) -> tuple[str, ...] | None:
     ticked = visit.lists.get("event", ())
-    return tuple(name for name in _known(dialect) if name in ticked) or None
+    return tuple(name for name in names if name in ticked) or None
 
 
-def _known(dialect: Dialect) -> tuple[str, ...]:
-    return catalogue.default_set(dialect) + catalogue.extra_set(dialect)
+def _offered(visit: Visit, dialect: Dialect, kind: Kind) -> tuple[str, ...]:
+    return catalogue.offered(dialect, kind=kind, pix_extra=bounds_of(visit.deps.settings).pix_extra_events)
+
+
+def _listed(visit: Visit, endpoint: Endpoint) -> tuple[str, ...]:
+    """Return the names an endpoint may have: those that are offered, and those it has."""
+    offered = _offered(visit, endpoint.dialect, endpoint.kind)
+    return tuple(dict.fromkeys((*offered, *(endpoint.options.events or ()))))
 
 
 def _form_facts() -> dict[str, Any]:
-    events: Mapping[str, Any] = {name: catalogue.default_set(dialect) for name, dialect in DIALECTS.items()}
-    return {"events": sorted({name for names in events.values() for name in names}), "presets": tuple(PRESETS)}
+    usual = {name for dialect in Dialect for name in catalogue.default_set(dialect)}
+    return {"events": sorted(usual.union(catalogue.OPERATIONAL_EVENTS)), "presets": tuple(PRESETS)}
 
 
-def _choices(endpoint: Endpoint) -> dict[str, Any]:
-    heard = endpoint.options.events or ()
-    listed = tuple(dict.fromkeys((*_known(endpoint.dialect), *heard)))
-    return {"events": listed, "ticked": heard}
+def _choices(visit: Visit, endpoint: Endpoint) -> dict[str, Any]:
+    return {"events": _listed(visit, endpoint), "ticked": endpoint.options.events or ()}
 
 
 _AT: Final = "/m/{merchant}/developers/endpoints"

@@ -23,18 +23,11 @@ from opentill.kernel.clock import Instant, iso_seconds
 from opentill.kernel.errors import NotFound
 from opentill.merchants import queries as merchants
 from opentill.outbound import AllowList
-from opentill.web.engine import engine_of
+from opentill.web.engine import bounds_of, engine_of
 from opentill.web.exchange import Answer
 from opentill.web.routes import Operation
 from opentill.webhooks import flow, service
-from opentill.webhooks.model import (
-    TIMEOUT_DEFAULT_S,
-    DeliveryState,
-    Dialect,
-    Endpoint,
-    EndpointState,
-    Options,
-)
+from opentill.webhooks.model import DeliveryState, Dialect, Endpoint, EndpointState, Options
 from opentill.webhooks.queries import history
 from opentill.webhooks.queries.history import AttemptRow, DeliveryRow
 
@@ -56,7 +49,7 @@ STATES: Final[Mapping[str, tuple[DeliveryState, ...]]] = {
 async def show(call: ExternalCall) -> Answer:
     """Show one endpoint, without its secret."""
     endpoint = await call.dependencies.db.read(lambda tx: _endpoint(tx, call))
-    return Answer(200, call.written({"worked": True, "webhook": _shown(endpoint)}))
+    return Answer(200, call.written({"worked": True, "webhook": _shown(endpoint, call)}))
 
 
 async def change(call: ExternalCall) -> Answer:
@@ -72,10 +65,12 @@ async def change(call: ExternalCall) -> Answer:
         options = _options(call, before.options)
         url = checked_url(call, opened, insecure=options.allow_insecure) if fields.get("url") is not None else None
         named: dict[str, Any] = {"owner": owner, "dialect": Dialect.PIX, "endpoint_id": before.public_id}
-        endpoint = service.change_endpoint(tx, **named, url=url, options=options, now=call.arrived_at)
+        endpoint = service.change_endpoint(
+            tx, **named, url=url, options=options, bounds=bounds_of(deps.settings), now=call.arrived_at
+        )
         if active is not None:
             endpoint = service.set_active(tx, **named, active=active, ids=deps.ids, now=call.arrived_at)
-        return call.written({"worked": True, "webhook": _shown(endpoint)})
+        return call.written({"worked": True, "webhook": _shown(endpoint, call)})
 
     return await once(call, 200, work)
 
@@ -234,8 +229,8 @@ def _options(call: ExternalCall, before: Options) -> Options:
         changed["schedule"] = _schedule(fields["retry_schedule"])
     if "timeout_seconds" in fields:
         value = fields["timeout_seconds"]
-        seconds = TIMEOUT_DEFAULT_S if value is None else whole(value)
-        if seconds is None:
+        seconds = None if value is None else whole(value)
+        if seconds is None and value is not None:
             raise wrong("timeout_seconds", "timeout_seconds is invalid")
         changed["timeout_s"] = seconds
     return replace(before, **changed)
@@ -260,7 +255,7 @@ def _grace(fields: Mapping[str, Any]) -> int:
     return seconds
 
 
-def _shown(endpoint: Endpoint) -> dict[str, Any]:
+def _shown(endpoint: Endpoint, call: ExternalCall) -> dict[str, Any]:
     options = endpoint.options
     return {
         "id": endpoint.public_id,
@@ -271,7 +266,7 @@ def _shown(endpoint: Endpoint) -> dict[str, Any]:
         "description": options.description,
         "allow_insecure": options.allow_insecure,
         "retry_schedule": None if options.schedule is None else list(options.schedule),
-        "timeout_seconds": options.timeout_s,
+        "timeout_seconds": options.timeout_s or call.dependencies.settings.webhooks_timeout_default_s,
         "disabled_reason": endpoint.state_reason if endpoint.state is EndpointState.DISABLED else None,
         "created_at": iso_seconds(endpoint.created_at),
         "updated_at": iso_seconds(max(endpoint.created_at, endpoint.state_since)),

@@ -13,10 +13,11 @@ from opentill.kernel.clock import iso_seconds
 from opentill.kernel.errors import Invalid, NotFound
 from opentill.merchants import queries as merchants
 from opentill.outbound import AllowList, Outcome
+from opentill.web.engine import bounds_of
 from opentill.web.exchange import Answer
 from opentill.web.routes import Operation
-from opentill.webhooks import service
-from opentill.webhooks.catalogue import PIX_EVENTS, PIX_EXTRA_EVENTS
+from opentill.webhooks import catalogue, service
+from opentill.webhooks.catalogue import PIX_EVENTS
 from opentill.webhooks.model import Dialect, Endpoint, EndpointState, Options
 
 SECRET_CHARACTERS: Final = range(16, 129)
@@ -47,7 +48,7 @@ async def create(call: ExternalCall) -> Answer:
             ids=deps.ids,
             keyring=deps.keyring,
             now=call.arrived_at,
-            pix_endpoints_max=deps.settings.pix_webhooks_max_endpoints,
+            bounds=bounds_of(deps.settings),
         )
         return call.written(
             {
@@ -116,7 +117,8 @@ def checked_url(call: ExternalCall, opened: AllowList, *, insecure: bool) -> str
 
 def named_events(call: ExternalCall) -> tuple[str, ...] | None:
     """Return the names of a request. The extra ones are names only where the operator offers them."""
-    offered = PIX_EVENTS + (PIX_EXTRA_EVENTS if call.dependencies.settings.pix_webhooks_extra_events else ())
+    bounds = bounds_of(call.dependencies.settings)
+    offered = catalogue.offered(Dialect.PIX, pix_extra=bounds.pix_extra_events)
     events = call.fields.get("events")
     if events is None:
         return None

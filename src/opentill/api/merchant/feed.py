@@ -12,6 +12,7 @@ from opentill.api.merchant.errors import Stopped
 from opentill.db import Tx
 from opentill.kernel.clock import Instant, iso_seconds
 from opentill.kernel.errors import Fault, Invalid
+from opentill.web.engine import bounds_of
 from opentill.web.exchange import Answer
 from opentill.web.json_body import write
 from opentill.web.routes import FEED, Operation
@@ -131,6 +132,7 @@ async def open_feed(call: MerchantCall) -> Answer:
             keyring=deps.keyring,
             now=call.arrived_at,
             secret=secret,
+            bounds=bounds_of(deps.settings),
         )
 
     opened = await deps.db.write(make)

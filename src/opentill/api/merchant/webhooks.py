@@ -19,7 +19,7 @@ from opentill.payments import queries as payments
 from opentill.payments.fields import Fields
 from opentill.payments.inbound import queries as inbound
 from opentill.payments.inbound.model import CallbackRow
-from opentill.web.engine import engine_of
+from opentill.web.engine import bounds_of, engine_of
 from opentill.web.exchange import Answer
 from opentill.web.json_body import write
 from opentill.web.routes import Operation
@@ -53,6 +53,7 @@ async def create(call: MerchantCall) -> Answer:
             ids=deps.ids,
             keyring=deps.keyring,
             now=call.arrived_at,
+            bounds=bounds_of(deps.settings),
             by=_by(call),
         )
         return _written({**_shown(endpoint), "secret": shown.reveal()})
@@ -61,7 +62,7 @@ async def create(call: MerchantCall) -> Answer:
 
 
 async def index(call: MerchantCall) -> Answer:
-    """List the endpoints, oldest first. There are twenty at most."""
+    """List the endpoints, oldest first. There are as many at most as the operator allows."""
     found = await call.dependencies.db.read(lambda tx: service.of_surface(tx, call.by.owner, MERCHANT))
     return Answer(200, _written([_shown(endpoint) for endpoint in found]))
 
@@ -88,6 +89,7 @@ async def change(call: MerchantCall) -> Answer:
             url=url,
             options=chosen,
             now=call.arrived_at,
+            bounds=bounds_of(deps.settings),
             by=_by(call),
         )
         if switched is not None:
@@ -159,7 +161,7 @@ async def test(call: MerchantCall) -> Answer:
 
     try:
         tested = await flow.send_test(
-            engine_of(call.dependencies), owner=call.by.owner, dialect=MERCHANT, endpoint_id=endpoint_id
+            engine_of(call.dependencies), owner=call.by.owner, dialect=MERCHANT, endpoint_id=endpoint_id, by=_by(call)
         )
     except service.NotActive:
         raise Stopped(400, "WEBHOOK_TEST_FAILED", "There is no active webhook endpoint.") from None

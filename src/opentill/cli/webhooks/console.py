@@ -18,8 +18,9 @@ from opentill.kernel.secret import Keyring
 from opentill.master_keys import open_keyring
 from opentill.merchants import service as merchants
 from opentill.settings import Settings
+from opentill.web.engine import bounds_of
 from opentill.webhooks import service
-from opentill.webhooks.model import By, Dialect, Endpoint
+from opentill.webhooks.model import Bounds, By, Dialect, Endpoint
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ class Console:
     ids: Ids
     keyring: Keyring
     now: Instant
-    settings: Settings
+    bounds: Bounds
 
     def endpoint(self, public_id: str) -> Endpoint:
         """Return one of the merchant's endpoints, of any dialect. Raises `EndpointNotFound`."""
@@ -71,7 +72,7 @@ def at_console(merchant: str, data: Data, work: Callable[[Console], T]) -> T:
 def console_of(tx: Tx, merchant: str, settings: Settings) -> Console:
     clock = SystemClock()
     owner = merchants.find_merchant(tx, merchant).owner
-    return Console(tx, owner, SystemIds(clock), open_keyring(settings), clock.now(), settings)
+    return Console(tx, owner, SystemIds(clock), open_keyring(settings), clock.now(), bounds_of(settings))
 
 
 def tell(merchant: str, data: Data, work: Callable[[Console], Sequence[str]]) -> None:

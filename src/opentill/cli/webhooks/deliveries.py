@@ -173,10 +173,18 @@ def events(merchant: Merchant, data: Data = None, count: Count = 20) -> None:
 
 def _begin(job: Callable[..., str], merchant: str, endpoint: str, data: Data, *, since: Instant | None) -> None:
     """Begin a job that sends again, and say how to follow it."""
-    begun = at_console(
-        merchant, data, lambda console: job(console.tx, **console.named(endpoint), since=since, ids=console.ids)
-    )
-    print(f"{begun} has begun; see: opentill webhooks replays {merchant} {endpoint}")
+
+    def begun(console: Console) -> str:
+        return job(
+            console.tx,
+            **console.named(endpoint),
+            since=since,
+            ids=console.ids,
+            rate_per_s=console.bounds.replay_rate,
+        )
+
+    replay_id = at_console(merchant, data, begun)
+    print(f"{replay_id} has begun; see: opentill webhooks replays {merchant} {endpoint}")
 
 
 def _line_of(job: service.Replay) -> str:

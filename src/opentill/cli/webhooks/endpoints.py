@@ -26,7 +26,7 @@ from opentill.settings import Settings
 from opentill.web.engine import engine_of
 from opentill.webhooks import flow, service
 from opentill.webhooks.flow import Tested
-from opentill.webhooks.model import Dialect, Endpoint, Options, Recover, SigningKey
+from opentill.webhooks.model import Dialect, Endpoint, Kind, Options, Recover, SigningKey
 from opentill.webhooks.queries import published_keys
 from opentill.webhooks.queries.portal import Card, cards
 
@@ -51,10 +51,15 @@ def add(
     merchant: Merchant,
     url: str,
     data: Data = None,
-    dialect: Annotated[str, typer.Option(help="merchant, pix or standard.")] = "merchant",
+    dialect: Annotated[str | None, typer.Option(help="merchant (the usual), pix or standard.")] = None,
     choose: Chosen = None,
+    operational: Annotated[
+        bool, typer.Option("--operational", help="It hears, in the standard dialect, how endpoints and deliveries do.")
+    ] = False,
 ) -> None:
     """Register an endpoint; prints its secret, this once."""
+    kind = Kind.OPERATIONAL if operational else Kind.REGISTERED
+    dialect = dialect or ("standard" if operational else "merchant")
     if dialect.upper() not in Dialect.__members__:
         raise Refused("UNKNOWN_DIALECT", f"{dialect} is no dialect; there are merchant, pix and standard")
 
@@ -64,8 +69,9 @@ def add(
             owner=console.owner,
             dialect=Dialect[dialect.upper()],
             url=url,
+            kind=kind,
             options=choices.chosen(Options(), choose or []),
-            pix_endpoints_max=console.settings.pix_webhooks_max_endpoints,
+            bounds=console.bounds,
             ids=console.ids,
             keyring=console.keyring,
             now=console.now,
@@ -87,7 +93,8 @@ def edit(
 
     def changed(console: Console) -> list[str]:
         options = choices.chosen(console.endpoint(endpoint).options, choose or [])
-        return [_line(service.change_endpoint(console.tx, **console.named(endpoint), url=url, options=options))]
+        named = console.named(endpoint)
+        return [_line(service.change_endpoint(console.tx, **named, url=url, options=options, bounds=console.bounds))]
 
     tell(merchant, data, changed)
 
@@ -190,7 +197,11 @@ def send_test(merchant: Merchant, endpoint: EndpointName, data: Data = None) -> 
     async def sent() -> Tested:
         async with assembled(settings) as assembly:
             return await flow.send_test(
-                engine_of(assembly.dependencies), owner=found.owner, dialect=found.dialect, endpoint_id=endpoint
+                engine_of(assembly.dependencies),
+                owner=found.owner,
+                dialect=found.dialect,
+                endpoint_id=endpoint,
+                by=CONSOLE,
             )
 
     tested = asyncio.run(sent())
@@ -231,6 +242,5 @@ def _line_of(card: Card) -> str:
 
 
 def _line(endpoint: Endpoint) -> str:
-    return (
-        f"{endpoint.public_id}  {endpoint.dialect.name.lower()}  {endpoint.state.name.lower()}  {endpoint.url or '-'}"
-    )
+    speaks = "operational" if endpoint.kind is Kind.OPERATIONAL else endpoint.dialect.name.lower()
+    return f"{endpoint.public_id}  {speaks}  {endpoint.state.name.lower()}  {endpoint.url or '-'}"

@@ -67,7 +67,7 @@ def cards(tx: ReadTx, *, owner: Owner, names: Sequence[str]) -> list[Card]:
                  where s.endpoint_id = e.id and s.retires_at is null) as fingerprint,
                (select max(retires_at) from webhook_secret s where s.endpoint_id = e.id) as previous_until
           from webhook_endpoint e join webhook_lane l on l.endpoint_id = e.id
-         where e.merchant_id = :merchant_id and e.mode = :mode and e.kind = 0 and e.state <> 3
+         where e.merchant_id = :merchant_id and e.mode = :mode and e.kind in (0, 2) and e.state <> 3
            and e.public_id {among(tx, "names")}
          order by e.id
         """,

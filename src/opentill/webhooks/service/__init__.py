@@ -13,8 +13,6 @@ from opentill.webhooks.service.activation import set_active
 from opentill.webhooks.service.again import redeliver, resend
 from opentill.webhooks.service.checks import faults_of
 from opentill.webhooks.service.endpoints import (
-    ENDPOINTS_MAX,
-    PIX_ENDPOINTS_MAX,
     change_endpoint,
     create_endpoint,
     delete_endpoint,
@@ -48,9 +46,7 @@ from opentill.webhooks.service.trials import TEST_MESSAGE, claim_test, endpoint_
 from opentill.webhooks.store.replays import Replay
 
 __all__ = [
-    "ENDPOINTS_MAX",
     "IN_SERVICE",
-    "PIX_ENDPOINTS_MAX",
     "TEST_MESSAGE",
     "DeliveryNotFound",
     "EndpointExists",

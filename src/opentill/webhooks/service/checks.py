@@ -1,7 +1,7 @@
 """What is wrong with the fields of an endpoint. Addresses are judged when sending (webhooks.md §4.2, §7.2)."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -10,7 +10,7 @@ from opentill.outbound.tls import BadProfile, TlsProfile, context_for
 from opentill.outbound.urls import UnreadableHost, split_authority
 from opentill.webhooks import catalogue, conditions, endpoint_secrets
 from opentill.webhooks.entrusted import Entrusted
-from opentill.webhooks.model import BURST_MAX, RATE_MAX, RATE_MIN, TIMEOUT_MAX_S, Dialect, Options
+from opentill.webhooks.model import BOUNDS, BURST_MAX, RATE_MAX, RATE_MIN, TIMEOUT_MAX_S, Bounds, Dialect, Kind, Options
 from opentill.webhooks.schedules import is_valid_override
 
 URL_CHARACTERS_MAX: Final = 2048
@@ -28,8 +28,11 @@ def faults_of(
     options: Options,
     secret: str | None = None,
     entrusted: Entrusted | None = None,
+    kind: Kind = Kind.REGISTERED,
+    bounds: Bounds = BOUNDS,
+    had: Sequence[str] = (),
 ) -> list[Fault]:
-    """Return every fault of the fields of an endpoint. A feed has no URL."""
+    """Return every fault of the fields of an endpoint. A feed has no URL; event names it *had* it may keep."""
     faults = []
     if url is None:
         pass
@@ -37,7 +40,9 @@ def faults_of(
         faults.append(Fault("url", "INVALID_URL", "URL is invalid"))
     elif dialect is Dialect.PIX and urlsplit(url).scheme != "https" and not options.allow_insecure:
         faults.append(Fault("url", "INVALID_URL", "URL must use HTTPS"))
-    unknown = catalogue.unknown_names((options.events or ()) + options.excepted, dialect)
+    named = (options.events or ()) + options.excepted
+    offered = catalogue.offered(dialect, kind=kind, pix_extra=bounds.pix_extra_events)
+    unknown = catalogue.unknown_names((name for name in named if name not in had), dialect, offered)
     if unknown:
         faults.append(Fault("events", "INVALID_EVENTS", f"events: contains invalid events: {', '.join(unknown)}"))
     if secret is not None:
@@ -57,7 +62,7 @@ def _option_faults(options: Options) -> Iterator[Fault]:
         yield wrong("description", f"description must be at most {DESCRIPTION_CHARACTERS_MAX} characters")
     if options.schedule is not None and not is_valid_override(options.schedule):
         yield wrong("retry_schedule", "retry_schedule is invalid")
-    if not 1 <= options.timeout_s <= TIMEOUT_MAX_S:
+    if options.timeout_s is not None and not 1 <= options.timeout_s <= TIMEOUT_MAX_S:
         yield wrong("timeout_seconds", "timeout_seconds is invalid")
     if not 1 <= options.max_in_flight <= IN_FLIGHT_MAX:
         yield wrong("max_concurrency", f"max_concurrency must be between 1 and {IN_FLIGHT_MAX}")

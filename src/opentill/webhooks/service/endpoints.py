@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from opentill.db import ReadTx, Tx
 from opentill.kernel.clock import Instant
-from opentill.kernel.errors import Invalid
+from opentill.kernel.errors import Fault, Invalid
 from opentill.kernel.ids import Ids
 from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Keyring, Secret
@@ -13,15 +13,13 @@ from opentill.operators import audit
 from opentill.operators.model import Change
 from opentill.webhooks import endpoint_secrets
 from opentill.webhooks.entrusted import Entrusted
-from opentill.webhooks.model import OWNER, By, Dialect, Endpoint, EndpointState, Kind, Options
+from opentill.webhooks.model import BOUNDS, OWNER, Bounds, By, Dialect, Endpoint, EndpointState, Kind, Options
 from opentill.webhooks.routing import same_address
 from opentill.webhooks.service.checks import faults_of
 from opentill.webhooks.service.refusals import EndpointExists, EndpointNotFound, LimitReached
 from opentill.webhooks.store import deliveries, keys, outbox, replays
 from opentill.webhooks.store import endpoints as store
 
-ENDPOINTS_MAX: Final = 20
-PIX_ENDPOINTS_MAX: Final = 5
 SET_ASIDE_ROWS_MAX: Final = 500  # more than this is left to a job
 
 
@@ -37,25 +35,31 @@ def create_endpoint(
     now: Instant,
     secret: str | None = None,
     entrusted: Entrusted | None = None,
-    pix_endpoints_max: int = PIX_ENDPOINTS_MAX,
+    kind: Kind = Kind.REGISTERED,
+    bounds: Bounds = BOUNDS,
     by: By = OWNER,
 ) -> tuple[Endpoint, Secret]:
     """Register an active endpoint and return it with its secret, which is shown only now.
 
+    An operational one is the operator's, and hears of the owner's endpoints and deliveries in the standard dialect.
     Raises `Invalid` with every fault, `EndpointExists` (merchant API only) or `LimitReached`.
     """
-    faults = faults_of(dialect=dialect, url=url, options=options, secret=secret, entrusted=entrusted)
+    if kind is Kind.OPERATIONAL and dialect is not Dialect.STANDARD:
+        raise Invalid([Fault("dialect", "VALIDATION_FAILED", "operational events are in the standard dialect only")])
+    faults = faults_of(
+        dialect=dialect, url=url, options=options, secret=secret, entrusted=entrusted, kind=kind, bounds=bounds
+    )
     if faults:
         raise Invalid(faults)
     store.lock_owner(tx, owner)
-    check_room(tx, owner, dialect, pix_endpoints_max=pix_endpoints_max)
+    check_room(tx, owner, dialect, bounds, kind)
     _check_is_new(tx, owner, dialect, url)
 
     endpoint_id = store.insert(
         tx,
         public_id=f"wh_{ids.hex(12)}",
         owner=owner,
-        kind=Kind.REGISTERED,
+        kind=kind,
         dialect=dialect,
         url=url,
         options=options,
@@ -72,11 +76,11 @@ def create_endpoint(
 
 
 def of_surface(tx: ReadTx, owner: Owner, dialect: Dialect) -> list[Endpoint]:
-    """Return an owner's registered endpoints of a surface, oldest first."""
+    """Return an owner's endpoints of a surface, oldest first; the operational ones are of the standard dialect."""
     return [
         endpoint
         for endpoint in store.of_merchants(tx, [owner.merchant_id])
-        if endpoint.owner == owner and endpoint.kind is Kind.REGISTERED and endpoint.dialect is dialect
+        if endpoint.owner == owner and endpoint.dialect is dialect
     ]
 
 
@@ -99,6 +103,7 @@ def change_endpoint(
     now: Instant,
     url: str | None = None,
     options: Options | None = None,
+    bounds: Bounds = BOUNDS,
     by: By = OWNER,
 ) -> Endpoint:
     """Give an endpoint another URL or other options; they hold from the next claim on. Absent means as it was.
@@ -107,7 +112,14 @@ def change_endpoint(
     """
     before = lock(tx, owner=owner, dialect=dialect, endpoint_id=endpoint_id)
     url, options = url if url is not None else before.url, options if options is not None else before.options
-    faults = faults_of(dialect=dialect, url=None if before.is_pulled else url, options=options)
+    faults = faults_of(
+        dialect=dialect,
+        url=None if before.is_pulled else url,
+        options=options,
+        kind=before.kind,
+        bounds=bounds,
+        had=(before.options.events or ()) + before.options.excepted,
+    )
     if faults:
         raise Invalid(faults)
     if (url, options) == (before.url, before.options):
@@ -173,12 +185,12 @@ def note(tx: Tx, by: By, action: str, endpoint: Endpoint, detail: Mapping[str, A
     audit.write(tx, change, now=now)
 
 
-def check_room(tx: Tx, owner: Owner, dialect: Dialect, *, pix_endpoints_max: int = PIX_ENDPOINTS_MAX) -> None:
-    """See that the owner may have one more endpoint. Raises `LimitReached`."""
-    if store.count_registered(tx, owner) >= ENDPOINTS_MAX:
-        raise LimitReached(ENDPOINTS_MAX)
-    if dialect is Dialect.PIX and store.count_registered(tx, owner, dialect) >= pix_endpoints_max:
-        raise LimitReached(pix_endpoints_max)
+def check_room(tx: Tx, owner: Owner, dialect: Dialect, bounds: Bounds, kind: Kind = Kind.REGISTERED) -> None:
+    """See that the owner may have one more endpoint of a kind. Raises `LimitReached`."""
+    if store.count(tx, owner, kind) >= bounds.endpoints_max:
+        raise LimitReached(bounds.endpoints_max)
+    if dialect is Dialect.PIX and store.count(tx, owner, kind, dialect) >= bounds.pix_endpoints_max:
+        raise LimitReached(bounds.pix_endpoints_max)
 
 
 def _check_is_new(tx: Tx, owner: Owner, dialect: Dialect, url: str, besides: int | None = None) -> None:

@@ -17,7 +17,7 @@ from opentill.kernel.ids import Ids
 from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Keyring, Secret
 from opentill.webhooks import endpoint_secrets
-from opentill.webhooks.model import OWNER, By, Dialect, Endpoint, EndpointState, Job, Options
+from opentill.webhooks.model import BOUNDS, OWNER, Bounds, By, Dialect, Endpoint, EndpointState, Job, Options
 from opentill.webhooks.queue import jobs
 from opentill.webhooks.service.checks import faults_of
 from opentill.webhooks.service.endpoints import check_room, lock, note, store_secret
@@ -59,14 +59,15 @@ def open_feed(
     keyring: Keyring,
     now: Instant,
     secret: str | None = None,
+    bounds: Bounds = BOUNDS,
     by: By = OWNER,
 ) -> Opened:
     """Register an endpoint that is read. Raises `Invalid` with every fault, or `LimitReached`."""
-    faults = faults_of(dialect=dialect, url=None, options=options, secret=secret)
+    faults = faults_of(dialect=dialect, url=None, options=options, secret=secret, bounds=bounds)
     if faults:
         raise Invalid(faults)
     store.lock_owner(tx, owner)
-    check_room(tx, owner, dialect)
+    check_room(tx, owner, dialect, bounds)
     endpoint_id = feeds.insert(
         tx, public_id=f"wh_{ids.hex(12)}", owner=owner, dialect=dialect, options=options, now=now
     )

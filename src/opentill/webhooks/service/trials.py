@@ -9,10 +9,10 @@ from opentill.kernel.ids import Ids
 from opentill.kernel.owner import Owner
 from opentill.webhooks import catalogue
 from opentill.webhooks.bodies import render, variant_for
-from opentill.webhooks.model import LEASE_S, Dialect, Endpoint, EndpointState, Job, Origin
+from opentill.webhooks.model import LEASE_S, OWNER, By, Dialect, Endpoint, EndpointState, Job, Origin
 from opentill.webhooks.planning import PLANNED, payload_row
 from opentill.webhooks.queue import jobs
-from opentill.webhooks.service.endpoints import of_surface
+from opentill.webhooks.service.endpoints import note, of_surface
 from opentill.webhooks.service.refusals import EndpointNotFound, NotActive
 from opentill.webhooks.store import deliveries, outbox
 from opentill.webhooks.store import endpoints as store
@@ -46,6 +46,7 @@ def claim_test(
     now: Instant,
     message: str = TEST_MESSAGE,
     lease_s: int = LEASE_S,
+    by: By = OWNER,
 ) -> Job:
     """Write a test event, its payload and a delivery that is claimed already; return it ready to send.
 
@@ -59,9 +60,10 @@ def claim_test(
     outbox.mark(tx, [event.seq], PLANNED)
     variant = variant_for(endpoint)
     outbox.insert_payloads(tx, [payload_row(event.seq, variant, render(event, variant))])
+    public_id = f"dlv_{ids.timed_hex()}"
     delivery_id = deliveries.insert_claimed(
         tx,
-        public_id=f"dlv_{ids.timed_hex()}",
+        public_id=public_id,
         event_seq=event.seq,
         endpoint_id=endpoint.id,
         wire_type=catalogue.TEST_EVENT,
@@ -73,6 +75,7 @@ def claim_test(
         lease_until=after(now, lease_s * SECOND),
         now=now,
     )
+    note(tx, by, "webhook.test", endpoint, {"delivery": public_id}, now=now)
     return jobs(tx, [delivery_id], now=now)[0]
 
 

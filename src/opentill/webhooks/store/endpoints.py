@@ -61,7 +61,7 @@ def get(tx: ReadTx, endpoint_id: int) -> Endpoint | None:
 
 
 def find(tx: ReadTx, *, owner: Owner, endpoint_id: int | str) -> Endpoint | None:
-    """Return an endpoint an owner registered and did not delete, by id or `wh_…`."""
+    """Return an endpoint of an owner that is not deleted, by id or `wh_…`; callback origins are nobody's to look up."""
     return _one(tx, owner, endpoint_id, "")
 
 
@@ -76,7 +76,7 @@ def _one(tx: ReadTx, owner: Owner, endpoint_id: int | str, locked: str) -> Endpo
         f"""
         select {COLUMNS} from webhook_endpoint e
          where e.{named} = :endpoint_id and e.merchant_id = :merchant_id and e.mode = :mode
-           and e.kind = 0 and e.state <> 3{locked}
+           and e.kind in (0, 2) and e.state <> 3{locked}
         """,
         endpoint_id=endpoint_id,
         merchant_id=owner.merchant_id,
@@ -208,16 +208,17 @@ def set_state(
     return moved > 0
 
 
-def count_registered(tx: ReadTx, owner: Owner, dialect: Dialect | None = None) -> int:
-    """Return how many endpoints an owner has registered, all or those of one dialect."""
+def count(tx: ReadTx, owner: Owner, kind: Kind, dialect: Dialect | None = None) -> int:
+    """Return how many endpoints of a kind an owner has, all or those of one dialect."""
     row = tx.one_or_none(
         """
         select count(*) as n from webhook_endpoint
-         where merchant_id = :merchant_id and mode = :mode and kind = 0 and state <> 3
+         where merchant_id = :merchant_id and mode = :mode and kind = :kind and state <> 3
            and (:dialect < 0 or dialect = :dialect)
         """,
         merchant_id=owner.merchant_id,
         mode=int(owner.mode),
+        kind=int(kind),
         dialect=-1 if dialect is None else int(dialect),
     )
     return 0 if row is None else int(row["n"])
