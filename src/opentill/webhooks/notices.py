@@ -1,7 +1,7 @@
 """What owners and operators are told of endpoints and deliveries, as operational events (webhooks.md §5.6).
 
 They are recorded in the transaction of what they tell, so that no crash loses one, and none is told twice. Screens
-list them; operational endpoints get them. An operational endpoint never hears of itself.
+list them; operational endpoints get them. Those about operational endpoints themselves are told by mail only.
 """
 
 from collections.abc import Mapping, Sequence
@@ -99,8 +99,6 @@ def _record(
     reason: str | None = None,
     state: EndpointState | None = None,
 ) -> None:
-    if endpoint.kind is Kind.OPERATIONAL:
-        return
     document = _document(
         endpoint,
         lane.failing_since,
@@ -137,6 +135,7 @@ def _document(
         },
         "notice": notice,
         "reason": reason,
+        "by_mail_only": endpoint.kind is Kind.OPERATIONAL,
     }
 
 

@@ -154,8 +154,8 @@ def _prepare(tx: Tx, events: Sequence[RecordedEvent], stored: Mapping[int, bytes
 
 
 def _opened(event: RecordedEvent, endpoints: Sequence[Endpoint], stored: Mapping[int, bytes]) -> RecordedEvent:
-    """Return an event with its document where a condition may look into it."""
-    if not any(endpoint.options.conditions for endpoint in endpoints):
+    """Return an event with its document where routing may look into it: for a condition, or as it is operational."""
+    if event.audience is not Audience.OPERATIONAL and not any(endpoint.options.conditions for endpoint in endpoints):
         return event
     return replace(event, document=document_of(stored[event.seq]))
 

@@ -63,7 +63,7 @@ def wants(endpoint: Endpoint, event: RecordedEvent) -> bool:
     match endpoint.kind:
         case Kind.REGISTERED if event.audience is Audience.BUSINESS:
             pass
-        case Kind.OPERATIONAL if event.audience is Audience.OPERATIONAL:
+        case Kind.OPERATIONAL if event.audience is Audience.OPERATIONAL and not event.document.get("by_mail_only"):
             pass
         case _:
             return False

@@ -65,6 +65,28 @@ async def test_the_third_failure_is_told_by_mail_with_all_that_is_known(bench: B
     assert facts["page"].endswith(f"/developers/endpoints/{endpoint.public_id}")
 
 
+async def test_the_trouble_of_an_operational_endpoint_is_told_by_mail_alone(bench: Bench) -> None:
+    await operator(bench, "dev@shop.example", "developer", bench.owner.merchant_id)
+    gone, _ = await bench.endpoint(options=Options(schedule=()))
+    silent, _ = await bench.operational(options=Options(schedule=(1,) * 20))
+    other, _ = await bench.operational("https://other.example/ops")
+    for url in (gone.url, silent.url):
+        bench.receiver.answers[url] = lambda _: says(404)
+    for n in range(4):
+        await attempts(bench, 1, f"event-{n}")
+        for _ in range(2):
+            await bench.plan()
+            await bench.claim_and_complete()
+        bench.clock.advance(3 * MINUTE)
+    await bench.plan()
+
+    written = [one["facts"]["url"] for one in await letters(bench) if one["kind"] == "endpoint-failing"]
+    assert silent.url in written
+    heard = [request.body for request in bench.receiver.requests if request.url == other.url]
+    assert heard
+    assert not any(silent.public_id.encode() in (body or b"") for body in heard)
+
+
 async def test_each_notice_of_a_failing_spell_is_one_letter_and_so_is_the_recovery(bench: Bench) -> None:
     await operator(bench, "dev@shop.example", "developer", bench.owner.merchant_id)
     endpoint = await failing(bench)
