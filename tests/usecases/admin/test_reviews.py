@@ -232,3 +232,17 @@ async def test_the_queue_has_pages_and_a_decision_leads_back_to_its_own(house: H
     assert queue.page.url.path == f"{house.home}/reviews"
     assert "after=" not in str(queue.page.url)  # nothing is left there, so the queue begins anew
     assert "Take it" in queue.text
+
+
+async def test_who_decides_may_cancel_a_payment_that_waits_for_a_decision(house: House) -> None:
+    reference, _ = await submitted(house)
+    browser = await house.browser()
+    await browser.opens(f"{house.home}/payments/{reference}")
+    await browser.presses("Cancel")
+
+    db = house.shop.db
+    [payment] = await db.read(lambda tx: tx.all("select status from payment where reference = :name", name=reference))
+    assert payment["status"] == "cancelled"
+    assert await db.read(lambda tx: tx.all("select id from review_item where resolved_at is null")) == []
+    [entry] = await db.read(lambda tx: tx.all("select actor from audit_entry where action = 'payment.cancel'"))
+    assert entry["actor"] == "operator:1"

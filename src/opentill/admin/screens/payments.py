@@ -90,11 +90,28 @@ async def show(visit: Visit) -> Response:
 
 
 async def cancel(visit: Visit) -> Response:
-    """Cancel a payment; its gateway is asked first, and money that is there wins."""
-    payment = await _payment(visit)
+    """Cancel a payment; its gateway is asked first, and money that is there wins.
+
+    Of one that waits for a decision there is no gateway to ask: whoever may decide may also end it.
+    """
+    payment, deps = await _payment(visit), visit.deps
     place = f"{visit.home}/payments/{payment.reference}"
+    if payment.under_review and visit.may("review.decide"):
+        await visit.write(
+            lambda tx, _log: decisions.cancel(
+                tx,
+                payment.id,
+                owner=visit.owner,
+                by=actor_of(visit),
+                reason=visit.field("reason"),
+                ids=deps.ids,
+                keyring=deps.keyring,
+                now=visit.now,
+            )
+        )
+        return visit.go(place, note="cancelled")
     await _note(visit, "payment.cancel_asked", payment, before={"status": payment.status.value})
-    await flow.cancel(visit.deps.tools, payment.token)
+    await flow.cancel(deps.tools, payment.token)
     return visit.go(place, note="cancelled")
 
 
