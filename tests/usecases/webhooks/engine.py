@@ -1,5 +1,6 @@
 """An engine on a test's database, with a clock the test tells and a receiver that answers as it is told."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
@@ -29,9 +30,12 @@ class ScriptedReceiver:
     def __init__(self) -> None:
         self.requests: list[OutboundRequest] = []
         self.answers: dict[str, Callable[[OutboundRequest], Answer]] = {}
+        self.turns: dict[str, asyncio.Semaphore] = {}  # URLs that answer as often as they are let
 
     async def send(self, request: OutboundRequest) -> Answer:
         self.requests.append(request)
+        if request.url in self.turns:
+            await self.turns[request.url].acquire()
         answer = self.answers.get(request.url)
         return says(200) if answer is None else answer(request)
 

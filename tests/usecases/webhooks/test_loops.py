@@ -13,6 +13,7 @@ from opentill.db import Database, open_database
 from opentill.kernel.clock import HOUR, ManualClock, SystemClock
 from opentill.kernel.ids import SystemIds
 from opentill.outbound import AllowList, Outbound
+from opentill.outbound.model import Answer, OutboundRequest
 from opentill.webhooks import planning
 from opentill.webhooks.engine import Engine
 from opentill.webhooks.model import DeliveryState, Options
@@ -21,7 +22,7 @@ from opentill.webhooks.store.results import RECLAIM_ROWS_MAX
 from opentill.workers.deliver import Dispatcher, deliver_loop
 from opentill.workers.plan import plan_loop
 from tests.fakes.receiver import Received, Receiver
-from tests.usecases.webhooks.engine import Bench
+from tests.usecases.webhooks.engine import Bench, says
 
 pytestmark = pytest.mark.anyio
 
@@ -169,36 +170,49 @@ async def test_a_private_address_is_dialled_only_for_the_merchant_it_was_opened_
     assert "127.0.0.0/8" in outcomes["blocked_address"]["detail"]
 
 
-class Slow:
-    """A database that takes a while before it begins what it is given."""
+class Gated:
+    """A database that begins what it is given while its gate is open."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.gate, self.waiting = asyncio.Event(), 0
+        self.gate.set()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._database, name)
 
     async def write(self, work: Callable[[Any], Any]) -> Any:
-        await asyncio.sleep(0.1)
+        if not self.gate.is_set():
+            self.waiting += 1
+            await self.gate.wait()
         return await self._database.write(work)
 
 
 async def test_what_was_sent_when_the_loop_is_stopped_is_recorded_and_not_sent_again(
     bench: Bench, database: Database
 ) -> None:
-    await bench.endpoint()
+    endpoint, _ = await bench.endpoint()
     await bench.happens(*[bench.event(object_id=f"payment-{n}") for n in range(3)])
     await bench.plan()
-    bench.engine.db = Slow(database)  # type: ignore[assignment]
+    bench.engine.db = gated = Gated(database)  # type: ignore[assignment]
+
+    def answered(_: OutboundRequest) -> Answer:
+        if len(bench.receiver.requests) == 3:
+            gated.gate.clear()
+        return says(200)
+
+    bench.receiver.answers[endpoint.url] = answered
     stop = asyncio.Event()
     delivering = asyncio.create_task(deliver_loop(bench.engine, stop))
 
     async def sent() -> bool:
-        return len(bench.receiver.requests) == 3
+        return len(bench.receiver.requests) == 3 and gated.waiting > 0
 
     await eventually(sent)
-    await asyncio.sleep(0.05)  # what came of it is on its way to the database
     stop.set()
+    await asyncio.sleep(0)
+    assert not delivering.done()
+    gated.gate.set()
     await delivering
     assert [(row["state"], row["attempts"]) for row in await bench.deliveries()] == [(DeliveryState.DELIVERED, 1)] * 3
 
@@ -274,20 +288,35 @@ async def test_a_worker_whose_clock_is_late_goes_by_the_clock_of_the_database(po
     assert bench.receiver.requests[0].url == endpoint.url
 
 
-async def test_a_flooded_lane_does_not_take_all_the_room_of_its_merchant(bench: Bench, database: Database) -> None:
-    flood = 120
-    async with Receiver() as receiver:
-        receiver.script("/flooded", "slow:0.05")
-        await bench.endpoint(receiver.url("/flooded"), options=Options(max_in_flight=50))
-        await bench.endpoint(receiver.url("/quiet"), options=Options(events=("payment.expired",)))
-        await bench.happens(*[bench.event(object_id=f"payment-{n}") for n in range(flood)])
-        async with running(bench, database) as engine:
-            engine.in_flight_per_merchant_max = 4
-            await receiver.wait_for(8)
-            await bench.happens(bench.event("payment.expired", object_id="payment-0"))
+async def test_a_flooded_lane_does_not_take_all_the_room_of_its_merchant(bench: Bench) -> None:
+    flood, room = 120, 4
+    bench.engine.in_flight_per_merchant_max = room
+    flooded, _ = await bench.endpoint("https://shop.example/flooded", options=Options(max_in_flight=50))
+    quiet, _ = await bench.endpoint("https://shop.example/quiet", options=Options(events=("payment.expired",)))
+    turns = bench.receiver.turns[flooded.url] = asyncio.Semaphore(0)
+    await bench.happens(*[bench.event(object_id=f"payment-{n}") for n in range(flood)])
+    while (await bench.plan()).seqs:
+        pass
+    stop = asyncio.Event()
+    delivering = asyncio.create_task(deliver_loop(bench.engine, stop))
 
-            async def came() -> bool:
-                return any(request.path == "/quiet" for request in receiver.requests)
+    async def requested(count: int) -> None:
+        async def came() -> bool:
+            return len(bench.receiver.requests) >= count
 
-            await eventually(came)
-            assert len(receiver.requests) < flood / 2
+        await eventually(came)
+
+    await requested(room)
+    await bench.happens(bench.event("payment.expired", object_id="payment-0"))
+    await bench.plan()
+    bench.engine.to_send.ring([quiet.id])
+    answered = 0
+    while quiet.url not in [request.url for request in bench.receiver.requests]:
+        turns.release()
+        answered += 1
+        await requested(room + answered)
+    assert answered < flood / 2
+    for _ in range(flood):
+        turns.release()
+    stop.set()
+    await delivering
