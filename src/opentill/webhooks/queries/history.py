@@ -126,12 +126,12 @@ def deliveries(
     if tried is not None:
         clauses.append("i.attempts > 0" if tried else "i.attempts = 0")
     rows, way = min(limit, PAGE_ROWS_MAX), "desc" if after is None else "asc"
+    found_ids = picked(tx, clauses, way, by_object=object_id is not None)
     found = tx.all(
         f"""
         {_DELIVERY}
-         where d.id in ({picked(tx, clauses, way, by_object=object_id is not None)})
+         where d.id in (select id from ({found_ids}) listed order by id {way} limit :limit offset :offset)
          order by d.id {way}
-         limit :limit offset :offset
         """,
         merchant_id=owner.merchant_id,
         mode=int(owner.mode),
@@ -157,7 +157,9 @@ def picked(tx: ReadTx, clauses: Sequence[str], way: str = "desc", *, by_object: 
          order by i.id {way} limit :reach"""
     if tx.dialect == "postgres":
         return f"select p.id from webhook_endpoint e cross join lateral ({of_each}) p where {owned}"
-    return f"select p.id from webhook_endpoint e join webhook_delivery p on p.id in ({of_each}) where {owned}"
+    # SQLite has no lateral joins: each endpoint gives its ids as a list, which its index alone can make.
+    listed = f"json_each((select json_group_array(id) from ({of_each})))"
+    return f"select own.value as id from webhook_endpoint e, {listed} own where {owned}"
 
 
 def delivery(tx: ReadTx, *, owner: Owner, public_id: str) -> DeliveryRow | None:

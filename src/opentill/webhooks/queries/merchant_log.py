@@ -1,7 +1,7 @@
 """Deliveries as the merchant API lists them: one row each, with its body and its latest attempt (§9.13 there)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from opentill.db import ReadTx
@@ -10,15 +10,17 @@ from opentill.kernel.clock import Instant
 from opentill.kernel.owner import Owner
 from opentill.webhooks.model import DeliveryState
 from opentill.webhooks.queries.history import OWNED, AttemptRow, DeliveryRow, attempts, deliveries_by_id, picked
+from opentill.webhooks.store.by_state import in_state
 
 _OWNED: Final = f"{OWNED} and e.dialect = 0"
 _OF_PAYMENT: Final = """i.event_seq in (select seq from event
                                          where object_type = 'payment' and object_id = :payment_uuid)"""
-_STATUS: Final = {
-    "pending": f"(i.state = {DeliveryState.SENDING:d} or (i.state = {DeliveryState.DUE:d} and i.attempts = 0))",
-    "delivered": f"i.state = {DeliveryState.DELIVERED:d}",
-    "failed": f"(i.state = {DeliveryState.DEAD:d} or (i.state = {DeliveryState.DUE:d} and i.attempts > 0))",
-    "skipped": f"i.state in ({DeliveryState.HELD:d}, {DeliveryState.CANCELLED:d})",
+_UNTRIED, _TRIED = "i.attempts = 0", "i.attempts > 0"
+_STATUS: Final[Mapping[str, Mapping[DeliveryState, str]]] = {  # the states behind a word, with what else holds
+    "pending": {DeliveryState.SENDING: "", DeliveryState.DUE: _UNTRIED},
+    "delivered": {DeliveryState.DELIVERED: ""},
+    "failed": {DeliveryState.DEAD: "", DeliveryState.DUE: _TRIED},
+    "skipped": {DeliveryState.HELD: "", DeliveryState.CANCELLED: ""},
 }
 
 
@@ -100,13 +102,27 @@ def rows(tx: ReadTx, delivery_ids: Sequence[int]) -> list[LogRow]:
 
 
 def count(tx: ReadTx, filters: LogFilters, *, owner: Owner) -> int:
-    """Return how many deliveries pass the filters."""
-    clauses, params = _narrowed(filters, owner)
+    """Return how many deliveries pass the filters. Those of a state that has an index are counted in that."""
+    clauses, params = _narrowed(replace(filters, statuses=None), owner)
     owned = f"i.endpoint_id in (select e.id from webhook_endpoint e where {_OWNED})"
     # Without a join, so that all of an owner's are counted in the index alone.
-    sql = f"select count(*) as n from webhook_delivery i where {' and '.join((owned, *clauses))}"
-    counted: int = tx.all(sql, **params)[0]["n"]
+    counts = [
+        f"(select count(*) from {found} i where {' and '.join((owned, *clauses, *more))})"
+        for found, more in _places(tx, filters.statuses)
+    ]
+    counted: int = tx.all(f"select {' + '.join(counts) or '0'} as n", **params)[0]["n"]
     return counted
+
+
+def _places(tx: ReadTx, statuses: Sequence[str] | None) -> list[tuple[str, Sequence[str]]]:
+    """Return from where deliveries of these statuses are counted, and what else must hold there."""
+    if statuses is None:
+        return [("webhook_delivery", ())]
+    return [
+        (in_state(tx, state), [more] if more else ())
+        for word in dict.fromkeys(statuses)
+        for state, more in _STATUS.get(word, {}).items()
+    ]
 
 
 def one(tx: ReadTx, delivery_id: int) -> LogRow:
@@ -143,6 +159,10 @@ def _narrowed(filters: LogFilters, owner: Owner) -> tuple[list[str], dict[str, A
             clauses.append(clause)
             params[name] = value
     if filters.statuses is not None:
-        either = " or ".join(_STATUS[word] for word in filters.statuses if word in _STATUS)
-        clauses.append(f"({either or '1 = 0'})")
+        either = [
+            f"(i.state = {state:d}{' and ' if more else ''}{more})"
+            for word in filters.statuses
+            for state, more in _STATUS.get(word, {}).items()
+        ]
+        clauses.append(f"({' or '.join(either) or '1 = 0'})")
     return clauses, params

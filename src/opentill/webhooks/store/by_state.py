@@ -20,6 +20,8 @@ _FOUND: Final[Mapping[DeliveryState, tuple[str, str]]] = {
 
 
 def in_state(tx: ReadTx, state: DeliveryState) -> str:
-    """Return the deliveries in a state as a table expression."""
+    """Return the deliveries in a state as a table expression; those that went well or were cancelled have no index."""
+    if state not in _FOUND:
+        return f"(select * from webhook_delivery where state = {state:d})"
     index, condition = _FOUND[state]
     return f"(select * from webhook_delivery{by_index(tx, index)} where {condition})"
