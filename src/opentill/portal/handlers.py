@@ -15,7 +15,7 @@ from opentill.portal.actions import Actions
 from opentill.portal.entrance import Entrance
 from opentill.portal.finding import find_card, find_delivery
 from opentill.web.dependencies import Dependencies
-from opentill.web.engine import bounds_of, engine_of
+from opentill.web.engine import bounds_of, engine_of, patience_of
 from opentill.web.forms import Stamps
 from opentill.web.pages import Pages
 from opentill.webhooks import queries, schema, service
@@ -102,6 +102,7 @@ class Portal:
             "older": rows[ROWS_SHOWN - 1].id if len(rows) > ROWS_SHOWN else None,
             "jobs": jobs,
             "rate": bounds_of(self.deps.settings).replay_rate,
+            "patience": patience_of(self.deps.settings),
             "wanted": wanted,
             "states": list(view.STATES),
             "events": schema.events_of(card.endpoint.dialect),

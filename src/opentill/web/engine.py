@@ -26,12 +26,17 @@ def engine_of(dependencies: Dependencies) -> Engine:
         timeout_max_s=settings.webhooks_timeout_max_s,
         in_flight_max=settings.webhooks_in_flight_max,
         in_flight_per_merchant_max=settings.webhooks_per_merchant_max,
-        patience=Patience(settings.webhooks_disable_after_days, settings.webhooks_disable_min_attempts),
+        patience=patience_of(settings),
         keep_private_answers=settings.dev or settings.webhooks_keep_private_answers,
         answer_kept_bytes=settings.webhooks_answer_kept_bytes,
         works_alone=settings.embedded,
         validates_bodies=settings.webhooks_validate_bodies,
     )
+
+
+def patience_of(settings: Settings) -> Patience:
+    """Return for how long and how often everything must fail before an endpoint is disabled."""
+    return Patience(settings.webhooks_disable_after_days, settings.webhooks_disable_min_attempts)
 
 
 def bounds_of(settings: Settings) -> Bounds:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from opentill.db import Database
+from opentill.kernel.clock import DAY, Instant, to_datetime
 from opentill.webhooks.model import Dialect, Kind
 from tests.usecases.admin.house import House, open_house
 from tests.usecases.checkout.shop import Browser
@@ -75,3 +76,14 @@ async def test_what_was_missed_is_sent_again_at_the_pace_of_the_settings(databas
     await browser.presses("Send again", wish="missing")
     [job] = await database.read(lambda tx: tx.all("select rate_per_s from webhook_replay"))
     assert job["rate_per_s"] == 7
+
+
+async def test_an_endpoint_that_fails_is_disabled_on_the_day_of_the_settings(
+    database: Database, tmp_path: Path
+) -> None:
+    house = await open_house(database, tmp_path, webhooks_disable_after_days=9)
+    now = house.shop.clock.now()
+    await database.write(lambda tx: tx.run("update webhook_lane set failing_since = :now", now=now))
+    browser = await house.browser()
+    await browser.opens(f"{house.home}/developers/endpoints/{house.names['endpoint']}")
+    assert f"{to_datetime(Instant(now + 9 * DAY)):%Y-%m-%dT%H:%M}" in browser.page.text

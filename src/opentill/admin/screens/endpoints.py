@@ -13,7 +13,7 @@ from opentill.db import ReadTx, Tx
 from opentill.kernel.clock import DAY, Instant
 from opentill.kernel.errors import Invalid, NotFound
 from opentill.kernel.secret import Secret
-from opentill.web.engine import bounds_of, engine_of
+from opentill.web.engine import bounds_of, engine_of, patience_of
 from opentill.webhooks import catalogue, flow, service
 from opentill.webhooks.model import (
     AmountFormat,
@@ -260,6 +260,7 @@ async def _facts(visit: Visit) -> dict[str, Any]:
             "endpoint": card.endpoint,
             "jobs": jobs[:JOBS_SHOWN],
             "rate": bounds_of(visit.deps.settings).replay_rate,
+            "patience": patience_of(visit.deps.settings),
             "deliveries": history.deliveries(tx, owner=visit.owner, limit=LATEST, endpoint_id=found.id),
         }
 

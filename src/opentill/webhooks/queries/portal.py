@@ -9,7 +9,7 @@ from opentill.db.bulk import among, texts
 from opentill.kernel.clock import DAY, Instant, after
 from opentill.kernel.owner import Owner
 from opentill.webhooks.model import Breaker, DeliveryState, Endpoint, EndpointState
-from opentill.webhooks.rules import PATIENCE
+from opentill.webhooks.rules import Patience
 from opentill.webhooks.store.by_state import in_state
 from opentill.webhooks.store.endpoints import COLUMNS, as_endpoint
 
@@ -48,10 +48,9 @@ class Card:
             return "failing"
         return "good" if self.last_ok_at is not None else "idle"
 
-    @property
-    def disable_at(self) -> Instant | None:
+    def disable_at(self, patience: Patience) -> Instant | None:
         """Return when the endpoint is disabled if nothing gets better; None while nothing fails."""
-        return None if self.failing_since is None else after(self.failing_since, PATIENCE.days * DAY)
+        return None if self.failing_since is None else after(self.failing_since, patience.days * DAY)
 
 
 def cards(tx: ReadTx, *, owner: Owner, names: Sequence[str]) -> list[Card]:
