@@ -4,7 +4,7 @@ A delivery whose lane is healthy and has nothing waiting may be planned as *send
 transaction is then its claim, and the request leaves one commit earlier.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from opentill.db import Tx
@@ -17,13 +17,14 @@ from opentill.webhooks.store.lanes import LaneRoom
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """What the dispatcher of this process has room for: in all, and for each merchant."""
+    """What the dispatcher of this process has room for: in all, for each merchant, and not for lanes that hang."""
 
     worker: str
     most: int
     room_of: Mapping[int, int] = field(default_factory=dict)
     room_default: int = 0
     lease_s: int = LEASE_S
+    hanging: Container[int] = frozenset()
 
 
 class Picker:
@@ -32,7 +33,8 @@ class Picker:
     def __init__(self, tx: Tx, endpoints: Iterable[Endpoint], slots: Slots | None, *, now: Instant) -> None:
         self.worker = "" if slots is None else slots.worker
         self.lease_s = LEASE_S if slots is None else slots.lease_s
-        self._endpoints = {e.id: e for e in endpoints if _may_send(e)}
+        hanging = () if slots is None else slots.hanging
+        self._endpoints = {e.id: e for e in endpoints if _may_send(e) and e.id not in hanging}
         self._left = 0 if slots is None else slots.most
         self._room_of = {} if slots is None else dict(slots.room_of)
         self._room_default = 0 if slots is None else slots.room_default

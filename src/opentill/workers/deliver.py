@@ -9,8 +9,8 @@ import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
-from itertools import islice
-from typing import Final
+from itertools import islice, takewhile
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -35,6 +35,7 @@ RECLAIM_S: Final = 5.0
 WATCH_S: Final = 1.0
 RESULTS_MAX: Final = 10_000
 PASSED_OVER_MAX: Final = 64  # the others wait for the next look at all lanes
+HANGING_S: Final = 1.0  # who lets an attempt wait that long shares half of the slots with its like
 LEASE_SPARE_S: Final = 5.0  # a claim with less than the timeout and this much left is given back unsent
 FINISH_S: Final = 20.0
 TROUBLE_PAUSE_S: Final = 0.1
@@ -47,12 +48,20 @@ async def deliver_loop(engine: Engine, stop: asyncio.Event) -> None:
     await dispatcher.run(stop)
 
 
+class UnderWay(NamedTuple):
+    """An attempt that is being made."""
+
+    task: asyncio.Task[None]
+    endpoint_id: int
+    began: float  # monotonic
+
+
 class Dispatcher:
     """What one process is sending, and its results that are not recorded yet."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._sending: dict[int, asyncio.Task[None]] = {}
+        self._sending: dict[int, UnderWay] = {}  # the longest under way first
         self._running: Counter[int] = Counter()  # by merchant
         self._results: deque[Result] = deque()
         self._recording: Sequence[Result] = ()
@@ -87,7 +96,7 @@ class Dispatcher:
             await self._finish()
         finally:
             self._stopping, self._engine.dispatching = True, None
-            ending = [*beside, *self._sending.values()]
+            ending = [*beside, *(attempt.task for attempt in self._sending.values())]
             for task in ending:
                 task.cancel()
             await asyncio.gather(*ending, return_exceptions=True)
@@ -129,8 +138,9 @@ class Dispatcher:
         waiting = await engine.db.read(lambda tx: queries.waiting(tx, lanes))
         now = self._now(waiting)
         self._look_ahead(waiting, now, began, everywhere=lanes is None)
+        hanging = self._hanging()
         grants = rules.share_out(
-            waiting,
+            [lane for lane in waiting if lane.endpoint_id not in hanging],
             now=now,
             free=free,
             room_of=self._room_of(),
@@ -207,6 +217,17 @@ class Dispatcher:
         """Return how many more attempts each merchant that has some may have."""
         return {m: self._engine.in_flight_per_merchant_max - n for m, n in self._running.items()}
 
+    def _hanging(self) -> frozenset[int]:
+        """Return the lanes that get no more slots: receivers that let us wait hold half of all slots together.
+
+        Without that, a few of them would take every slot before their breakers open, and everybody else would wait.
+        """
+        since = time.monotonic() - HANGING_S
+        waited_for = takewhile(lambda attempt: attempt.began < since, self._sending.values())
+        hanging = frozenset(attempt.endpoint_id for attempt in waited_for)
+        held = sum(attempt.endpoint_id in hanging for attempt in self._sending.values()) if hanging else 0
+        return hanging if 2 * held >= self._engine.in_flight_max else frozenset()
+
     # What the planner of this process claims for us.
 
     def reserve(self) -> Slots | None:
@@ -215,7 +236,9 @@ class Dispatcher:
             return None
         self._reserved += free
         engine = self._engine
-        return Slots(engine.worker, free, self._room_of(), engine.in_flight_per_merchant_max, engine.lease_s)
+        return Slots(
+            engine.worker, free, self._room_of(), engine.in_flight_per_merchant_max, engine.lease_s, self._hanging()
+        )
 
     def start(self, jobs: Sequence[Job], reserved: Slots, *, claimed_at: float) -> None:
         self._reserved -= reserved.most
@@ -236,7 +259,8 @@ class Dispatcher:
     def _start(self, job: Job, *, claimed_at: float) -> None:
         self._running[job.claimed.owner.merchant_id] += 1
         metrics.in_flight.inc()
-        self._sending[job.claimed.id] = asyncio.create_task(self._send(job, claimed_at))
+        task = asyncio.create_task(self._send(job, claimed_at))
+        self._sending[job.claimed.id] = UnderWay(task, job.claimed.endpoint_id, time.monotonic())
 
     async def _send(self, job: Job, claimed_at: float) -> None:
         engine, claimed = self._engine, job.claimed

@@ -19,6 +19,7 @@ from opentill.webhooks.engine import Engine
 from opentill.webhooks.model import DeliveryState, Options
 from opentill.webhooks.queries import oldest_due_us, orphans
 from opentill.webhooks.store.results import RECLAIM_ROWS_MAX
+from opentill.workers import deliver
 from opentill.workers.deliver import Dispatcher, deliver_loop
 from opentill.workers.plan import plan_loop
 from tests.fakes.receiver import Received, Receiver
@@ -132,6 +133,33 @@ async def test_a_hanging_receiver_does_not_keep_another_waiting(bench: Bench, da
             assert time.monotonic() - began < 1.5
             assert sum(request.path == "/hangs" for request in receiver.requests) <= 4
             await asyncio.sleep(2.2 - (time.monotonic() - began))
+
+
+async def test_receivers_that_hang_leave_half_of_all_slots_to_the_others(
+    bench: Bench, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliver, "HANGING_S", 0.1)
+    slots = 8
+    async with Receiver() as receiver:
+        receiver.script("/hangs", "hang")
+        hanging = Options(events=("payment.completed",), max_in_flight=50, timeout_s=3)
+        await bench.endpoint(receiver.url("/hangs"), options=hanging)
+        await bench.endpoint(receiver.url("/well"), options=Options(events=("payment.expired",)))
+        async with running(bench, database) as engine:
+            engine.in_flight_max = slots
+            await bench.happens(*[bench.event(object_id=f"payment-{n}") for n in range(slots // 2)])
+            await receiver.wait_for(slots // 2)
+            await asyncio.sleep(0.2)
+            await bench.happens(*[bench.event(object_id=f"payment-{n}") for n in range(slots, 3 * slots)])
+            await bench.happens(bench.event("payment.expired", object_id="payment-0"))
+            began = time.monotonic()
+
+            async def came() -> bool:
+                return any(request.path == "/well" for request in receiver.requests)
+
+            await eventually(came)
+            assert time.monotonic() - began < 1.5
+            assert sum(request.path == "/hangs" for request in receiver.requests) == slots // 2
 
 
 async def test_two_workers_never_send_one_delivery_at_the_same_time(bench: Bench, database: Database) -> None:
