@@ -129,7 +129,7 @@ def take_role(tx: Tx, operator_id: int, *, merchant_id: int | None) -> None:
         _keep_an_owner(tx, operator_id)
     if not people.remove_grant(tx, operator_id, merchant_id=merchant_id):
         name = found(tx, operator_id).name
-        raise Conflict("ROLE_NOT_FOUND", "%(operator)s has no role there any more.", operator=name)
+        raise Conflict("ROLE_GONE", "%(operator)s has no role there any more.", operator=name)
 
 
 def save_role(tx: Tx, name: str, permissions: Sequence[str], *, slug: str | None, now: Instant) -> str:
@@ -193,7 +193,7 @@ def sessions(tx: ReadTx, operator_id: int, *, now: Instant) -> Sequence[Row]:
 def end_session(tx: Tx, operator_id: int, public_id: str, *, now: Instant) -> None:
     """End one of an operator's sessions. Raises Conflict where it has ended already."""
     if not access.end_sessions(tx, operator_id, public_id=public_id, now=now):
-        raise Conflict("SESSION_NOT_FOUND", "The session has ended already.")
+        raise Conflict("SESSION_OVER", "The session has ended already.")
 
 
 def end_sessions(tx: Tx, operator_id: int, *, but: int = 0, now: Instant) -> int:

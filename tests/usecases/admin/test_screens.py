@@ -313,7 +313,9 @@ async def test_signing_keys_are_followed_by_a_new_one_or_ended_at_once(database:
     for told in (*await kids(), "ends soon", "pending"):
         assert told in browser.text
     before = await kids()
-    await browser.presses("End the old keys now")
+    assert len(before) == 2
+    assert "End every key listed" in browser.page.text
+    await browser.presses("Replace all keys now")
     assert len(await kids()) == 1
     assert not set(await kids()) & set(before)
 

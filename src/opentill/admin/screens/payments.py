@@ -92,7 +92,7 @@ async def show(visit: Visit) -> Response:
 async def cancel(visit: Visit) -> Response:
     """Cancel a payment; its gateway is asked first, and money that is there wins.
 
-    Of one that waits for a decision there is no gateway to ask: whoever may decide may also end it.
+    Of one that waits for a decision there is no gateway to ask: who manages payments and may decide may also end it.
     """
     payment, deps = await _payment(visit), visit.deps
     place = f"{visit.home}/payments/{payment.reference}"

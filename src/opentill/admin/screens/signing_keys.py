@@ -15,7 +15,7 @@ from opentill.webhooks.queries import published_keys
 
 
 async def show(visit: Visit) -> Response:
-    """Show the public keys receivers may meet, and where they fetch them."""
+    """Show which keys sign, and where receivers fetch them."""
     return visit.render("admin/developers/signing-keys.html", await visit.read(lambda tx: _facts(tx, visit)))
 
 

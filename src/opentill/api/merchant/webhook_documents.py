@@ -160,7 +160,7 @@ CREATE: Final[dict[str, Any]] = {
     "responses": answers(
         good("201", "The endpoint, with its secret.", exactly(success=SUCCESS, data=NEW_ENDPOINT)),
         error="Error",
-        bad={"409": f"The URL is registered, or there are twenty endpoints. {TAKEN}.", "422": WRONG},
+        bad={"409": f"The URL is registered, or no more endpoints are allowed. {TAKEN}.", "422": WRONG},
     ),
 }
 LIST: Final[dict[str, Any]] = {

@@ -214,7 +214,9 @@ def keys(
     merchant: Merchant,
     data: Data = None,
     rotate: Annotated[bool, typer.Option("--rotate", help="Publish a new key; it signs from tomorrow on.")] = False,
-    revoke: Annotated[bool, typer.Option("--revoke", help="End the old keys and sign with a new one, now.")] = False,
+    revoke: Annotated[
+        bool, typer.Option("--revoke", help="End every key listed and sign with another one, now.")
+    ] = False,
 ) -> None:
     """List the public keys that receivers verify with, or replace them."""
     only_one(rotate=rotate, revoke=revoke)

@@ -93,8 +93,7 @@ def end_try(
     paid_through: str | None = None,
     now: Instant,
 ) -> None:
-    """Close the form a payer of a payment that was paid has before them, its open *session*, and what they submitted by
-    hand.
+    """End what a payer of a paid payment still has open: their try (*session*) and what they submitted.
 
     The try with the gateway it was *paid_through* is the one that was paid. Another whose outcome is awaited goes on:
     its money, if there is any, must be heard of.
