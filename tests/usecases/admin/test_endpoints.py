@@ -35,7 +35,19 @@ async def test_as_many_endpoints_are_added_as_the_operator_allows(database: Data
     browser = await house.browser()
     for path in ("1", "2"):
         await adds(house, browser, url=f"https://other.example/{path}")
+    assert browser.page.status_code == 409
+    assert "Webhook limit reached (2)" in browser.text
     assert len(await endpoints(database)) == 2
+
+
+async def test_an_event_that_the_dialect_does_not_have_is_refused(database: Database, tmp_path: Path) -> None:
+    house = await open_house(database, tmp_path)
+    browser = await house.browser()
+    await adds(house, browser, dialect="pix", event="payment.completed")
+    assert browser.page.status_code == 422
+    assert "contains invalid events: payment.completed" in browser.text
+    assert 'value="payment.completed" checked' in browser.page.text
+    assert await endpoints(database, dialect=Dialect.PIX) == []
 
 
 @pytest.mark.parametrize("opened", [False, True])

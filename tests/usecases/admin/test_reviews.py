@@ -202,6 +202,7 @@ async def test_a_number_that_is_too_long_is_refused_and_not_cut(
     browser = await house.browser(**{"accept-language": language})
     await browser.opens(f"{house.home}/payments/{payment.reference}/mark-paid")
 
+    assert 'name="ref" type="text" value="" autocomplete="off" maxlength="2048"' in browser.page.text
     await browser.presses(button, seen="40.00", ref="7" * 101)
     assert browser.page.status_code == 422
     assert refusal in browser.text
@@ -221,6 +222,11 @@ async def test_the_queue_has_pages_and_a_decision_leads_back_to_its_own(house: H
     queue = await opens_queue(house)
     assert queue.text.count("The bank lists a movement that is not in the books") == PAGE
     [newer] = queue.links("Newer")
+    assert queue.links("From the beginning") == []
+    await queue.opens(newer)
+    [beginning] = queue.links("From the beginning")
+    await queue.opens(beginning)
+    assert queue.links("Newer") == [newer]
     await queue.opens(newer)
     assert queue.text.count("The bank lists a movement that is not in the books") == 2
     assert queue.links("Newer") == []

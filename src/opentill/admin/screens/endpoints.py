@@ -1,6 +1,6 @@
 """Endpoints in the hub: added, changed, tested, paused, their secrets rotated, and what they missed sent again."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
@@ -68,7 +68,7 @@ async def offer(visit: Visit) -> Response:
 async def create(visit: Visit) -> Response:
     """Register an endpoint and show its secret, this once."""
     url, (dialect, kind) = visit.field("url"), MADE.get(visit.field("dialect"), MADE["merchant"])
-    options = _preset(visit, dialect, kind, url)
+    options = _preset(visit, dialect, url)
 
     def made(tx: Tx, _log: Journalist) -> tuple[Endpoint, Secret]:
         return service.create_endpoint(
@@ -108,7 +108,7 @@ async def change(visit: Visit) -> Response:
     found = await _endpoint(visit)
     options = replace(
         found.options,
-        events=_ticked(visit, _listed(visit, found)),
+        events=_ticked(visit),
         description=visit.field("description") or None,
         signature_format=SIGNATURES.get(visit.field("signature_format"), found.options.signature_format),
         amount_format=AMOUNTS.get(visit.field("amount_format"), found.options.amount_format),
@@ -271,29 +271,19 @@ def _by(visit: Visit) -> By:
     return By(visit.who.operator.actor, visit.caller.origin)
 
 
-def _preset(visit: Visit, dialect: Dialect, kind: Kind, url: str) -> Options:
+def _preset(visit: Visit, dialect: Dialect, url: str) -> Options:
     """Return the options of a new endpoint: those of the software it is for, and the events that are ticked."""
     chosen = visit.field("preset")
     if not chosen and "wc-api" in url:
         chosen = "woocommerce"
     options = PRESETS.get(chosen, Options()) if dialect is Dialect.MERCHANT else Options()
-    events = _ticked(visit, _offered(visit, dialect, kind)) or options.events
+    events = _ticked(visit) or options.events
     return replace(options, events=events, description=visit.field("description") or None)
 
 
-def _ticked(visit: Visit, names: Sequence[str]) -> tuple[str, ...] | None:
-    ticked = visit.lists.get("event", ())
-    return tuple(name for name in names if name in ticked) or None
-
-
-def _offered(visit: Visit, dialect: Dialect, kind: Kind) -> tuple[str, ...]:
-    return catalogue.offered(dialect, kind=kind, pix_extra=bounds_of(visit.deps.settings).pix_extra_events)
-
-
-def _listed(visit: Visit, endpoint: Endpoint) -> tuple[str, ...]:
-    """Return the names an endpoint may have: those that are offered, and those it has."""
-    offered = _offered(visit, endpoint.dialect, endpoint.kind)
-    return tuple(dict.fromkeys((*offered, *(endpoint.options.events or ()))))
+def _ticked(visit: Visit) -> tuple[str, ...] | None:
+    """Return the events that are ticked, also those the endpoint cannot have: they are refused, not left out."""
+    return tuple(dict.fromkeys(visit.lists.get("event", ()))) or None
 
 
 def _form_facts() -> dict[str, Any]:
@@ -302,7 +292,10 @@ def _form_facts() -> dict[str, Any]:
 
 
 def _choices(visit: Visit, endpoint: Endpoint) -> dict[str, Any]:
-    return {"events": _listed(visit, endpoint), "ticked": endpoint.options.events or ()}
+    """Return the names an endpoint may have: those that are offered, and those it has."""
+    pix_extra, had = bounds_of(visit.deps.settings).pix_extra_events, endpoint.options.events or ()
+    offered = catalogue.offered(endpoint.dialect, kind=endpoint.kind, pix_extra=pix_extra)
+    return {"events": tuple(dict.fromkeys((*offered, *had))), "ticked": had}
 
 
 _AT: Final = "/m/{merchant}/developers/endpoints"

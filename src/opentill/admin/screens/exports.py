@@ -1,7 +1,8 @@
 """Exports in the background: long sheets are written while whoever asked for them does something else."""
 
 from collections.abc import AsyncIterator
-from typing import Final
+from http import HTTPStatus
+from typing import Any, Final
 
 from starlette.responses import Response
 
@@ -10,7 +11,7 @@ from opentill.admin.panel import Screen
 from opentill.admin.visit import Journalist, Visit
 from opentill.db import ReadTx, Tx
 from opentill.kernel.clock import iso_seconds
-from opentill.kernel.errors import Forbidden, NotFound, Refused
+from opentill.kernel.errors import Conflict, Fault, Forbidden, Invalid, NotFound
 from opentill.payments.exports import service
 from opentill.payments.exports.model import Export, ExportState, Wanted
 from opentill.payments.exports.sheets import SHEETS
@@ -20,7 +21,7 @@ PAGE: Final = "admin/reports/exports.html"
 
 async def index(visit: Visit) -> Response:
     """List the exports of the last week with their progress, and offer a new one."""
-    return await _page(visit)
+    return visit.render(PAGE, await _facts(visit))
 
 
 async def start(visit: Visit) -> Response:
@@ -36,8 +37,11 @@ async def start(visit: Visit) -> Response:
     try:
         _require_allowed(visit, name)
         await visit.write(started)
-    except Refused as refused:
-        return await _page(visit, visit.told(refused))
+    except Invalid as wrong:
+        return visit.wrong(PAGE, wrong, await _facts(visit))
+    except (Forbidden, Conflict) as refused:
+        status = HTTPStatus.FORBIDDEN if isinstance(refused, Forbidden) else HTTPStatus.CONFLICT
+        return visit.render(PAGE, await _facts(visit) | {"refusal": visit.told(refused)}, status=status)
     return visit.go(f"{visit.home}/exports", note="exporting")
 
 
@@ -61,30 +65,28 @@ async def _parts(visit: Visit, export: Export) -> AsyncIterator[bytes]:
         yield await visit.read(read)
 
 
-async def _page(visit: Visit, refusal: str = "") -> Response:
+async def _facts(visit: Visit) -> dict[str, Any]:
     exports = await visit.read(lambda tx: service.of_owner(tx, owner=visit.owner))
     allowed = _allowed(visit)
-    facts = {
+    return {
         "exports": [one for one in exports if one.sheet in allowed],
         "writing": any(one.state is ExportState.WRITING for one in exports),
         "sheets": allowed,
         "days": sheets.span(visit)[2],
         "again": {one.id: sheets.days_of(one.wanted) for one in exports if one.state is ExportState.FAILED},
-        "refusal": refusal,
+        "refusal": "",
     }
-    return visit.render(PAGE, facts, status=409 if refusal else 200)
 
 
 def _require_allowed(visit: Visit, name: str) -> None:
-    """Raises Refused for what is no sheet, and Forbidden for one that the operator may not have."""
+    """Raises Invalid for what is no sheet, and Forbidden for one that the operator may not have."""
     if name not in SHEETS:
-        raise Refused("SHEET_UNKNOWN", "Choose one of the list.")
-    permission = SHEETS[name].permission
-    if not visit.may(permission):
+        raise Invalid([Fault("sheet", "SHEET_UNKNOWN", "Choose one of the list.")])
+    if name not in _allowed(visit):
         raise Forbidden(
             "PERMISSION_MISSING",
             "This sheet takes a permission that your role does not include: %(permission)s.",
-            permission=permission,
+            permission=SHEETS[name].permission,
         )
 
 

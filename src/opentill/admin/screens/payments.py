@@ -103,7 +103,7 @@ async def cancel(visit: Visit) -> Response:
                 payment.id,
                 owner=visit.owner,
                 by=actor_of(visit),
-                reason=visit.field("reason"),
+                reason="",
                 ids=deps.ids,
                 keyring=deps.keyring,
                 now=visit.now,

@@ -32,8 +32,10 @@ async def reviews(visit: Visit) -> Response:
 
     def found(tx: ReadTx) -> dict[str, Any]:
         waiting = story.reviews(tx, owner=visit.owner, limit=PAGE + 1, after=after)
+        page = waiting[:PAGE]
         return {
-            "waiting": [_to_decide(tx, visit, row) for row in waiting[:PAGE]],
+            "waiting": [_to_decide(tx, visit, row) for row in page],
+            "last": page[-1]["id"] if page else None,
             "more": len(waiting) > PAGE,
             "decided": story.reviews(tx, owner=visit.owner, limit=DECIDED, resolved=True),
         }
