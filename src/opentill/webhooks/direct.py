@@ -4,27 +4,28 @@ A delivery whose lane is healthy and has nothing waiting may be planned as *send
 transaction is then its claim, and the request leaves one commit earlier.
 """
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from opentill.db import Tx
 from opentill.kernel.clock import Instant
 from opentill.webhooks.model import LEASE_S, Endpoint, EndpointState, Kind, Ordering, RecordedEvent
 from opentill.webhooks.routing import Destination
+from opentill.webhooks.rules import NOBODY, Hanging
 from opentill.webhooks.store import lanes as store
 from opentill.webhooks.store.lanes import LaneRoom
 
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """What the dispatcher of this process has room for: in all, for each merchant, and not for lanes that hang."""
+    """What the dispatcher of this process has room for: in all, for each merchant, and for those that hang together."""
 
     worker: str
     most: int
     room_of: Mapping[int, int] = field(default_factory=dict)
     room_default: int = 0
     lease_s: int = LEASE_S
-    hanging: Container[int] = frozenset()
+    hanging: Hanging = NOBODY
 
 
 class Picker:
@@ -33,8 +34,9 @@ class Picker:
     def __init__(self, tx: Tx, endpoints: Iterable[Endpoint], slots: Slots | None, *, now: Instant) -> None:
         self.worker = "" if slots is None else slots.worker
         self.lease_s = LEASE_S if slots is None else slots.lease_s
-        hanging = () if slots is None else slots.hanging
-        self._endpoints = {e.id: e for e in endpoints if _may_send(e) and e.id not in hanging}
+        self._hanging = NOBODY.lanes if slots is None else slots.hanging.lanes
+        self._room_of_hanging = 0 if slots is None else slots.hanging.room
+        self._endpoints = {e.id: e for e in endpoints if _may_send(e)}
         self._left = 0 if slots is None else slots.most
         self._room_of = {} if slots is None else dict(slots.room_of)
         self._room_default = 0 if slots is None else slots.room_default
@@ -58,8 +60,10 @@ class Picker:
     def _has_room(self, endpoint_id: int, lane: LaneRoom) -> bool:
         merchant_id = self._endpoints[endpoint_id].owner.merchant_id
         room = self._room_of.get(merchant_id, self._room_default)
-        if self._left <= 0 or lane.free <= 0 or room <= 0:
+        hangs = endpoint_id in self._hanging
+        if self._left <= 0 or lane.free <= 0 or room <= 0 or (hangs and self._room_of_hanging <= 0):
             return False
+        self._room_of_hanging -= hangs
         self._left -= 1
         lane.free -= 1
         self._room_of[merchant_id] = room - 1

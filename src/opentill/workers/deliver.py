@@ -9,7 +9,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
-from itertools import islice, takewhile
+from itertools import islice
 from typing import Final, NamedTuple
 
 import structlog
@@ -35,7 +35,6 @@ RECLAIM_S: Final = 5.0
 WATCH_S: Final = 1.0
 RESULTS_MAX: Final = 10_000
 PASSED_OVER_MAX: Final = 64  # the others wait for the next look at all lanes
-HANGING_S: Final = 1.0  # who lets an attempt wait that long shares half of the slots with its like
 LEASE_SPARE_S: Final = 5.0  # a claim with less than the timeout and this much left is given back unsent
 FINISH_S: Final = 20.0
 TROUBLE_PAUSE_S: Final = 0.1
@@ -61,7 +60,8 @@ class Dispatcher:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._sending: dict[int, UnderWay] = {}  # the longest under way first
+        self._sending: dict[int, UnderWay] = {}
+        self._slow: set[int] = set()  # endpoints whose last attempt hung
         self._running: Counter[int] = Counter()  # by merchant
         self._results: deque[Result] = deque()
         self._recording: Sequence[Result] = ()
@@ -138,15 +138,15 @@ class Dispatcher:
         waiting = await engine.db.read(lambda tx: queries.waiting(tx, lanes))
         now = self._now(waiting)
         self._look_ahead(waiting, now, began, everywhere=lanes is None)
-        hanging = self._hanging()
         grants = rules.share_out(
-            [lane for lane in waiting if lane.endpoint_id not in hanging],
+            waiting,
             now=now,
             free=free,
             room_of=self._room_of(),
             room_default=engine.in_flight_per_merchant_max,
             after_merchant=self._turn,
             after_lanes=self._turns,
+            hanging=self._hanging(),
         )
         self._take_turns(waiting, grants, now, everywhere=lanes is None)
         if not grants:
@@ -217,16 +217,9 @@ class Dispatcher:
         """Return how many more attempts each merchant that has some may have."""
         return {m: self._engine.in_flight_per_merchant_max - n for m, n in self._running.items()}
 
-    def _hanging(self) -> frozenset[int]:
-        """Return the lanes that get no more slots: receivers that let us wait hold half of all slots together.
-
-        Without that, a few of them would take every slot before their breakers open, and everybody else would wait.
-        """
-        since = time.monotonic() - HANGING_S
-        waited_for = takewhile(lambda attempt: attempt.began < since, self._sending.values())
-        hanging = frozenset(attempt.endpoint_id for attempt in waited_for)
-        held = sum(attempt.endpoint_id in hanging for attempt in self._sending.values()) if hanging else 0
-        return hanging if 2 * held >= self._engine.in_flight_max else frozenset()
+    def _hanging(self) -> rules.Hanging:
+        under_way = [(attempt.endpoint_id, attempt.began) for attempt in self._sending.values()]
+        return rules.hanging(under_way, slow=self._slow, now=time.monotonic(), slots=self._engine.in_flight_max)
 
     # What the planner of this process claims for us.
 
@@ -270,6 +263,8 @@ class Dispatcher:
                 self._keep(sending.dropped(engine, job))
                 return
             result = await sending.attempt(engine, job)
+            hung = result.duration_us > rules.HANGING_S * SECOND
+            (self._slow.add if hung else self._slow.discard)(claimed.endpoint_id)
             metrics.attempted(job, result)
             self._keep(result)
         except asyncio.CancelledError:

@@ -25,6 +25,7 @@ def connect(url: str, options: Options, **settings: str) -> Connection:
     """Open a connection, with more session *settings* if wanted. Raises `Unavailable`."""
     settings = {
         "default_transaction_isolation": r"read\ committed",
+        "jit": "off",  # its compiling takes longer than any statement of ours may
         "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_S}s",
         "statement_timeout": f"{STATEMENT_TIMEOUT_S}s",
         "lock_timeout": f"{round(options.lock_timeout_s * 1000)}ms",

@@ -14,15 +14,29 @@ from opentill.webhooks.rules.lanes import (
     after_attempt,
 )
 from opentill.webhooks.rules.outcomes import DROPPED, GONE, LOST, NOT_FOR_THE_BREAKER, OK, SLOW_DOWN
-from opentill.webhooks.rules.sharing import QUANTUM, SHARES_PERCENT, Bucket, Grant, Waiting, bucket_of, share_out
+from opentill.webhooks.rules.sharing import (
+    HANGING_S,
+    NOBODY,
+    QUANTUM,
+    SHARES_PERCENT,
+    Bucket,
+    Grant,
+    Hanging,
+    Waiting,
+    bucket_of,
+    hanging,
+    share_out,
+)
 from opentill.webhooks.rules.verdicts import LOSSES_FREE, Verdict, judge
 
 __all__ = [
     "DROPPED",
     "FAILURES_IN_A_ROW",
     "GONE",
+    "HANGING_S",
     "LOSSES_FREE",
     "LOST",
+    "NOBODY",
     "NOT_FOR_THE_BREAKER",
     "OK",
     "OPEN_FIRST",
@@ -38,6 +52,7 @@ __all__ = [
     "WINDOW_FAILED_PERCENT",
     "Bucket",
     "Grant",
+    "Hanging",
     "Lane",
     "Notice",
     "Patience",
@@ -46,6 +61,7 @@ __all__ = [
     "after_attempt",
     "bucket_of",
     "disable_at",
+    "hanging",
     "judge",
     "must_disable",
     "notice_due",

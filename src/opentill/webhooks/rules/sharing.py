@@ -1,6 +1,6 @@
 """Who may send next: slots for lanes, shares for classes, tokens for those with a rate (webhooks.md §5.3)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from math import ceil
@@ -11,6 +11,7 @@ from opentill.kernel.clock import SECOND, Instant, after
 from opentill.webhooks.model import Breaker, Klass
 
 QUANTUM: Final = 4  # rows per lane and round while others wait
+HANGING_S: Final = 1.0  # a receiver that lets an attempt wait so long hangs
 SHARES_PERCENT: Final = ((Klass.FIRST_TRY, 70), (Klass.RETRY, 90), (Klass.BULK, 100), (Klass.FIRST_TRY, 100))
 
 
@@ -92,6 +93,29 @@ class Grant:
     burst: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Hanging:
+    """Lanes whose receivers hang, and how many more attempts they may have together."""
+
+    lanes: frozenset[int] = frozenset()
+    room: int = 0
+
+
+NOBODY: Final = Hanging()
+
+
+def hanging(under_way: Sequence[tuple[int, float]], *, slow: Collection[int] = (), now: float, slots: int) -> Hanging:
+    """Return who hangs: the endpoints whose last attempt was *slow*, and of those *under_way* whoever lets one wait.
+
+    Each of these is an endpoint and when its attempt began, in monotonic seconds as *now*. Who hangs gets no more than
+    half of all *slots* together. Otherwise they take every slot before their breakers open, and everybody else waits
+    for their timeouts.
+    """
+    lanes = frozenset(endpoint_id for endpoint_id, began in under_way if now - began > HANGING_S).union(slow)
+    held = sum(endpoint_id in lanes for endpoint_id, _ in under_way) if lanes else 0
+    return Hanging(lanes, max(slots // 2 - held, 0)) if lanes else NOBODY
+
+
 def share_out(
     lanes: Sequence[Waiting],
     *,
@@ -101,17 +125,20 @@ def share_out(
     room_default: int,
     after_merchant: int,
     after_lanes: Mapping[int, int] = MappingProxyType({}),
+    hanging: Hanging = NOBODY,
 ) -> list[Grant]:
     """Share free slots among lanes: merchants in turn, then each merchant's lanes in turn, a quantum each.
 
     The turn starts after *after_merchant*, and within a merchant after its lane in *after_lanes*. Grants are in the
     order of turns: the next one starts after the last of them, also where its lane turns out to be full. *room_of* is
-    how many more attempts a merchant may have running.
+    how many more attempts a merchant may have running, *hanging* who must leave half of the slots to the others.
     """
-    ready = [lane for lane in lanes if lane.next_at <= now]
+    due = sorted((lane for lane in lanes if lane.next_at <= now), key=lambda lane: lane.merchant_id <= after_merchant)
+    most = _most(due, hanging)
+    ready = [lane for lane in due if most[lane.endpoint_id] > 0]
     merchants = sorted({lane.merchant_id for lane in ready}, key=lambda m: (m <= after_merchant, m))
     queues = {m: cycle(_in_turn(ready, m, after_lanes.get(m, 0))) for m in merchants}
-    wanted = {m: sum(lane.cap for lane in ready if lane.merchant_id == m) for m in merchants}
+    wanted = {m: sum(most[lane.endpoint_id] for lane in ready if lane.merchant_id == m) for m in merchants}
     room = {m: min(room_of.get(m, room_default), wanted[m]) for m in merchants}
     by_id = {lane.endpoint_id: lane for lane in ready}
     granted: dict[int, int] = {}
@@ -121,7 +148,7 @@ def share_out(
         for merchant in list(turns):
             lane = next(queues[merchant])
             had = granted.get(lane.endpoint_id, 0)
-            more = min(QUANTUM, lane.cap - had, room[merchant], free)
+            more = min(QUANTUM, most[lane.endpoint_id] - had, room[merchant], free)
             if more > 0:
                 granted[lane.endpoint_id] = had + more
                 room[merchant] -= more
@@ -131,6 +158,17 @@ def share_out(
             if free <= 0:
                 break
     return [_grant(by_id[endpoint_id], most, now) for endpoint_id, most in granted.items()]
+
+
+def _most(lanes: Sequence[Waiting], hanging: Hanging) -> dict[int, int]:
+    """Return how many rows each lane may be granted."""
+    most, room = {}, hanging.room
+    for lane in lanes:
+        most[lane.endpoint_id] = lane.cap
+        if lane.endpoint_id in hanging.lanes:
+            most[lane.endpoint_id] = min(lane.cap, QUANTUM, room)
+            room -= most[lane.endpoint_id]
+    return most
 
 
 def _in_turn(lanes: Sequence[Waiting], merchant_id: int, after_lane: int) -> list[Waiting]:
