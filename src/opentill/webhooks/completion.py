@@ -1,6 +1,5 @@
 """Taking results back: what became of each delivery, the attempt log, and what each lane learns (webhooks.md §5.6)."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -9,6 +8,7 @@ from typing import Any
 from opentill.db import Tx
 from opentill.kernel.failpoints import reach
 from opentill.kernel.ids import Ids
+from opentill.kernel.json_text import compact
 from opentill.webhooks import lessons, notices, rules
 from opentill.webhooks.model import DeliveryState, Endpoint, Result
 from opentill.webhooks.rules import PATIENCE, Patience, Verdict
@@ -93,6 +93,6 @@ def _attempt_row(result: Result, verdict: Verdict, fenced: bool, ids: Ids) -> di
         "outcome": result.outcome,
         "status": result.status,
         "fenced": int(fenced),
-        "detail": json.dumps(detail, ensure_ascii=False, separators=(",", ":")),
+        "detail": compact(detail).decode(),
         "body": result.body,
     }

@@ -20,6 +20,8 @@ _recorded: Final = Counter(f"{PREFIX}events_recorded", "Events that were recorde
 _attempts: Final = Counter(f"{PREFIX}attempts", "Finished attempts.", ("dialect", "outcome", "trigger"))
 _blocked: Final = Counter(f"{PREFIX}blocked", "Attempts the address guard refused.", ("rule",))
 _attempt_s: Final = Histogram(f"{PREFIX}attempt_seconds", "Time of an attempt's phases.", ("phase",), buckets=SECONDS)
+_whole_s: Final = _attempt_s.labels("whole")
+_phase_s: Final = [_attempt_s.labels(phase) for phase in Phases._fields]
 _first_byte_s: Final = Histogram(
     f"{PREFIX}first_byte_delay_seconds",
     "From the event to the first byte sent of its first attempt.",
@@ -57,11 +59,11 @@ def attempted(job: Job, result: Result) -> None:
     """Count an attempt, with what its log says of it."""
     dialect, told = job.endpoint.dialect.name.lower(), result.detail or {}
     _attempts.labels(dialect, result.outcome, str(told.get("trigger", "event"))).inc()
-    _attempt_s.labels("whole").observe(result.duration_us / SECOND)
+    _whole_s.observe(result.duration_us / SECOND)
     phases = Phases(*told.get("phases_us", ()))
-    for phase, us in zip(Phases._fields, phases, strict=True):
+    for phase_s, us in zip(_phase_s, phases, strict=True):
         if us:
-            _attempt_s.labels(phase).observe(us / SECOND)
+            phase_s.observe(us / SECOND)
     if result.outcome.startswith("blocked_") or result.outcome == "own_address":
         _blocked.labels(_rule(told)).inc()
     if job.claimed.attempts == 0 and job.claimed.origin is Origin.EVENT:
