@@ -19,12 +19,12 @@ RECEIPT: Final = """
           from receipt
 """
 
-# Where money is counted, of an owner; and the part of it whose PIX id differs in capitals at most. Ids with the same
-# head lie together in the index. Two ids of banks are two, whatever they differ in: only people mistake letters.
+# Where money is counted, of an owner; and the part of it whose PIX id differs in capitals at most. Two ids of banks are
+# two, whatever they differ in: only people mistake letters. What people noted has an index by its letters.
 COUNTED: Final = "select id, payment_id, ref from receipt where merchant_id = :merchant_id and mode = :mode"
 SAME_LETTERS: Final = f"""
            gateway = '{PIX}' and length(ref) = {RAIL_ID_CHARACTERS} and again = 0
-           and ref between :head and :beyond and upper(ref) = :letters
+           and upper(ref) = :letters
 """
 NOTED_BY_HAND: Final = "accepted = 1 and payer_ispb is null"
 
@@ -122,20 +122,23 @@ def counted_receipt(tx: ReadTx, receipt: Receipt) -> Row | None:
         """,
         **receipt.owner.columns,
         **named,
-        **_letters(receipt.ref),
+        letters=receipt.ref.upper(),
     )
 
 
 def same_letters(tx: ReadTx, ref: str, *, owner: Owner) -> Row | None:
-    """Return where PIX money is counted under an id that differs in capitals at most, as `counted_receipt` does."""
-    return tx.one_or_none(f"{COUNTED} and {SAME_LETTERS} order by id limit 1", **_letters(ref), **owner.columns)
+    """Return where PIX money is counted under an id that differs in capitals at most, as `counted_receipt` does.
 
-
-def _letters(ref: str) -> dict[str, str]:
-    """Return the values of SAME_LETTERS. Ids with the same head, those of one bank's minute, are few."""
+    Ids with the same head, those of one bank's minute, lie together in the index.
+    """
     head = ref[:RAIL_HEAD_CHARACTERS]
-    beyond = head.ljust(RAIL_ID_CHARACTERS + 1, "z")  # no letter or digit sorts after z
-    return {"head": head, "beyond": beyond, "letters": ref.upper()}
+    return tx.one_or_none(
+        f"{COUNTED} and {SAME_LETTERS} and ref between :head and :beyond order by id limit 1",
+        **owner.columns,
+        letters=ref.upper(),
+        head=head,
+        beyond=head.ljust(RAIL_ID_CHARACTERS + 1, "z"),  # no letter or digit sorts after z
+    )
 
 
 def receipt(tx: ReadTx, receipt_id: int, *, owner: Owner, lock: str = "") -> BookedReceipt | None:
