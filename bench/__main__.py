@@ -72,13 +72,19 @@ def parser() -> argparse.ArgumentParser:
 
 def add_measuring_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--db", choices=sorted(MODES), default="both")
-    command.add_argument("--rounds", type=int, help="rounds of each measurement, for a quick look")
+    command.add_argument("--rounds", type=at_least_one, help="rounds of each measurement, for a quick look")
     command.add_argument("--seconds", type=float, help="seconds of each round, for a quick look")
     command.add_argument("--warmup", type=float, help="seconds before the first round, for a quick look")
-    command.add_argument("--repetitions", type=int, help="how often an unstable measurement is repeated")
+    command.add_argument("--repetitions", type=at_least_one, help="how often a measurement is made until it is stable")
     command.add_argument("--foreign-cpu-max", type=float, help="share of the machine others may use in a round")
     command.add_argument("--payments", type=int, help="payments stored before reads")
     command.add_argument("--data-set", type=int, default=seed.PAYMENTS, help="payments of the data set of bars.md §4.2")
+
+
+def at_least_one(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
 
 
 def protocol(chosen: argparse.Namespace, standard: Protocol) -> Protocol:
