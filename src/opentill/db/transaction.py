@@ -5,8 +5,11 @@ are named fragments in `db/dialect.py`. A transaction is used on the thread it w
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar, overload
 
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
 Dialect = Literal["sqlite", "postgres"]
 
 
@@ -45,6 +48,14 @@ class Tx(ReadTx, Protocol):
         a round trip. What it meets is raised there.
         """
         ...
+
+    @overload
+    def together(self, first: Callable[["Tx"], A], second: Callable[["Tx"], B], /) -> tuple[A, B]: ...
+
+    @overload
+    def together(
+        self, first: Callable[["Tx"], A], second: Callable[["Tx"], B], third: Callable[["Tx"], C], /
+    ) -> tuple[A, B, C]: ...
 
     def together(self, *works: Callable[["Tx"], Any]) -> tuple[Any, ...]:
         """Run works of one statement with an answer each, in this order and, where that is possible, in one round

@@ -44,19 +44,24 @@ class Transaction(CursorTx):
         self._cursor = connection.cursor()
         self._waiting: list[Asked] = []
 
+    @property
+    def _begun(self) -> bool:
+        """Whether `begin` was sent: until then it is the first of what waits."""
+        return self._waiting[:1] != [BEGIN]
+
     def begin(self) -> None:
         self._waiting = [BEGIN]
 
     def commit(self) -> None:
         """Commit, where anything was asked. Raises `DatabaseError`."""
-        if self._waiting != [BEGIN]:
+        if self._begun or len(self._waiting) > 1:
             self._ask(COMMIT)
 
     def roll_back(self) -> None:
         """Undo what was sent, and send nothing more."""
-        sent = self._waiting[:1] != [BEGIN]
+        begun = self._begun
         self._waiting.clear()
-        if sent:
+        if begun:
             self.command(b"rollback")
 
     def command(self, sql: bytes) -> None:

@@ -95,6 +95,8 @@ def end_try(
 ) -> None:
     """End what a payer of a paid payment still has open: their try (*session*) and what they submitted.
 
+    The caller has read the try: who books money reads it together with the fee.
+
     The try with the gateway it was *paid_through* is the one that was paid. Another whose outcome is awaited goes on:
     its money, if there is any, must be heard of.
     """

@@ -71,8 +71,7 @@ def lock(tx: Tx, payment_id: int, *, owner: Owner, keyring: Keyring) -> Payment 
         ),
         lambda tx: one(tx, "p.id = :id", owner=owner, keyring=keyring, id=payment_id),
     )
-    locked: Payment | None = payment if held else None
-    return locked
+    return payment if held else None
 
 
 def one(tx: ReadTx, condition: str, *, owner: Owner, keyring: Keyring, **params: Any) -> Payment | None:

@@ -1,7 +1,5 @@
 """A payment and its charge, locked in this order."""
 
-from typing import Final
-
 from opentill.db import ReadTx, Row, Tx
 from opentill.kernel.errors import NotFound
 from opentill.kernel.secret import Keyring
@@ -9,8 +7,6 @@ from opentill.payments import store
 from opentill.payments.model import Payment, Receipt
 from opentill.pix import store as charges
 from opentill.pix.model import Charge
-
-OF_CHARGE: Final = "p.id = (select c.payment_id from pix_charge c where c.id = :charge_id)"
 
 
 def charge_of(tx: ReadTx, payment: Payment) -> Charge | None:
@@ -40,9 +36,10 @@ def locked_with_charge(
 
     None where the owner has no such charge.
     """
+    of_charge = "p.id = (select c.payment_id from pix_charge c where c.id = :charge_id)"
     charge, payment, counted = tx.together(
         lambda tx: charges.lock_charge_and_payment(tx, charge_id, owner=receipt.owner),
-        lambda tx: store.one(tx, OF_CHARGE, owner=receipt.owner, keyring=keyring, charge_id=charge_id),
+        lambda tx: store.one(tx, of_charge, owner=receipt.owner, keyring=keyring, charge_id=charge_id),
         lambda tx: store.counted_receipt(tx, receipt),
     )
-    return (payment, charge, counted) if charge is not None else None
+    return (payment, charge, counted) if charge and payment else None
