@@ -38,7 +38,7 @@ def call_person(
         **owner.columns,
         subject_type=subject_type,
         subject_id=subject_id,
-        reason=filled(reason.value, named),
+        reason=filled(reason, named),
         detail=json.dumps(detail),
         now=now,
     )

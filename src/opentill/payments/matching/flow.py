@@ -16,7 +16,7 @@ from opentill.ledger import SUSPENSE, Entry, Journal, clearing
 from opentill.operators.reasons import Reason
 from opentill.operators.review import call_person
 from opentill.payments.matching import queries
-from opentill.payments.matching.rules import Action, Difference, Kind, Line, compare
+from opentill.payments.matching.rules import Action, Difference, Line, compare
 from opentill.payments.tools import Tools
 from opentill.pix import service as rail
 from opentill.pix.model import BRL, Account
@@ -24,13 +24,6 @@ from opentill.pix.port import Page, ProviderReceipt, StatementLine
 
 PAGES_MAX = 1_000  # of one list
 JOURNAL = "match.suspended"
-_REASONS = {
-    Kind.MISSING: Reason.MATCH_MISSING,
-    Kind.EXTRA: Reason.MATCH_EXTRA,
-    Kind.WRONG_AMOUNT: Reason.MATCH_WRONG_AMOUNT,
-    Kind.DOUBLED: Reason.MATCH_DOUBLED,
-    Kind.SPLIT: Reason.MATCH_SPLIT,
-}
 
 log = structlog.get_logger("opentill.payments")
 T = TypeVar("T", ProviderReceipt, StatementLine)
@@ -116,7 +109,8 @@ def _call(tx: Tx, account: Account, day: date, difference: Difference, *, now: I
         "proposal": difference.action.value,
     }
     subject = f"{account.id}:{day}:{difference.name}"
-    call_person(tx, account.owner, "bank_line", subject, _REASONS[difference.kind], detail, now=now)
+    reason = Reason[f"MATCH_{difference.kind.name}"]
+    call_person(tx, account.owner, "bank_line", subject, reason, detail, now=now)
 
 
 async def _statement(tools: Tools, account: Account, day: date) -> tuple[Sequence[Line], frozenset[str]]:

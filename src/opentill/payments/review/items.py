@@ -128,13 +128,13 @@ def resolve(
          where id = :id and merchant_id = :merchant_id and mode = :mode
         """,
         id=item.id,
-        resolution=ending.value,
+        resolution=ending,
         by=by.name,
         now=now,
         **item.owner.columns,
     )
     subject = f"{item.subject_type} {item.subject_id}"
-    audit.write(tx, change(by, item.owner, f"review.{ending.value}", subject, reason, **detail), now=now)
+    audit.write(tx, change(by, item.owner, f"review.{ending}", subject, reason, **detail), now=now)
 
 
 def note(tx: Tx, item: Item, by: Actor, action: str, *, now: Instant, **detail: object) -> None:

@@ -10,7 +10,7 @@ from opentill.operators.reasons import Ending, Reason
 from opentill.payments.model import Payment, Receipt, Refund
 
 ODD, MISMATCH, LATE, SUBMISSION, REFUND = "odd", "mismatch", "late", "submission", "refund"
-CLAIMS: Final = {"elsewhere": Reason.COUNTED_ELSEWHERE.value, "for_none": Reason.COUNTED_FOR_NONE.value}
+CLAIMS: Final = {"elsewhere": Reason.COUNTED_ELSEWHERE, "for_none": Reason.COUNTED_FOR_NONE}
 
 
 def open_item(
@@ -81,7 +81,7 @@ def close_submissions(tx: Tx, payment: Payment, ending: Ending, *, now: Instant)
         """,
         payment_id=payment.id,
         **payment.owner.columns,
-        resolution=ending.value,
+        resolution=ending,
         now=now,
     )
 
@@ -96,7 +96,7 @@ def open_refund(tx: Tx, refund: Refund, reason: Reason, *, now: Instant) -> None
         """,
         **refund.owner.columns,
         uuid=refund.uuid,
-        reason=reason.value,
+        reason=reason,
     ):
         return
     _insert(tx, refund.owner, "refund", refund.uuid, reason, refund.receipt_id, now, kind=REFUND)
@@ -125,7 +125,7 @@ def _insert(
         kind=kind,
         subject_type=subject_type,
         subject_id=subject_id,
-        reason=reason.value,
+        reason=reason,
         detail=json.dumps({"receipt_id": receipt_id} if receipt_id is not None else {}),
         payment_id=payment_id,
         receipt_id=receipt_id,
