@@ -13,7 +13,8 @@ from opentill.db import Database, DatabaseError, Options, Overloaded, ReadTx, Ro
 from opentill.db.dialect import for_update, skip_locked
 from opentill.db.postgres.session import PAUSES_S
 from tests.contract.database.conftest import create_tables
-from tests.contract.database.test_runner import PATIENCE_S, Gate, names, opening
+from tests.contract.database.test_runner import names, opening
+from tests.waiting import PATIENCE_S, Gate
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import threading
 from collections.abc import Callable
 from enum import IntEnum
 
@@ -24,8 +23,7 @@ from opentill.db import (
 )
 from opentill.db.dialect import ddl, for_update
 from tests.contract.database.conftest import create_tables
-
-PATIENCE_S = 10
+from tests.waiting import PATIENCE_S, Gate
 
 
 def opening(name: str, balance: int = 0) -> Callable[[Tx], int]:
@@ -43,23 +41,6 @@ def opening(name: str, balance: int = 0) -> Callable[[Tx], int]:
 
 def names(tx: ReadTx) -> list[str]:
     return [row["name"] for row in tx.all("select name from account order by name")]
-
-
-class Gate:
-    """Stops a unit of work on its database thread until the test lets it go on."""
-
-    def __init__(self) -> None:
-        self._reached, self._opened = threading.Event(), threading.Event()
-
-    def wait(self) -> None:
-        self._reached.set()
-        assert self._opened.wait(PATIENCE_S)
-
-    async def reached(self) -> None:
-        assert await asyncio.to_thread(self._reached.wait, PATIENCE_S)
-
-    def open(self) -> None:
-        self._opened.set()
 
 
 # Committing

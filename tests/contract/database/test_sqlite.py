@@ -12,7 +12,8 @@ import pytest
 
 from opentill.db import Options, Tx, Unavailable, UniqueViolation, open_database
 from tests.contract.database.conftest import create_tables
-from tests.contract.database.test_runner import Gate, names, opening
+from tests.contract.database.test_runner import names, opening
+from tests.waiting import Gate
 
 
 @pytest.fixture

@@ -1,22 +1,21 @@
 """Money a person saw arrive over PIX and what its bank tells of it: one receipt, whoever is first."""
 
 import asyncio
-import threading
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
 
-from opentill.db import Tx
+from opentill.db import ReadTx, Tx
 from opentill.kernel.clock import HOUR, MINUTE, SECOND
 from opentill.kernel.errors import Conflict
 from opentill.kernel.money import Money
 from opentill.merchants import gateways
-from opentill.payments import flow
+from opentill.payments import flow, store
 from opentill.payments.model import Detail, Payment, PaymentStatus, Refund, RefundStatus
 from opentill.payments.pix import flow as pix_flow
 from opentill.payments.pix.flow.bank import account_of, book
+from opentill.payments.pix.service.money import receipt_of
 from opentill.payments.refunds import flow as refund_flow
 from opentill.payments.review import decisions, submissions
 from opentill.payments.review.decisions import Actor
@@ -24,16 +23,17 @@ from opentill.pix import accounts, service
 from opentill.pix.keys import detect
 from opentill.pix.model import BRL, State
 from tests.usecases.pix.shop import KEY, Shop
+from tests.usecases.webhooks.test_query_plans import Asked
+from tests.waiting import Gate, until_somebody_waits
 
 pytestmark = pytest.mark.anyio
 ANA = Actor("ana@example.com", "203.0.113.7", may_override=True)
 RAIL_ID = "E99999002202603071530abcdef12345"
 ONCE = {"bank": -3_000, "available": 3_000}
-COMMITS_AFTER_S = 0.3  # long enough for the bank to be read meanwhile
 
 
-async def marks_paid(shop: Shop, payment: Payment, ref: str, *, noted: threading.Event | None = None) -> Payment:
-    """Mark a payment as paid; where somebody waits until it is *noted*, commit a while later."""
+async def marks_paid(shop: Shop, payment: Payment, ref: str, *, noted: Gate | None = None) -> Payment:
+    """Mark a payment as paid; where it is *noted* at a gate, commit when that opens."""
 
     def mark(tx: Tx) -> Payment:
         paid = decisions.mark_paid(
@@ -49,8 +49,7 @@ async def marks_paid(shop: Shop, payment: Payment, ref: str, *, noted: threading
             now=shop.clock.now(),
         )
         if noted is not None:
-            noted.set()
-            time.sleep(COMMITS_AFTER_S)
+            noted.wait()
         return paid
 
     return await shop.db.write(mark)
@@ -196,15 +195,43 @@ async def test_what_the_bank_tells_of_while_a_person_notes_it_in_wrong_capitals_
     charge = await shop.charges("30.00")
     await shop.payer_pays(charge, e2e_id=RAIL_ID)
     await shop.rings()
-    noted = threading.Event()
+    noted = Gate()
 
     marking = asyncio.create_task(marks_paid(shop, await shop.payment_of(charge), RAIL_ID.upper(), noted=noted))
-    await asyncio.to_thread(noted.wait)
-    await pix_flow.confirm_due_hints(shop.tools)
-    await marking
+    await noted.reached()
+    telling = asyncio.create_task(pix_flow.confirm_due_hints(shop.tools))
+    await until_somebody_waits(shop.db)
+    noted.open()
+    await asyncio.gather(marking, telling)
 
     assert await shop.receipts() == [("charge", "booked", 3_000)]
     assert await shop.books() == ONCE
+
+
+async def test_what_people_noted_is_found_by_its_letters_however_many_ids_begin_alike(shop: Shop) -> None:
+    charge = await shop.charges("30.00")
+    await shop.payer_pays(charge, e2e_id=RAIL_ID)
+    account = await account_of(shop.tools, shop.account_id)
+    told = await shop.tools.receiver(account).get_receipt(RAIL_ID)
+    assert told is not None
+    receipt = receipt_of(account, told)
+    many = """
+        insert into receipt (merchant_id, mode, gateway, account, ref, units, currency, origin, state, payer_ispb,
+                             received_at, created_at)
+        with recursive n (i) as (select 100000 union all select i + 1 from n where i < 103000)
+        select :merchant_id, :mode, 'pix', 'x', :head || cast(i as text), 1, 'BRL', 'direct', 'booked', '99999002', 0, 0
+          from n
+    """
+    await shop.db.write(lambda tx: tx.run(many, **receipt.owner.columns, head=RAIL_ID[:26]))
+    if shop.db.dialect == "postgres":
+        await shop.db.write(lambda tx: tx.run("analyze receipt"))
+
+    def plan(tx: ReadTx) -> str:
+        asked = Asked(tx)
+        assert store.counted_receipt(asked, receipt) is None
+        return "\n".join(asked.plans)
+
+    assert "receipt_noted" in await shop.db.read(plan)
 
 
 @pytest.mark.parametrize("person_first", [True, False])

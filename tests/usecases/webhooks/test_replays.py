@@ -14,6 +14,7 @@ from opentill.webhooks.queries import orphans
 from opentill.webhooks.store import endpoints as endpoint_store
 from opentill.workers import replay as worker
 from tests.usecases.webhooks.engine import Bench, Counted, says
+from tests.waiting import until_somebody_waits
 
 pytestmark = pytest.mark.anyio
 
@@ -323,21 +324,6 @@ class Held(Counted):
         return super().all(sql, **params)
 
 
-TURN_AWAITED = """
-    select 1 from pg_locks
-     where locktype = 'advisory' and not granted
-       and database = (select oid from pg_database where datname = current_database())
-"""
-
-
-async def until_it_waits(bench: Bench) -> None:
-    """Return once somebody waits for the planner: on SQLite who writes next, on PostgreSQL who asks for its turn."""
-    await asyncio.sleep(0)  # it begins
-    async with asyncio.timeout(10):
-        while bench.db.dialect == "postgres" and not await bench.rows(TURN_AWAITED):  # noqa: ASYNC110 - no bell
-            await asyncio.sleep(0.01)
-
-
 @pytest.mark.parametrize("deleted", [False, True])
 async def test_what_is_planned_while_an_endpoint_is_activated_or_deleted_shares_its_lot(
     bench: Bench, deleted: bool
@@ -360,7 +346,7 @@ async def test_what_is_planned_while_an_endpoint_is_activated_or_deleted_shares_
     else:
         change = bench.sets_active(endpoint.id, active=True, recover=Recover.ALL)  # type: ignore[assignment]
     changed = asyncio.create_task(change)
-    await until_it_waits(bench)
+    await until_somebody_waits(bench.db)
     planners[0].goes_on.set()
     await asyncio.gather(planned, changed)
     await run_jobs(bench)
