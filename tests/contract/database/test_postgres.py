@@ -268,6 +268,17 @@ async def test_more_is_sent_and_answered_together_than_a_socket_holds(bank: Data
     assert await bank.write(lambda tx: tx.together(*asked)) == (long,) * 8
 
 
+async def test_a_read_that_asks_together_sees_one_moment(bank: Database) -> None:
+    """A `ReadTx` does not offer it; what serves a read has it all the same."""
+
+    def level(tx: ReadTx) -> str:
+        [row] = tx.all("select current_setting('transaction_isolation') as level")
+        return row["level"]
+
+    asked: Any = lambda tx: tx.together(level, level)  # noqa: E731
+    assert await bank.read(asked) == ("repeatable read", "repeatable read")
+
+
 async def test_a_server_that_stays_away_makes_the_database_unavailable(bank: Database, postgres_url: str) -> None:
     name = postgres_url.rpartition("/")[2]
     server = postgres_url.removesuffix(name) + "postgres"

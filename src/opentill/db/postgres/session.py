@@ -154,6 +154,8 @@ class ReadTransaction(Transaction):
         self.on_snapshot = False
         self.statements = 0
 
+    together = CursorTx.together  # one by one: each is a statement that counts
+
     def _execute(self, sql: str, params: Mapping[str, object]) -> Cursor | Rows:
         self.statements += 1
         if self.statements > 1 and not self.on_snapshot:
