@@ -249,6 +249,11 @@ class Endpoint:
             return self.options.ordering
         return Ordering.FIRST_TRY if self.dialect is Dialect.MERCHANT else Ordering.NONE
 
+    @property
+    def audience(self) -> Audience:
+        """Return whom the events are for that it hears of."""
+        return Audience.OPERATIONAL if self.kind is Kind.OPERATIONAL else Audience.BUSINESS
+
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:

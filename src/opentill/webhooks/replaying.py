@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 
 from opentill.db import Tx
+from opentill.events import Audience
 from opentill.kernel.clock import SECOND, Instant, after
 from opentill.kernel.failpoints import reach
 from opentill.kernel.ids import Ids
@@ -108,12 +109,13 @@ def _replay_events(tx: Tx, replay: Replay, endpoint: Endpoint, now: Instant, ids
     events = outbox.of_owner(
         tx,
         endpoint.owner,
+        endpoint.audience,
         after_seq=replay.cursor,
         until_seq=replay.until,
         since=replay.since or Instant(0),
         limit=SCANNED_MAX,
     )
-    if endpoint.options.conditions:
+    if endpoint.options.conditions or endpoint.audience is Audience.OPERATIONAL:  # routing looks into the documents
         events = outbox.opened(tx, events)
     made: dict[int, list[Made]] = defaultdict(list)
     for delivery in deliveries.of_events(tx, endpoint.id, (event.seq for event in events)):

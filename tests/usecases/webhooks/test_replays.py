@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from opentill.events import document_of
 from opentill.kernel.clock import HOUR, MINUTE, SECOND, Instant
 from opentill.kernel.errors import Invalid
 from opentill.webhooks import planning, replaying, service
@@ -200,6 +201,33 @@ async def test_replaying_what_is_missing_includes_events_older_than_the_endpoint
 
     assert sorted(bench.receiver.event_ids()) == sorted(old)
     assert {row["origin"] for row in await bench.deliveries()} == {Origin.EVENT, Origin.REPLAY}
+
+
+async def test_what_an_operational_endpoint_misses_is_sent_but_not_its_own_trouble(bench: Bench) -> None:
+    gone, _ = await bench.endpoint(options=Options(schedule=()))
+    silent, _ = await bench.operational(options=Options(schedule=()))
+    for url in (gone.url, silent.url):
+        bench.receiver.answers[url] = lambda _: says(404)
+    for n in range(5):
+        await happen(bench, 1, f"p{n}")
+        await deliver_all(bench)
+        bench.clock.advance(3 * MINUTE)
+    await bench.plan()
+    late, _ = await bench.operational("https://other.example/ops")
+    bench.receiver.requests.clear()
+
+    arguments = by(bench, late)
+    await bench.db.write(lambda tx: service.recover(tx, since=None, **arguments))
+    await run_jobs(bench)
+    await deliver_all(bench)
+
+    notices = [document_of(bytes(row["doc"])) for row in await bench.rows("select doc from event where audience = 1")]
+    assert any(notice.get("by_mail_only") for notice in notices)
+    heard = [request.body or b"" for request in bench.receiver.requests if request.url == late.url]
+    assert len(heard) == len([notice for notice in notices if not notice.get("by_mail_only")]) > 0
+    assert not any(silent.public_id.encode() in body for body in heard if b"endpoint.failing" in body)
+    counted = await bench.db.read(lambda tx: service.events_since(tx, late, since=Instant(0)))
+    assert counted == len(notices)
 
 
 async def test_replaying_everything_sends_delivered_events_again_with_the_same_ids_and_bytes(bench: Bench) -> None:

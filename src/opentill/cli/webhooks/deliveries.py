@@ -129,7 +129,7 @@ def replay(
     """Send everything since an instant once more, delivered or not: for a receiver that lost its data."""
     began = instant(since)
     events = at_console(
-        merchant, data, lambda console: service.events_since(console.tx, owner=console.owner, since=began)
+        merchant, data, lambda console: service.events_since(console.tx, console.endpoint(endpoint), since=began)
     )
     if not yes:
         typer.confirm(f"There are {events} events since then. Send them again?", abort=True)

@@ -80,9 +80,9 @@ def resend_matching(
     return _start(tx, endpoint, selection, rate_per_s=rate_per_s, ids=ids, now=now, by=by)
 
 
-def events_since(tx: ReadTx, *, owner: Owner, since: Instant) -> int:
+def events_since(tx: ReadTx, endpoint: Endpoint, *, since: Instant) -> int:
     """Return how many events a replay of everything since then looks at, for the question before it."""
-    return outbox.count_since(tx, owner, since)
+    return outbox.count_since(tx, endpoint.owner, endpoint.audience, since)
 
 
 def of_endpoint(tx: ReadTx, *, owner: Owner, dialect: Dialect, endpoint_id: int | str) -> list[Replay]:

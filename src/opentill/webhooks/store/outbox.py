@@ -78,18 +78,19 @@ def unplanned(tx: ReadTx, limit: int) -> tuple[list[RecordedEvent], dict[int, by
 
 
 def of_owner(
-    tx: ReadTx, owner: Owner, *, after_seq: int, until_seq: int, since: Instant, limit: int
+    tx: ReadTx, owner: Owner, audience: Audience, *, after_seq: int, until_seq: int, since: Instant, limit: int
 ) -> list[RecordedEvent]:
-    """Return an owner's planned business events in their order, their documents not opened."""
+    """Return an owner's planned events for an audience in their order, their documents not opened."""
     found = tx.all(
         f"""
         select {HEAD} from event e
          where e.merchant_id = :merchant_id and e.mode = :mode and e.seq > :after and e.seq <= :until
-           and e.audience = 0 and e.plan_state = 1 and e.occurred_at >= :since
+           and e.audience = :audience and e.plan_state = 1 and e.occurred_at >= :since
          order by e.seq limit :limit
         """,
         merchant_id=owner.merchant_id,
         mode=int(owner.mode),
+        audience=int(audience),
         after=after_seq,
         until=until_seq,
         since=since,
@@ -107,15 +108,16 @@ def opened(tx: ReadTx, events: Iterable[RecordedEvent]) -> list[RecordedEvent]:
     return [as_event(row, document_of(bytes(row["doc"]))) for row in found]
 
 
-def count_since(tx: ReadTx, owner: Owner, since: Instant) -> int:
-    """Return how many business events an owner has had since then."""
+def count_since(tx: ReadTx, owner: Owner, audience: Audience, since: Instant) -> int:
+    """Return how many events for an audience an owner has had since then."""
     row = tx.one_or_none(
         """
         select count(*) as n from event
-         where merchant_id = :merchant_id and mode = :mode and audience = 0 and occurred_at >= :since
+         where merchant_id = :merchant_id and mode = :mode and audience = :audience and occurred_at >= :since
         """,
         merchant_id=owner.merchant_id,
         mode=int(owner.mode),
+        audience=int(audience),
         since=since,
     )
     return 0 if row is None else int(row["n"])
