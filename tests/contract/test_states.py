@@ -213,7 +213,10 @@ async def marks_paid(shop: Shop, payment: Payment) -> None:
 
 
 async def operator_cancels(shop: Shop, payment: Payment) -> None:
-    await use(shop, decisions.cancel, payment.id, by=ANA, reason="asked to")
+    if (await shop.reads(payment)).under_review:
+        await use(shop, decisions.cancel, payment.id, by=ANA, reason="asked to")
+    else:
+        await cancels(shop, payment)
 
 
 async def refunds_all(shop: Shop, payment: Payment) -> None:

@@ -18,9 +18,11 @@ from opentill.payments import queries, rules, service, store
 from opentill.payments.model import Payment, PaymentStatus, Session, SessionState
 from opentill.payments.pix import flow as pix_flow
 from opentill.payments.pix import service as pix
+from opentill.payments.review import decisions
+from opentill.payments.review.decisions import Actor
 from opentill.payments.tools import Tools
 from opentill.pix.model import GATEWAY as PIX
-from opentill.pix.model import LIVE, Charge
+from opentill.pix.model import Charge
 
 CALL_S: Final = 10  # a gateway that takes longer is asked again later
 FIRST_CHECK: Final = MINUTE  # an opened session is asked about after this
@@ -98,9 +100,7 @@ async def cancel_payment(tools: Tools, payment: Payment) -> Payment:
 
     Raises Conflict where the payment is over or its money may be on its way, Busy where a bank does not answer.
     """
-    session = await tools.db.read(lambda tx: queries.open_session(tx, payment))
-    if session is not None and session.state is SessionState.UNKNOWN:
-        payment = await check_session(tools, session)
+    payment = await _asked(tools, payment)
     if payment.status is not PaymentStatus.CANCELLED:  # refused before the bank is asked
         await tools.db.read(lambda tx: service.require_cancellable(tx, payment, now=tools.clock.now()))
     if await pix_flow.cancel_charge(tools, payment):
@@ -110,12 +110,41 @@ async def cancel_payment(tools: Tools, payment: Payment) -> Payment:
         ended = service.cancel(
             tx, payment.id, owner=payment.owner, ids=tools.ids, keyring=tools.keyring, now=tools.clock.now()
         )
-        charge = pix.charge_of(tx, ended)
-        if charge is not None and charge.state in LIVE:
-            raise Conflict("INVALID_STATE", "A code was made just now. Please try again.")
+        pix.require_no_code(tx, ended)
         return ended
 
     return await tools.db.write(end)
+
+
+async def cancel_reviewed(tools: Tools, payment: Payment, *, by: Actor, reason: str) -> Payment:
+    """End a payment that waits for a person, as that person decided; the gateway is asked first, and "paid" wins.
+
+    Raises Conflict where it waits no more, somebody else decides it, or money is held or may be on its way, and Busy
+    where a bank does not answer.
+    """
+    payment, now = await _asked(tools, payment), tools.clock.now()
+    await tools.db.read(lambda tx: decisions.require_cancellable(tx, payment, by=by, now=now))
+    await pix_flow.cancel_charge(tools, payment)
+    return await tools.db.write(
+        lambda tx: decisions.cancel(
+            tx,
+            payment.id,
+            owner=payment.owner,
+            by=by,
+            reason=reason,
+            ids=tools.ids,
+            keyring=tools.keyring,
+            now=tools.clock.now(),
+        )
+    )
+
+
+async def _asked(tools: Tools, payment: Payment) -> Payment:
+    """Return a payment after its gateway was asked of a try whose outcome is unknown."""
+    session = await tools.db.read(lambda tx: queries.open_session(tx, payment))
+    if session is None or session.state is not SessionState.UNKNOWN:
+        return payment
+    return await check_session(tools, session)
 
 
 async def check_due_sessions(tools: Tools, lanes: Lanes[str] | None = None) -> int:

@@ -244,11 +244,25 @@ async def test_who_decides_may_cancel_a_payment_that_waits_for_a_decision(house:
     reference, _ = await submitted(house)
     browser = await house.browser()
     await browser.opens(f"{house.home}/payments/{reference}")
-    await browser.presses("Cancel")
+    await browser.presses("Cancel", reason="the payer asked")
 
     db = house.shop.db
     [payment] = await db.read(lambda tx: tx.all("select status from payment where reference = :name", name=reference))
     assert payment["status"] == "cancelled"
     assert await db.read(lambda tx: tx.all("select id from review_item where resolved_at is null")) == []
-    [entry] = await db.read(lambda tx: tx.all("select actor from audit_entry where action = 'payment.cancel'"))
-    assert entry["actor"] == "operator:1"
+    [entry] = await db.read(lambda tx: tx.all("select actor, reason from audit_entry where action = 'payment.cancel'"))
+    assert (entry["actor"], entry["reason"]) == ("operator:1", "the payer asked")
+
+
+async def test_a_payment_under_review_is_not_cancelled_by_who_may_not_decide_or_while_another_decides(
+    house: House,
+) -> None:
+    reference, _ = await submitted(house)
+    await house.joins("bia@loja.example", "support")
+    page = await (await house.browser("bia@loja.example")).opens(f"{house.home}/payments/{reference}")
+    assert not [form for form in page.forms if form.action.endswith("/cancellation")]
+
+    ana = await (await house.browser()).opens(f"{house.home}/payments/{reference}")
+    await house.shop.db.write(lambda tx: tx.run("update review_item set claimed_by = 'Bia' where resolved_at is null"))
+    await ana.presses("Cancel")
+    assert "Bia has claimed this." in ana.text

@@ -514,6 +514,78 @@ async def test_a_person_may_mark_a_payment_as_paid_or_cancel_it(shop: Shop) -> N
     assert await audited(shop) == []
 
 
+async def cancels(shop: Shop, payment: Payment, by: Actor = ANA) -> Payment:
+    return await flow.cancel_reviewed(shop.tools, payment, by=by, reason="the payer asked")
+
+
+async def test_a_payment_that_somebody_else_decides_about_is_not_cancelled(shop: Shop) -> None:
+    payment = await shop.orders("10.00")
+    await submits(shop, payment, "8N7A6D5")
+    await claimed(shop, BIA)
+
+    with pytest.raises(Conflict, match="has claimed this"):
+        await cancels(shop, await shop.reads(payment))
+    assert (await shop.reads(payment)).under_review
+
+    assert (await cancels(shop, await shop.reads(payment), BIA)).status is PaymentStatus.CANCELLED
+
+
+async def test_a_payment_that_was_decided_meanwhile_is_not_cancelled_by_who_reviewed_it(shop: Shop) -> None:
+    payment = await shop.orders("10.00")
+    await submits(shop, payment, "8N7A6D5")
+    as_shown = await shop.reads(payment)
+    await rejects(shop, await claimed(shop, BIA), final=False, by=BIA)
+
+    for cancelling in (cancels(shop, as_shown), does(shop, decisions.cancel, payment.id, by=ANA, reason="")):
+        with pytest.raises(Conflict):
+            await cancelling
+    assert (await shop.reads(payment)).status is PaymentStatus.PENDING
+
+
+async def reviewed_with_an_unknown_try(shop: Shop) -> Payment:
+    """Return a payment that waits for a person while its gateway has not said what became of the last try."""
+    payment = await shop.orders("10.00")
+    shop.terminal.pays = shop.terminal.says = UnpaidVerdict(VerdictState.UNKNOWN)
+    await shop.pays(payment)
+    await shop.tools.db.write(
+        lambda tx: tx.run("update payment set detail = 'pending_review' where id = :id", id=payment.id)
+    )
+    shop.scene.clock.advance(MINUTE)  # the call is over
+    return await shop.reads(payment)
+
+
+async def test_a_reviewed_payment_is_not_cancelled_while_the_outcome_of_its_try_is_unknown(shop: Shop) -> None:
+    payment = await reviewed_with_an_unknown_try(shop)
+
+    for cancelling in (cancels(shop, payment), does(shop, decisions.cancel, payment.id, by=ANA, reason="")):
+        with pytest.raises(Conflict) as refused:
+            await cancelling
+        assert refused.value.code == "TRY_UNCONFIRMED"
+
+    assert len(shop.terminal.asked) == 1
+    assert await shop.tries(payment) == ["unknown"]
+    assert (await shop.reads(payment)).under_review
+
+
+async def test_a_reviewed_payment_whose_gateway_says_that_it_was_paid_is_not_cancelled(shop: Shop) -> None:
+    payment = await reviewed_with_an_unknown_try(shop)
+    shop.terminal.says = PaidVerdict("paid", payment.amount)
+
+    with pytest.raises(Conflict):
+        await cancels(shop, payment)
+
+    assert (await shop.reads(payment)).status is PaymentStatus.COMPLETED
+    assert await shop.balances() == {"clearing": -100_000, "available": 100_000}
+
+
+async def test_a_reviewed_payment_whose_gateway_says_no_is_cancelled(shop: Shop) -> None:
+    payment = await reviewed_with_an_unknown_try(shop)
+    shop.terminal.says = UnpaidVerdict(VerdictState.FAILED)
+
+    assert (await cancels(shop, payment)).status is PaymentStatus.CANCELLED
+    assert await shop.tries(payment) == ["declined"]
+
+
 async def test_money_that_came_past_a_gateway_is_not_booked_as_its_own(shop: Shop) -> None:
     """A refund of it would ask the gateway for money that the gateway never had."""
     payment = await shop.orders("10.00")

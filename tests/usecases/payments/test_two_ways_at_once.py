@@ -12,10 +12,15 @@ from opentill.payments import flow, service
 from opentill.payments.model import Contact, Detail, Payment, PaymentStatus, SessionState
 from opentill.payments.pix import flow as pix_flow
 from opentill.payments.pix import service as pix
+from opentill.payments.review import decisions, submissions
+from opentill.payments.review.decisions import Actor
 from opentill.pix.identifiers import provider_txid
 from opentill.pix.model import State
 from opentill.pix.port import ChargeState
 from tests.usecases.checkout.shop import Shop, open_shop
+from tests.usecases.checkout.test_manual import offers_wallet
+
+ANA = Actor("ana@example.com", "203.0.113.7")
 
 
 async def test_a_code_expires_beside_a_payment_that_waits_for_a_person(database: Database, tmp_path: Path) -> None:
@@ -41,6 +46,61 @@ async def test_a_payment_that_waits_for_a_person_is_not_cancelled_and_neither_is
     assert [charge.state for charge in shop.bank.charges.values()] == [ChargeState.ACTIVE]
     assert await state_of_code(shop, payment) is State.ACTIVE
     assert (await shop.reads(payment)).status is PaymentStatus.PROCESSING
+
+
+async def test_who_reviews_a_payment_cancels_it_with_its_code(database: Database, tmp_path: Path) -> None:
+    shop = await open_shop(database, tmp_path)
+    payment = await submitted_with_a_code(shop)
+
+    await flow.cancel_reviewed(shop.deps.tools, payment, by=ANA, reason="the payer asked")
+
+    assert [charge.state for charge in shop.bank.charges.values()] == [ChargeState.CANCELLED]
+    assert await state_of_code(shop, payment) is State.CANCELLED
+    assert (await shop.reads(payment)).status is PaymentStatus.CANCELLED
+
+
+async def test_a_code_that_was_paid_wins_over_who_cancels_the_reviewed_payment(
+    database: Database, tmp_path: Path
+) -> None:
+    shop = await open_shop(database, tmp_path)
+    payment = await submitted_with_a_code(shop)
+    [txid] = shop.bank.charges
+    await shop.bank.pay(txid)
+
+    with pytest.raises(Conflict):
+        await flow.cancel_reviewed(shop.deps.tools, payment, by=ANA, reason="the payer asked")
+
+    paid = await shop.reads(payment)
+    assert (paid.status, paid.late) == (PaymentStatus.COMPLETED, False)
+
+
+async def test_a_reviewed_payment_is_not_cancelled_while_its_code_can_be_paid(
+    database: Database, tmp_path: Path
+) -> None:
+    shop = await open_shop(database, tmp_path)
+    payment = await submitted_with_a_code(shop)
+    ids, keyring, now = shop.scene.ids, shop.scene.keyring, shop.clock.now()
+
+    with pytest.raises(Conflict):
+        await database.write(
+            lambda tx: decisions.cancel(
+                tx, payment.id, owner=payment.owner, by=ANA, reason="", ids=ids, keyring=keyring, now=now
+            )
+        )
+
+    assert (await shop.reads(payment)).under_review
+
+
+async def test_a_reviewed_payment_whose_money_is_held_is_not_cancelled_and_neither_is_its_code(
+    database: Database, tmp_path: Path
+) -> None:
+    shop = await open_shop(database, tmp_path)
+    payment = await parked_with_a_code(shop)
+
+    with pytest.raises(Conflict, match="Money is held"):
+        await flow.cancel_reviewed(shop.deps.tools, payment, by=ANA, reason="the payer asked")
+
+    assert [charge.state for charge in shop.bank.charges.values()] == [ChargeState.ACTIVE]
 
 
 async def test_a_try_is_declined_late_beside_a_payment_that_waits_for_a_person(
@@ -119,6 +179,30 @@ async def parked_with_a_code(shop: Shop) -> Payment:
     await flow.choose_gateway(shop.deps.tools, payment.token, "pix")
     await flow.choose_gateway(shop.deps.tools, payment.token, "sandbox")
     return await flow.submit(shop.deps.tools, payment.token, {"outcome": "short"})
+
+
+async def submitted_with_a_code(shop: Shop) -> Payment:
+    """Return a payment whose payer opened a PIX code and then said that they paid by a manual gateway."""
+    await offers_wallet(shop)
+    payment = await shop.orders()
+    await flow.choose_gateway(shop.deps.tools, payment.token, "pix")
+    await flow.choose_gateway(shop.deps.tools, payment.token, "wallet")
+    form = {"provider_trx_id": "8N7A6D5", "sender": "+5511", "branch": "17"}
+    ids, keyring, now = shop.scene.ids, shop.scene.keyring, shop.clock.now()
+    waiting = await shop.db.write(
+        lambda tx: submissions.submit(
+            tx,
+            payment.id,
+            form,
+            [],
+            owner=payment.owner,
+            ids=ids,
+            keyring=keyring,
+            now=now,
+        )
+    )
+    assert waiting is not None
+    return waiting
 
 
 async def state_of_code(shop: Shop, payment: Payment) -> State:

@@ -92,27 +92,15 @@ async def show(visit: Visit) -> Response:
 async def cancel(visit: Visit) -> Response:
     """Cancel a payment; its gateway is asked first, and money that is there wins.
 
-    Of one that waits for a decision there is no gateway to ask: who manages payments and may decide may also end it.
+    One that waits for a decision is ended by who manages payments and may decide.
     """
-    payment, deps = await _payment(visit), visit.deps
-    place = f"{visit.home}/payments/{payment.reference}"
-    if payment.under_review and visit.may("review.decide"):
-        await visit.write(
-            lambda tx, _log: decisions.cancel(
-                tx,
-                payment.id,
-                owner=visit.owner,
-                by=actor_of(visit),
-                reason="",
-                ids=deps.ids,
-                keyring=deps.keyring,
-                now=visit.now,
-            )
-        )
-        return visit.go(place, note="cancelled")
+    payment, tools = await _payment(visit), visit.deps.tools
     await _note(visit, "payment.cancel_asked", payment, before={"status": payment.status.value})
-    await flow.cancel(deps.tools, payment.token)
-    return visit.go(place, note="cancelled")
+    if payment.under_review and visit.may("review.decide"):
+        await flow.cancel_reviewed(tools, payment, by=actor_of(visit), reason=visit.field("reason"))
+    else:
+        await flow.cancel(tools, payment.token)
+    return visit.go(f"{visit.home}/payments/{payment.reference}", note="cancelled")
 
 
 async def offer_to_mark(visit: Visit) -> Response:

@@ -269,12 +269,14 @@ def mark_paid(
 def cancel(
     tx: Tx, payment_id: int, *, owner: Owner, by: Actor, reason: str, ids: Ids, keyring: Keyring, now: Instant
 ) -> Payment:
-    """End an open payment, also one that awaits verification. Raises Conflict where money is held for it."""
+    """End a payment that waits for a person. Raises as `require_cancellable`, and Conflict where it has a code that
+    can be paid.
+
+    Callers ask the gateway of an open try first, and have the bank remove the code (flow.cancel_reviewed).
+    """
     payment = _locked(tx, payment_id, owner, keyring)
-    if held := tx.all(_HELD, payment_id=payment.id, **owner.columns):
-        raise Conflict(
-            "INVALID_STATE", "Money is held for this payment (%(count)s). Decide on it first.", count=len(held)
-        )
+    require_cancellable(tx, payment, by=by, now=now)
+    pix.require_no_code(tx, payment)
     ended = rules.end(payment, PaymentStatus.CANCELLED, decided=True, now=now)
     service.close_try(tx, ended, SessionState.ABANDONED, now=now, reason="cancelled")
     submissions.decide(tx, payment.id, "rejected", owner=owner, now=now)
@@ -283,6 +285,20 @@ def cancel(
     review.close_submissions(tx, payment, Ending.CANCELLED, now=now)
     audit.write(tx, items.change(by, owner, "payment.cancel", f"payment {payment.uuid}", reason), now=now)
     return ended
+
+
+def require_cancellable(tx: ReadTx, payment: Payment, *, by: Actor, now: Instant) -> None:
+    """Raise Conflict where a person cannot cancel a payment that waited for one: it waits no more, somebody else
+    decides it, or money is held or may be on its way.
+    """
+    service.require_cancellable(tx, payment, decided=True, now=now)
+    if not payment.under_review:
+        raise Conflict("INVALID_STATE", "This was decided already.")
+    items.require_free(tx, payment.id, payment.owner, by)
+    if held := tx.all(_HELD, payment_id=payment.id, **payment.owner.columns):
+        raise Conflict(
+            "INVALID_STATE", "Money is held for this payment (%(count)s). Decide on it first.", count=len(held)
+        )
 
 
 def _turned_down(

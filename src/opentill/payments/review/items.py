@@ -65,6 +65,22 @@ def claimed(tx: Tx, item_id: int, owner: Owner, by: Actor) -> Item:
     return item
 
 
+def require_free(tx: ReadTx, payment_id: int, owner: Owner, by: Actor) -> None:
+    """Raise Conflict where somebody else is deciding about a payment. Its lock keeps it so: `undecided` takes it."""
+    rows = tx.all(
+        """
+        select claimed_by from review_item
+         where payment_id = :payment_id and merchant_id = :merchant_id and mode = :mode
+           and resolved_at is null and claimed_by <> :by
+        """,
+        payment_id=payment_id,
+        by=by.name,
+        **owner.columns,
+    )
+    if rows:
+        raise Conflict("INVALID_STATE", "%(operator)s has claimed this.", operator=name_of(tx, rows[0]["claimed_by"]))
+
+
 def about(tx: Tx, receipt_id: int, owner: Owner, by: Actor) -> list[Item]:
     """Return what waits for a decision about money, each locked and this person's to decide. Raises as `claimed`."""
     rows = tx.all(

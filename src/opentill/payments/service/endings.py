@@ -17,9 +17,12 @@ from opentill.payments.model import Payment, PaymentStatus, Session, SessionStat
 from opentill.payments.service.locking import locked
 
 
-def require_cancellable(tx: ReadTx, payment: Payment, *, now: Instant) -> None:
-    """Raise Conflict where a payment cannot be cancelled: it is over, or its money may be on its way."""
-    rules.end(payment, PaymentStatus.CANCELLED, now=now)
+def require_cancellable(tx: ReadTx, payment: Payment, *, decided: bool = False, now: Instant) -> None:
+    """Raise Conflict where a payment cannot be cancelled: it is over, or its money may be on its way.
+
+    *decided*: by an operator, who may cancel also what is under review.
+    """
+    rules.end(payment, PaymentStatus.CANCELLED, decided=decided, now=now)
     if rules.awaited(payment, store.open_session(tx, payment.id, owner=payment.owner), now=now):
         raise Conflict("TRY_UNCONFIRMED", "The last try is still being confirmed. Wait a moment before cancelling.")
 

@@ -16,7 +16,7 @@ from opentill.payments.pix.service.charges import (
     intend_checkout_charge,
     reject,
 )
-from opentill.payments.pix.service.locks import charge_of, locked
+from opentill.payments.pix.service.locks import charge_of, locked, require_no_code
 from opentill.payments.pix.service.money import (
     is_counted,
     note_returns,
@@ -43,6 +43,7 @@ __all__ = [
     "receipt_part",
     "receive",
     "reject",
+    "require_no_code",
     "seen_by_hand",
     "settle_accepted",
 ]

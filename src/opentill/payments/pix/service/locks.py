@@ -1,17 +1,24 @@
 """A payment and its charge, locked in this order."""
 
 from opentill.db import ReadTx, Row, Tx
-from opentill.kernel.errors import NotFound
+from opentill.kernel.errors import Conflict, NotFound
 from opentill.kernel.secret import Keyring
 from opentill.payments import store
 from opentill.payments.model import Payment, Receipt
 from opentill.pix import store as charges
-from opentill.pix.model import Charge
+from opentill.pix.model import LIVE, Charge
 
 
 def charge_of(tx: ReadTx, payment: Payment) -> Charge | None:
     """Return a payment's charge, whatever its state."""
     return charges.charge_of_payment(tx, payment.id, owner=payment.owner)
+
+
+def require_no_code(tx: Tx, payment: Payment) -> None:
+    """Raise Conflict where a locked payment has a code that can be paid."""
+    charge = charge_of(tx, payment)
+    if charge is not None and charge.state in LIVE:
+        raise Conflict("INVALID_STATE", "A code was made just now. Please try again.")
 
 
 def locked(tx: Tx, charge: Charge, *, keyring: Keyring) -> Payment:
