@@ -388,6 +388,14 @@ async def test_what_a_server_sends_unasked_is_never_taken_for_the_next_answer(
     assert (first.status, second.status, second.reused) == (200, 200, False)
 
 
+async def test_a_connection_on_which_a_request_is_still_under_way_serves_no_other(
+    client: Outbound, receiver: Receiver
+) -> None:
+    answer = await answer_to("early:413", client, receiver, body=bytes(16_000_000))  # more than sockets hold
+    again = await client.send(post(receiver.url("/other")))
+    assert (answer.status, again.outcome, again.reused) == (413, Outcome.OK, False)
+
+
 async def test_an_answer_that_comes_before_the_request_is_read_counts_and_leaves_no_connection_behind(
     client: Outbound, receiver: Receiver
 ) -> None:

@@ -1,17 +1,20 @@
 """aiohttp's connection pool, with our way of connecting and a protocol that takes notes.
 
 aiohttp asks a connector for a connection; this one has no resolver to bypass, because there is no other way
-to connect than `Dialler.connect`. What a connection is for is not in aiohttp's request: it is in `DIAL`.
+to connect than `Dialler.connect`. Requests are written here, in one piece, and answers parsed by aiohttp: its session
+would prepare for redirects, cookies, proxies and streams that are never sent, at as much time as the rest takes.
 """
 
-from contextvars import ContextVar
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from aiohttp import BaseConnector
+from aiohttp import BaseConnector, ClientTimeout
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.http import RawResponseMessage, StreamWriter
 from aiohttp.streams import StreamReader
+from multidict import CIMultiDict
 
 from opentill.kernel.failpoints import reach
 from opentill.outbound.dial import Dial, Dialler
@@ -19,30 +22,35 @@ from opentill.outbound.model import Peer
 from opentill.outbound.outcomes import Outcome
 
 if TYPE_CHECKING:
-    from aiohttp import ClientRequest, ClientTimeout
+    from aiohttp import ClientRequest
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
 IDLE_S: Final = 15.0
+LINE_BYTES_MAX: Final = 8_190
+HEADERS_MAX: Final = 100
 HEAD_BYTES_MAX: Final = 1024 * 1024  # all interim answers and the final head together
 HEAD_END: Final = b"\r\n\r\n"
+# The deadline is ours, so that it also covers what happens before and after aiohttp.
+NO_TIMEOUT: Final = ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 
 
 class Use:
-    """One request's use of a connection: when what happened."""
+    """One request's use of a connection: which one it needs, as aiohttp's pool asks, and when what happened."""
 
-    __slots__ = ("acquired", "dial", "first_byte", "peer", "reused", "written")
+    __slots__ = ("acquired", "connection_key", "dial", "first_byte", "peer", "reused", "written")
+
+    proxy = None  # a tunnel is the dialler's
 
     def __init__(self, dial: Dial) -> None:
+        target = dial.target
         self.dial = dial
+        self.connection_key = ConnectionKey(target.host, target.port, target.scheme == "https", True, None, None, None)
         self.reused = True
         self.peer: Peer | None = None
         self.acquired = 0.0
         self.written = 0.0
         self.first_byte = 0.0
-
-
-USE: Final[ContextVar[Use]] = ContextVar("use")
 
 
 class Wire(ResponseHandler):
@@ -53,19 +61,35 @@ class Wire(ResponseHandler):
     _answer: StreamReader | None = None
     _head_bytes = 0
 
-    def begin(self, use: Use) -> None:
-        """Start a request on this connection, fresh or kept."""
+    async def ask(self, use: Use, method: str, headers: CIMultiDict[str], body: bytes | None) -> None:
+        """Send a request on this connection, fresh or kept. Raises `ValueError` for a header that breaks the head."""
         self.use = use
         self._head_bytes = 0
         self._answer = None
         use.peer = self.peer
         use.acquired = perf_counter()
+        self.set_response_params(
+            skip_payload=method == "HEAD",
+            read_until_eof=True,
+            auto_decompress=False,
+            max_line_size=LINE_BYTES_MAX,
+            max_field_size=LINE_BYTES_MAX,
+            max_headers=HEADERS_MAX,
+        )
+        writer = StreamWriter(self, self._loop)
+        await writer.write_headers(f"{method} {use.dial.target.url.raw_path_qs} HTTP/1.1", headers)
+        reach("send.headers_written")  # headers wait for the body: both leave in one piece
+        # Nobody waits for the socket to take it all: an answer may come before the body has been read.
+        await writer.write(body or b"", drain=False)
+        use.written = perf_counter()
+        reach("send.body_written")
 
-    def start_timeout(self) -> None:
-        """Called by aiohttp when the request is written. There is no timeout here, only a note."""
-        if self.use is not None:
-            self.use.written = perf_counter()
-            reach("send.body_written")
+    async def head(self) -> tuple[RawResponseMessage, StreamReader]:
+        """Return the final head of the answer, and its body; interim answers are passed over."""
+        while True:
+            message, body = await self.read()
+            if message.code >= 200 or message.code == 101:
+                return message, body
 
     def feed_data(self, data: Any, size: int = 0) -> None:
         """Take one parsed head from the parser; the final one opens the body."""
@@ -131,18 +155,10 @@ class GuardedConnector(BaseConnector):
             super().__init__(limit=0, force_close=True)
         self._dialler = dialler
 
-    async def connect(
-        self,
-        req: "ClientRequest",
-        traces: "list[Trace]",
-        timeout: "ClientTimeout",  # noqa: ASYNC109 - aiohttp's own
-    ) -> "Connection":
-        """Return a kept or a new connection for the request of this task."""
-        connection = await super().connect(req, traces, timeout)
-        use = USE.get()
+    async def take(self, use: Use) -> "Connection":
+        """Return a kept or a new connection, whose protocol is a `Wire`. Raises `Stopped`."""
+        connection = await self.connect(cast("ClientRequest", use), [], NO_TIMEOUT)  # of a request it asks no more
         use.dial.phase = Outcome.TIMEOUT_ANSWER
-        cast("Wire", connection.protocol).begin(use)  # nothing else is made below
-        reach("send.headers_written")  # headers wait for the body: both leave in one piece
         return connection
 
     async def _create_connection(
@@ -151,7 +167,7 @@ class GuardedConnector(BaseConnector):
         traces: "list[Trace]",
         timeout: "ClientTimeout",  # noqa: ASYNC109 - aiohttp's own
     ) -> Wire:
-        use = USE.get()
+        use = cast("Use", req)
         use.reused = False
         wire, peer = await self._dialler.connect(use.dial, partial(Wire, self._loop))
         wire.peer = peer

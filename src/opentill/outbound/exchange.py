@@ -3,17 +3,20 @@
 import asyncio
 import errno
 import ssl
+from functools import partial
 from time import perf_counter
-from typing import Final
+from typing import Final, cast
 
-from aiohttp import ClientError, ClientResponse, ClientResponseError, ClientSession
+from aiohttp import ClientError
+from aiohttp.connector import Connection
+from aiohttp.http import RawResponseMessage
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import StreamReader
 from multidict import CIMultiDict
 
 from opentill.kernel.clock import SECOND
 from opentill.kernel.failpoints import reach
-from opentill.outbound.connections import USE, Use
+from opentill.outbound.connections import GuardedConnector, Use, Wire
 from opentill.outbound.dial import Dial, Stopped
 from opentill.outbound.model import READ_BYTES_MAX, Answer, OutboundRequest, Phases
 from opentill.outbound.outcomes import Outcome, outcome_of
@@ -24,30 +27,23 @@ HEADERS_KEPT_BYTES_MAX: Final = 16 * 1024
 RETRY_AFTER_CHARACTERS_MAX: Final = 64
 DEFAULT_HEADERS: Final = (("Accept", "*/*"), ("Accept-Encoding", "identity"), ("User-Agent", "OpenTill/1"))
 # What frames a message is the client's alone: a second length or host would let two readers disagree.
-FRAMING_HEADERS: Final = (
-    "Host",
-    "Connection",
-    "Content-Length",
-    "Transfer-Encoding",
-    "TE",
-    "Trailer",
-    "Upgrade",
-    "Expect",
-    "Keep-Alive",
+FRAMING_HEADERS: Final = frozenset(
+    ("host", "connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade", "expect", "keep-alive")
 )
+BODILESS_METHODS: Final = ("GET", "HEAD", "OPTIONS")  # without a body they have no length either
 
 _NETWORK_ERRORS: Final = (ClientError, HttpProcessingError, OSError)
 
 
-def outgoing_headers(request: OutboundRequest) -> CIMultiDict[str]:
+def outgoing_headers(request: OutboundRequest, target: Target) -> CIMultiDict[str]:
     """Return the headers to send. Raises `ValueError` for those that frame the message."""
-    headers = CIMultiDict(request.headers)
-    for name in FRAMING_HEADERS:
-        if name in headers:
-            raise ValueError(f"the header {name} is not the caller's to set")
-    for name, value in DEFAULT_HEADERS:
-        if name not in headers:
-            headers[name] = value
+    given = {name.lower() for name, _ in request.headers}
+    if not FRAMING_HEADERS.isdisjoint(given):
+        raise ValueError(f"{', '.join(sorted(FRAMING_HEADERS & given))}: not the caller's to set")
+    usual = [header for header in DEFAULT_HEADERS if header[0].lower() not in given]
+    headers = CIMultiDict((("Host", str(target.url.host_port_subcomponent)), *request.headers, *usual))
+    if request.body is not None or request.method not in BODILESS_METHODS:
+        headers["Content-Length"] = str(len(request.body or b""))
     return headers
 
 
@@ -57,16 +53,16 @@ class Exchange:
     def __init__(self, request: OutboundRequest, target: Target) -> None:
         self._request = request
         self._target = target
-        self._headers = outgoing_headers(request)
+        self._headers = outgoing_headers(request, target)
         self._began = perf_counter()
         self._deadline = asyncio.get_running_loop().time() + request.timeout_s
         self._use = Use(Dial(target, request.owner))
-        self._response: ClientResponse | None = None
+        self._head: RawResponseMessage | None = None
         self._kept = bytearray()
         self._body_bytes = 0
         self._is_whole = False
 
-    async def run(self, kept: ClientSession, fresh: ClientSession) -> Answer:
+    async def run(self, kept: GuardedConnector, fresh: GuardedConnector) -> Answer:
         """Send the request and return what became of it. Never raises for what the network does.
 
         *kept* reuses connections; *fresh* dials anew, for a request that met a dead one and may be repeated.
@@ -91,32 +87,26 @@ class Exchange:
     def _met_a_dead_connection(self) -> bool:
         """Tell whether a kept connection broke without a byte of an answer, and trying again is allowed."""
         use = self._use
-        return self._request.repeatable and use.reused and self._response is None and not use.first_byte
+        return self._request.repeatable and use.reused and self._head is None and not use.first_byte
 
-    async def _send(self, session: ClientSession, limit: asyncio.Timeout) -> None:
+    async def _send(self, connector: GuardedConnector, limit: asyncio.Timeout) -> None:
         request = self._request
-        token = USE.set(self._use)
+        if connector.force_close:
+            self._headers["Connection"] = "close"
+        connection = await connector.take(self._use)
         try:
-            self._response = response = await session.request(
-                request.method,
-                self._target.url,
-                headers=self._headers,
-                data=request.body,
-                allow_redirects=False,
-                skip_auto_headers=None if "Content-Type" in self._headers else ("Content-Type",),
-            )
-        finally:
-            USE.reset(token)
-        reach("answer.status")
-
-        try:
-            if not response.content.is_eof():
+            wire = cast("Wire", connection.protocol)  # nothing else is made
+            await wire.ask(self._use, request.method, self._headers, request.body)
+            self._head, body = await wire.head()
+            body.on_eof(partial(_give_back, connection))
+            reach("answer.status")
+            if not body.is_eof():
                 body_deadline = asyncio.get_running_loop().time() + request.body_s
                 limit.reschedule(min(body_deadline, self._deadline))
-            await self._read(response.content)
+            await self._read(body)
         finally:
             if not self._is_whole:
-                _abandon(response)
+                _abandon(connection)
 
     async def _read(self, content: StreamReader) -> None:
         """Read the body as far as the limits go. Nothing is unpacked."""
@@ -133,9 +123,9 @@ class Exchange:
 
     def _answer(self, outcome: Outcome, text: str | None = None, refusal: Refusal | None = None) -> Answer:
         """Return what is known. A final status line decides, whatever happened to the body after it."""
-        use, response = self._use, self._response
+        use, head = self._use, self._head
         now = perf_counter()
-        if response is None:
+        if head is None:
             return Answer(
                 outcome=outcome,
                 duration_us=_us(now - self._began),
@@ -147,13 +137,13 @@ class Exchange:
             )
 
         is_shown = self._request.keep_private_answer or use.peer is None or not use.peer.is_private
-        retry_after = response.headers.get("Retry-After")
+        retry_after = head.headers.get("Retry-After")
         return Answer(
-            outcome=outcome_of(response.status),
+            outcome=outcome_of(head.code),
             duration_us=_us(now - self._began),
             phases_us=self._phases(now),
-            status=response.status,
-            headers=_headers(response.raw_headers) if is_shown else (),
+            status=head.code,
+            headers=_headers(head.raw_headers) if is_shown else (),
             body_kept=bytes(self._kept) if is_shown else b"",
             body_bytes=self._body_bytes,
             cut=not self._is_whole or self._body_bytes > (len(self._kept) if is_shown else 0),
@@ -182,12 +172,19 @@ def _us(seconds: float) -> int:
     return max(int(seconds * SECOND), 0)
 
 
-def _abandon(response: ClientResponse) -> None:
-    """Close the connection under an answer at once: nothing more is read, not even to be polite."""
-    connection = response.connection
-    if connection is not None and connection.transport is not None:
+def _give_back(connection: Connection) -> None:
+    """Let others use a connection, unless it would be answered before the rest of this request was taken."""
+    if connection.transport is not None and connection.transport.get_write_buffer_size():
+        _abandon(connection)
+    else:
+        connection.release()
+
+
+def _abandon(connection: Connection) -> None:
+    """Close a connection at once: nothing more is sent or read, not even to be polite."""
+    if connection.transport is not None:
         connection.transport.abort()
-    response.close()
+    connection.close()
 
 
 def _headers(raw: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[str, str], ...]:
@@ -204,7 +201,7 @@ def _headers(raw: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[str, str], ...
 
 def _named(error: Exception) -> tuple[Outcome, str]:
     """Return the outcome and the words for an error before the end of the head."""
-    if isinstance(error, ClientResponseError | HttpProcessingError):
+    if isinstance(error, HttpProcessingError):
         return Outcome.PROTOCOL, "The answer is not HTTP, or its head is beyond the limits."
     if isinstance(error.__cause__, ssl.SSLError):
         return Outcome.TLS_FAILED, "The TLS connection failed."

@@ -4,7 +4,6 @@ import asyncio
 from typing import Final
 
 import structlog
-from aiohttp import BaseConnector, ClientSession, ClientTimeout, DummyCookieJar
 
 from opentill.outbound.connections import GuardedConnector
 from opentill.outbound.dial import Dialler
@@ -16,8 +15,6 @@ from opentill.outbound.urls import Target
 
 log = structlog.get_logger("opentill.outbound")
 
-LINE_BYTES_MAX: Final = 8_190
-HEADERS_MAX: Final = 100
 VERDICTS_KEPT_MAX: Final = 4_096
 
 
@@ -27,8 +24,8 @@ class Pool:
     def __init__(self, guard: Guard, dialler: Dialler) -> None:
         self._guard = guard
         self._verdicts: dict[tuple[str, bool], Target | Refusal] = {}
-        self._kept = _session(GuardedConnector(dialler, keep=True))
-        self._fresh = _session(GuardedConnector(dialler, keep=False))
+        self._kept = GuardedConnector(dialler, keep=True)
+        self._fresh = GuardedConnector(dialler, keep=False)
         self._under_way = 0
         self._drained: asyncio.Event | None = None
 
@@ -75,20 +72,3 @@ class Pool:
         """Close every connection, also under requests that are under way."""
         await self._kept.close()
         await self._fresh.close()
-
-
-def _session(connector: BaseConnector) -> ClientSession:
-    session = ClientSession(
-        connector=connector,
-        cookie_jar=DummyCookieJar(),
-        trust_env=False,  # no proxy and no password from the environment
-        auto_decompress=False,
-        # The deadline is ours, so that it also covers what happens before and after aiohttp.
-        timeout=ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None),
-        max_line_size=LINE_BYTES_MAX,
-        max_field_size=LINE_BYTES_MAX,
-        max_headers=HEADERS_MAX,
-    )
-    # aiohttp would send a PUT or DELETE again by itself. Whether to repeat is for the caller to say.
-    session._retry_connection = False
-    return session
