@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from opentill.kernel.clock import SECOND, Instant, after, unix_seconds
 from opentill.kernel.mode import Mode
-from opentill.kernel.secret import Keyring, SealedError
+from opentill.kernel.secret import Keyring, SealedError, Secret
 from opentill.outbound.allow import AllowList
 from opentill.outbound.model import Answer, Headers, OutboundRequest
 from opentill.outbound.outcomes import Outcome
@@ -23,7 +23,9 @@ from opentill.webhooks.model import (
     Klass,
     Origin,
     Result,
+    SealedSecret,
     SignatureFormat,
+    SigningKey,
     SigningSecrets,
 )
 from opentill.webhooks.signing import Attempt, headers
@@ -34,6 +36,7 @@ AUTH_FAILED: Final = "auth_failed"
 NO_TOKEN: Final = "The authorization server gave no token."  # noqa: S105 - a sentence
 KEPT_ON_SUCCESS: Final = frozenset(("content-type", "date"))
 ALLOW_LISTS_KEPT: Final = 256
+SECRETS_KEPT: Final = 1_024
 
 TRIGGERS: Final = {
     Origin.EVENT: "event",
@@ -90,14 +93,24 @@ def _open(job: Job, keyring: Keyring) -> SigningSecrets:
     """Unseal the secrets valid at the claim. Raises `SealedError`."""
     if not job.secrets:
         raise SealedError(f"{job.endpoint.public_id} has no secret")
-    current, *rest = (keyring.open_secret(secret.sealed, secret.context) for secret in job.secrets)
+    current, *rest = (_opened_secret(keyring, secret) for secret in job.secrets)
     keys = job.keys if job.signer is None or job.signer.options.asymmetric else ()
     return SigningSecrets(
         current,
         rest[0] if rest else None,
-        tuple(open_seed(key, keyring) for key in keys),
+        tuple(_opened_seed(keyring, key) for key in keys),
         keys[0].kid if keys else None,
     )
+
+
+@lru_cache(SECRETS_KEPT)  # the same few secrets sign over and over
+def _opened_secret(keyring: Keyring, secret: SealedSecret) -> Secret:
+    return keyring.open_secret(secret.sealed, secret.context)
+
+
+@lru_cache(SECRETS_KEPT)
+def _opened_seed(keyring: Keyring, key: SigningKey) -> Secret:
+    return open_seed(key, keyring)
 
 
 def _opened(job: Job, keyring: Keyring) -> Entrusted:

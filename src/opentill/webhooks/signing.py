@@ -5,7 +5,6 @@ Every signature is computed over the stored payload bytes at the moment of sendi
 
 import base64
 import binascii
-import hashlib
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -110,13 +109,13 @@ def _standard_headers(attempt: Attempt, secrets: SigningSecrets) -> list[tuple[s
 
 def body_hex(secret: Secret, body: bytes) -> str:
     """Sign the body alone: the S of merchant-api.md §14.3."""
-    return hmac.new(secret.reveal().encode(), body, hashlib.sha256).hexdigest()
+    return hmac.digest(secret.reveal().encode(), body, "sha256").hex()
 
 
 def timed_signature(secret: Secret, timestamp: int, body: bytes) -> str:
     """Sign `timestamp.body`: the value of `X-Owem-Signature` (pix-api.md §17.3)."""
     signed = f"{timestamp}.".encode() + body
-    return "sha256=" + hmac.new(secret.reveal().encode(), signed, hashlib.sha256).hexdigest()
+    return "sha256=" + hmac.digest(secret.reveal().encode(), signed, "sha256").hex()
 
 
 def standard_signature(

@@ -50,7 +50,7 @@ def open_seed(key: SigningKey, keyring: Keyring) -> Secret:
 
 def sign(seed: Secret, message: bytes) -> bytes:
     """Return the 64 bytes of an Ed25519 signature."""
-    return _private(b64decode(seed.reveal())).sign(message)
+    return _opened(seed).sign(message)
 
 
 def public_of(seed: bytes) -> bytes:
@@ -84,6 +84,10 @@ def _jwk(key: SigningKey) -> dict[str, Any]:
 
 
 @lru_cache(KEYS_KEPT)
+def _opened(seed: Secret) -> Ed25519PrivateKey:
+    return _private(b64decode(seed.reveal()))
+
+
 def _private(seed: bytes) -> Ed25519PrivateKey:
     return Ed25519PrivateKey.from_private_bytes(seed)
 

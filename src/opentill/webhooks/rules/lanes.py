@@ -1,7 +1,7 @@
 """What attempts mean for their lane: the breaker and the run of failures (webhooks.md §5.5)."""
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from opentill.kernel.clock import MINUTE, SECOND, Instant, after
 from opentill.webhooks.model import Breaker
@@ -55,7 +55,7 @@ def after_attempt(
 
 
 def _after_success(lane: Lane, at: Instant, max_in_flight: int) -> Lane:
-    well = replace(_in_window(lane, at, failed=0), timeout_run=0, fail_run=0, failing_since=None, last_ok_at=at)
+    well = _in_window(lane, at, failed=0, timeout_run=0, fail_run=0, failing_since=None, last_ok_at=at)
     match lane.breaker:
         case Breaker.CLOSED:
             return well
@@ -77,7 +77,7 @@ def _ramped(lane: Lane, max_in_flight: int) -> Lane:
 
 def _after_failure(lane: Lane, outcome: str, at: Instant, retry_after: Instant | None) -> Lane:
     timed_out = outcome.startswith("timeout_")
-    bad = replace(_in_window(lane, at, failed=1), timeout_run=lane.timeout_run + 1 if timed_out else 0)
+    bad = _in_window(lane, at, failed=1, timeout_run=lane.timeout_run + 1 if timed_out else 0)
     match lane.breaker:
         case Breaker.CLOSED if _is_broken(bad):
             bad = _opened(bad, at, step=0)
@@ -91,10 +91,11 @@ def _after_failure(lane: Lane, outcome: str, at: Instant, retry_after: Instant |
     return replace(bad, open_at=max(bad.open_at, asked))
 
 
-def _in_window(lane: Lane, at: Instant, *, failed: int) -> Lane:
+def _in_window(lane: Lane, at: Instant, *, failed: int, **changes: Any) -> Lane:
+    """Return the lane with one attempt more, and other *changes*."""
     if lane.breaker is Breaker.CLOSED and at - lane.win_start >= WINDOW:
-        return replace(lane, win_start=at, win_total=1, win_failed=failed)
-    return replace(lane, win_total=lane.win_total + 1, win_failed=lane.win_failed + failed)
+        return replace(lane, win_start=at, win_total=1, win_failed=failed, **changes)
+    return replace(lane, win_total=lane.win_total + 1, win_failed=lane.win_failed + failed, **changes)
 
 
 def _is_broken(lane: Lane) -> bool:
