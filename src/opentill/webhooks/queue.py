@@ -29,8 +29,13 @@ log = structlog.get_logger("opentill.webhooks")
 def claim(tx: Tx, grants: Sequence[Grant], *, worker: str, now: Instant, lease_s: int = LEASE_S) -> list[Job]:
     """Take due deliveries under a lease and return them ready to send."""
     lease_until = after(now, lease_s * SECOND)
-    taken = claims.claim(tx, grants, worker=worker, now=now, lease_until=lease_until)
-    return jobs(tx, (delivery_id for delivery_id, _ in taken), now=now) if taken else []
+    taken = dict(claims.claim(tx, grants, worker=worker, now=now, lease_until=lease_until))
+    if not taken:
+        return []
+    claimed, endpoints = tx.together(
+        lambda tx: deliveries.claimed(tx, taken), lambda tx: endpoint_store.by_ids(tx, set(taken.values()))
+    )
+    return jobs_of(tx, claimed, endpoints, now=now)
 
 
 def jobs(tx: ReadTx, delivery_ids: Iterable[int], *, now: Instant) -> list[Job]:

@@ -135,7 +135,8 @@ class Dispatcher:
 
     async def _claim(self, lanes: set[int] | None, free: int) -> bool:
         engine, began = self._engine, time.monotonic()
-        waiting = await engine.db.read(lambda tx: queries.waiting(tx, lanes))
+        look = engine.db.read if lanes is None else engine.db.lookup
+        waiting = await look(lambda tx: queries.waiting(tx, lanes))
         now = self._now(waiting)
         self._look_ahead(waiting, now, began, everywhere=lanes is None)
         grants = rules.share_out(

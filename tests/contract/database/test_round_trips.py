@@ -17,7 +17,9 @@ from opentill.db.postgres.session import Reader, Writer
 from opentill.payments.pix.flow.hints import confirm_hint
 from opentill.pix import store
 from opentill.pix.model import State
+from opentill.webhooks import queries, queue, rules
 from tests.usecases.pix.shop import Shop, open_shop
+from tests.usecases.webhooks.engine import Bench
 
 ANSWER_WANTED = re.compile(rb"\tF\t\d+\t(?:Sync|Query)\b")  # ends what is sent at once; the server answers all of it
 OPTIONS = Options(writers=1, readers=1)
@@ -103,3 +105,22 @@ async def test_a_unit_that_asks_nothing_opens_no_transaction(watched: Database, 
     with suppress(LookupError):
         await watched.write(fails)
     assert wire.round_trips() == 0
+
+
+async def test_deliveries_are_claimed_in_five_round_trips_and_recorded_in_four(watched: Database, wire: Wire) -> None:
+    bench = await Bench(watched).start()
+    await bench.endpoint()
+    for _ in range(3):  # what is asked for the first time is prepared
+        await bench.happens(*[bench.event(object_id=f"payment-{number}") for number in range(4)])
+        await bench.plan()
+        waiting = await watched.read(queries.waiting)
+        grants = rules.share_out(waiting, now=bench.clock.now(), free=64, room_of={}, room_default=64, after_merchant=0)
+        wire.round_trips()
+        jobs = await watched.write(
+            lambda tx, grants=grants: queue.claim(tx, grants, worker="one", now=bench.clock.now())
+        )
+        claimed = wire.round_trips()
+        results = [await bench.send(job) for job in jobs]
+        await bench.complete(*results)
+        recorded = wire.round_trips()
+    assert (len(results), claimed, recorded) == (4, 5, 4)

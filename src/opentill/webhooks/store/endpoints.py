@@ -155,7 +155,16 @@ def origins(tx: ReadTx, wanted: Iterable[tuple[Owner, str]]) -> dict[tuple[Owner
 
 def insert_origins(tx: Tx, wanted: Sequence[tuple[Owner, str, str]], *, now: Instant) -> None:
     """Insert callback origins (owner, public id, URL) with their lanes; those that exist are left alone."""
-    columns = ("public_id", "merchant_id", "mode", "kind", "dialect", "url", "state_since", "created_at")
+    columns = {
+        "public_id": "text",
+        "merchant_id": "bigint",
+        "mode": "bigint",
+        "kind": "bigint",
+        "dialect": "bigint",
+        "url": "text",
+        "state_since": "bigint",
+        "created_at": "bigint",
+    }
     made = insert_returning(
         tx,
         "webhook_endpoint",

@@ -109,9 +109,9 @@ def lanes(tx: Tx, endpoint_ids: Iterable[int]) -> dict[int, Lane]:
 
 
 def save_lanes(tx: Tx, changed: Sequence[Lane]) -> None:
-    """Store lanes, all in one statement."""
+    """Store lanes, all in one statement, with the next one or the commit."""
     names = [name for name in LANE_COLUMNS if name != "endpoint_id"]
-    tx.run(
+    tx.defer(
         f"""
         update webhook_lane
            set {", ".join(f"{name} = l.{name}" for name in names)}

@@ -19,11 +19,31 @@ PLANNER_TURN: Final = 7_301_001  # the advisory lock of the one planner of an in
 HEAD: Final = """e.seq, e.id, e.merchant_id, e.mode, e.audience, e.type, e.merchant_type, e.pix_type, e.object_type,
                e.object_id, e.occurred_at, e.routing"""
 
-PAYLOAD_COLUMNS: Final = ("event_seq", "variant", "body", "coding", "sha256")
-DELIVERY_COLUMNS: Final = (
-    "public_id", "event_seq", "endpoint_id", "wire_type", "variant", "object_key", "target_url", "target_format",
-    "origin", "klass", "state", "ordering", "created_at", "claim_gen", "lease_owner", "lease_until",
-)  # fmt: skip
+PAYLOAD_COLUMNS: Final = {
+    "event_seq": "bigint",
+    "variant": "text",
+    "body": "bytea",
+    "coding": "bigint",
+    "sha256": "text",
+}
+DELIVERY_COLUMNS: Final = {
+    "public_id": "text",
+    "event_seq": "bigint",
+    "endpoint_id": "bigint",
+    "wire_type": "text",
+    "variant": "text",
+    "object_key": "text",
+    "target_url": "text",
+    "target_format": "bigint",
+    "origin": "bigint",
+    "klass": "bigint",
+    "state": "bigint",
+    "ordering": "bigint",
+    "created_at": "bigint",
+    "claim_gen": "bigint",
+    "lease_owner": "text",
+    "lease_until": "bigint",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +169,7 @@ def by_id(tx: ReadTx, event_id: str) -> RecordedEvent:
 
 def mark(tx: Tx, seqs: Iterable[int], plan_state: int) -> None:
     """Set the plan state of events, all in one statement."""
-    tx.run(
+    tx.defer(
         f"update event set plan_state = :plan_state where seq {among(tx, 'seqs')}",
         seqs=numbers(tx, seqs),
         plan_state=plan_state,
@@ -163,7 +183,7 @@ def reopen_failed(tx: Tx) -> int:
 
 def insert_payloads(tx: Tx, payloads: Sequence[Mapping[str, Any]]) -> None:
     """Store payload bytes; what is stored already stays as it is."""
-    insert(tx, "webhook_payload", PAYLOAD_COLUMNS, payloads, "on conflict do nothing")
+    insert(tx, "webhook_payload", PAYLOAD_COLUMNS, payloads, conflict="on conflict do nothing")
 
 
 def insert_deliveries(tx: Tx, deliveries: Sequence[Mapping[str, Any]]) -> list[NewDelivery]:

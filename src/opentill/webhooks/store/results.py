@@ -16,10 +16,20 @@ from opentill.webhooks.model import DeliveryState
 RECLAIM_ROWS_MAX: Final = 200
 FOREVER: Final = 2**62
 
-ATTEMPT_COLUMNS: Final = (
-    "public_id", "delivery_id", "endpoint_id", "number", "claim_gen", "started_at", "duration_us", "outcome",
-    "status", "fenced", "detail", "body",
-)  # fmt: skip
+ATTEMPT_COLUMNS: Final = {
+    "public_id": "text",
+    "delivery_id": "bigint",
+    "endpoint_id": "bigint",
+    "number": "bigint",
+    "claim_gen": "bigint",
+    "started_at": "bigint",
+    "duration_us": "bigint",
+    "outcome": "text",
+    "status": "bigint",
+    "fenced": "bigint",
+    "detail": "text",
+    "body": "bytea",
+}
 
 VERDICT_COLUMNS: Final = {
     "id": "bigint",
