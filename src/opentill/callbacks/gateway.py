@@ -8,12 +8,11 @@ import hashlib
 import json
 import re
 import time
-from dataclasses import dataclass
 from typing import Final, cast
 
 import structlog
 
-from opentill.db import DatabaseError, ReadTx
+from opentill.db import DatabaseError
 from opentill.gateways.port import CallbackRequest, Caller, NotAuthentic
 from opentill.kernel.asgi import Receive, Scope, Send
 from opentill.kernel.errors import Busy
@@ -21,7 +20,7 @@ from opentill.kernel.failpoints import reach
 from opentill.kernel.owner import Owner
 from opentill.merchants import gateways
 from opentill.payments.inbound import queries, service
-from opentill.payments.inbound.model import Callback
+from opentill.payments.inbound.model import Callback, Place
 from opentill.web import metrics
 from opentill.web.addresses import admitted, caller_address
 from opentill.web.body import CallerGone, read_whole
@@ -34,14 +33,6 @@ CREDENTIALS: Final = frozenset({"authorization", "cookie", "proxy-authorization"
 HEADERS_MAX: Final = 8 * 1024  # characters of them that are kept
 
 log = structlog.get_logger("opentill.callbacks")
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Whose address it may be, and from where that merchant takes callbacks."""
-
-    owner: Owner
-    networks: tuple[str, ...]
 
 
 class GatewayCallbacks:
@@ -99,18 +90,13 @@ class GatewayCallbacks:
             return None
         return cast(Caller, gateway)  # the capability says so
 
-    async def _place(self, slug: str, merchant: str | None, gateway: Caller, request: CallbackRequest) -> _Place | None:
+    async def _place(self, slug: str, merchant: str | None, gateway: Caller, request: CallbackRequest) -> Place | None:
         """Return whose address it is, or else whose session the request names."""
-        session = None if merchant else gateway.named_session(request)
-
-        def find(tx: ReadTx) -> _Place | None:
-            if merchant:
-                owner = queries.owner_by_slug(tx, merchant)
-            else:
-                owner = queries.owner_by_session(tx, session, slug) if session else None
-            return None if owner is None else _Place(owner, gateways.callback_networks(tx, slug, owner=owner))
-
-        return await self._dependencies.db.read(find)
+        lookup = self._dependencies.db.lookup
+        if merchant:
+            return await lookup(lambda tx: queries.place_by_slug(tx, merchant, slug))
+        session = gateway.named_session(request)
+        return await lookup(lambda tx: queries.place_by_session(tx, session, slug)) if session else None
 
     async def _take(self, slug: str, gateway: Caller, owner: Owner, request: CallbackRequest, path: str) -> int:
         deps = self._dependencies

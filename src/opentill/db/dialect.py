@@ -39,15 +39,16 @@ def by_index(tx: ReadTx, name: str) -> str:
     return "" if tx.dialect == "postgres" else f" indexed by {name}"
 
 
-def next_id(tx: Tx, table: str) -> int:
-    """Take a number of a table for a row beside it, so that rows of both can be listed in one order."""
+def next_id(tx: Tx, table: str) -> str:
+    """Return what takes a number of a table for a row beside it, so that rows of both can be listed in one order.
+
+    It stands in the statement that stores the row.
+    """
     if tx.dialect == "postgres":
-        return int(tx.all("select nextval(pg_get_serial_sequence(:name, 'id')) as id", name=table)[0]["id"])
-    taken = tx.all("update sqlite_sequence set seq = seq + 1 where name = :name returning seq", name=table)
-    if taken:
-        return int(taken[0]["seq"])
-    tx.run("insert into sqlite_sequence (name, seq) values (:name, 1)", name=table)
-    return 1
+        return f"nextval(pg_get_serial_sequence('{table}', 'id'))"
+    if not tx.run("update sqlite_sequence set seq = seq + 1 where name = :name", name=table):
+        tx.run("insert into sqlite_sequence (name, seq) values (:name, 1)", name=table)
+    return f"(select seq from sqlite_sequence where name = '{table}')"
 
 
 # Types and clauses of the PostgreSQL form, and what SQLite says instead. Text and comments are left alone.

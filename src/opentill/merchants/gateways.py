@@ -170,7 +170,7 @@ def terms(tx: ReadTx, slug: str, *, owner: Owner) -> Terms | None:
     )
     if row is None:
         return None
-    networks = tuple(json.loads(row["settings"]).get("callback_networks", ()))
+    networks = callback_networks(row["settings"])
     return Terms(row["name"], row["currency"] or ONLY.get(slug), row["min_units"], row["max_units"], networks)
 
 
@@ -206,10 +206,9 @@ def callback_secret(slug: str, *, owner: Owner, keyring: Keyring) -> Secret:
     return Secret("gws_" + keyring.keyed_hash(f"{owner.merchant_id}/{int(owner.mode)}/{slug}", "gateway.callback"))
 
 
-def callback_networks(tx: ReadTx, slug: str, *, owner: Owner) -> tuple[str, ...]:
-    """Return from where a gateway's callbacks are taken; empty: from anywhere."""
-    found = terms(tx, slug, owner=owner)
-    return found.callback_networks if found else ()
+def callback_networks(settings: str | None) -> tuple[str, ...]:
+    """Return from where a gateway of these stored settings takes callbacks; empty: from anywhere."""
+    return tuple(json.loads(settings).get("callback_networks", ())) if settings else ()
 
 
 def active(tx: ReadTx, *, owner: Owner) -> Sequence[ActiveGateway]:

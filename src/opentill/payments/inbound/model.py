@@ -17,6 +17,14 @@ class CallbackState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Whose address it may be, and from where that merchant takes callbacks; no networks: from anywhere."""
+
+    owner: Owner
+    networks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Callback:
     """A request of a provider, as it came. *event_key* is None where it was rejected: that counts for nothing."""
 

@@ -6,7 +6,8 @@ from typing import Any, Final
 from opentill.db import ReadTx, Row
 from opentill.kernel.mode import Mode
 from opentill.kernel.owner import Owner
-from opentill.payments.inbound.model import CallbackRow, CallbackState
+from opentill.merchants.gateways import callback_networks
+from opentill.payments.inbound.model import CallbackRow, CallbackState, Place
 
 EVENT: Final = "gateway.callback"  # what lists of deliveries call it
 _CALLBACK: Final = """
@@ -16,20 +17,34 @@ _CALLBACK: Final = """
          where c.merchant_id = :merchant_id and c.mode = :mode"""
 
 
-def owner_by_slug(tx: ReadTx, slug: str) -> Owner | None:
+def place_by_slug(tx: ReadTx, slug: str, gateway: str) -> Place | None:
     """Return the merchant an address names, whatever its status: callbacks of a suspended one go on."""
-    row = tx.one_or_none("select id, mode from merchant where slug = :slug", slug=slug)
-    return Owner(row["id"], Mode(row["mode"])) if row else None
+    row = tx.one_or_none(
+        """
+        select m.id as merchant_id, m.mode, g.settings
+          from merchant m
+          left join merchant_gateway g on g.merchant_id = m.id and g.mode = m.mode and g.slug = :gateway
+         where m.slug = :slug
+        """,
+        slug=slug,
+        gateway=gateway,
+    )
+    return _as_place(row) if row else None
 
 
-def owner_by_session(tx: ReadTx, reference: str, gateway: str) -> Owner | None:
+def place_by_session(tx: ReadTx, reference: str, gateway: str) -> Place | None:
     """Return whose session a request says it is about. Nothing is believed before its signature fits this owner's."""
     row = tx.one_or_none(
-        "select merchant_id, mode from gateway_session where reference = :reference and gateway = :gateway",
+        """
+        select s.merchant_id, s.mode, g.settings
+          from gateway_session s
+          left join merchant_gateway g on g.merchant_id = s.merchant_id and g.mode = s.mode and g.slug = s.gateway
+         where s.reference = :reference and s.gateway = :gateway
+        """,
         reference=reference,
         gateway=gateway,
     )
-    return Owner(row["merchant_id"], Mode(row["mode"])) if row else None
+    return _as_place(row) if row else None
 
 
 def ids(
@@ -62,6 +77,10 @@ def latest(tx: ReadTx, gateway: str, *, owner: Owner) -> CallbackRow | None:
     """Return the last callback of a gateway, for the screen that shows its address."""
     found = tx.all(f"{_CALLBACK} and c.gateway = :gateway order by c.id desc limit 1", **owner.columns, gateway=gateway)
     return _as_row(found[0]) if found else None
+
+
+def _as_place(row: Row) -> Place:
+    return Place(Owner(row["merchant_id"], Mode(row["mode"])), callback_networks(row["settings"]))
 
 
 def _condition(owner: Owner, statuses: Sequence[str] | None, payment_uuid: str | None) -> tuple[str, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from opentill.db import Tx
+from opentill.db import ReadTx, Tx
 from opentill.gateways.port import RefundNews, SessionNews
 from opentill.kernel.clock import Instant
 from opentill.kernel.failpoints import reach
@@ -12,6 +12,7 @@ from opentill.payments import service as payments
 from opentill.payments import store as payment_rows
 from opentill.payments.inbound import store
 from opentill.payments.inbound.model import Callback, CallbackState
+from opentill.payments.model import Refund, Session
 from opentill.payments.refunds import service as refunds
 from opentill.payments.refunds import store as refund_rows
 
@@ -25,11 +26,16 @@ def take(
 
     Return False where it names a session or refund that is not this merchant's; it is kept as rejected then.
     """
-    if not store.insert(tx, callback, CallbackState.RECEIVED, public_id="dlv_" + ids.timed_hex(), status=200):
+    public_id = "dlv_" + ids.timed_hex()
+    is_new, subject = tx.together(
+        lambda tx: store.insert(tx, callback, CallbackState.RECEIVED, public_id=public_id, status=200),
+        lambda tx: _subject(tx, callback, news),
+    )
+    if not is_new:
         store.count_repeat(tx, callback)
         return True
     reach("callback.kept")
-    payment_id = _apply(tx, callback, news, ids=ids, keyring=keyring, now=now)
+    payment_id = _apply(tx, subject, news, ids=ids, keyring=keyring, now=now)
     if payment_id is None:
         store.forget(tx, callback)
         reject(tx, callback, UNKNOWN, status=404, ids=ids)
@@ -52,18 +58,29 @@ def purge(tx: Tx, *, before: Instant, most: int) -> int:
     return store.purge(tx, before=before, most=most)
 
 
+def _subject(tx: ReadTx, callback: Callback, news: SessionNews | RefundNews) -> Session | Refund | None:
+    """Return the session or refund that is spoken of, if this merchant has it."""
+    owner, gateway = callback.owner, callback.gateway
+    if isinstance(news, SessionNews):
+        return payment_rows.session_by_reference(tx, news.session, gateway=gateway, owner=owner)
+    found = "r.uuid = :uuid and r.gateway = :gateway"
+    return refund_rows.one(tx, found, owner=owner, uuid=news.reference, gateway=gateway)
+
+
 def _apply(
-    tx: Tx, callback: Callback, news: SessionNews | RefundNews, *, ids: Ids, keyring: Keyring, now: Instant
+    tx: Tx,
+    subject: Session | Refund | None,
+    news: SessionNews | RefundNews,
+    *,
+    ids: Ids,
+    keyring: Keyring,
+    now: Instant,
 ) -> int | None:
-    """Apply what was said to the session or refund it names; return the payment, None where there is none."""
-    owner = callback.owner
-    if isinstance(news, RefundNews):
-        refund = refund_rows.one(tx, "r.uuid = :uuid and r.gateway = :gateway", owner=owner, uuid=news.reference,
-                                 gateway=callback.gateway)  # fmt: skip
-        if refund is None:
+    """Apply what was said of a session or refund; return the payment, None where there is none."""
+    match subject, news:
+        case Session(), SessionNews():
+            return payments.conclude(tx, subject, news.verdict, ids=ids, keyring=keyring, now=now).id
+        case Refund(), RefundNews():
+            return refunds.conclude(tx, subject, news.answer, ids=ids, keyring=keyring, now=now).payment_id
+        case _:
             return None
-        return refunds.conclude(tx, refund, news.answer, ids=ids, keyring=keyring, now=now).payment_id
-    session = payment_rows.session_by_reference(tx, news.session, gateway=callback.gateway, owner=owner)
-    if session is None:
-        return None
-    return payments.conclude(tx, session, news.verdict, ids=ids, keyring=keyring, now=now).id

@@ -23,16 +23,16 @@ def insert(
     payment_id: int | None = None,
 ) -> bool:
     """Keep a callback; False where one of the same name is there already. It is numbered among the deliveries."""
-    row_id = next_id(tx, "webhook_delivery")
-    added = tx.run(
-        """
+    number = next_id(tx, "webhook_delivery")
+    added = tx.all(
+        f"""
         insert into gateway_callback (id, public_id, merchant_id, mode, gateway, event_key, state, reason, status,
                                       payment_id, method, url, headers, body, created_at)
-        values (:id, :public_id, :merchant_id, :mode, :gateway, :event_key, :state, :reason, :status,
+        values ({number}, :public_id, :merchant_id, :mode, :gateway, :event_key, :state, :reason, :status,
                 :payment_id, :method, :url, :headers, :body, :at)
         on conflict (merchant_id, mode, gateway, event_key) do nothing
+        returning id
         """,
-        id=row_id,
         public_id=public_id,
         **callback.owner.columns,
         gateway=callback.gateway,
@@ -52,7 +52,7 @@ def insert(
 
 def name_payment(tx: Tx, callback: Callback, payment_id: int) -> None:
     """Save which payment a callback was about."""
-    tx.run(
+    tx.defer(
         """
         update gateway_callback set payment_id = :payment_id
          where merchant_id = :merchant_id and mode = :mode and gateway = :gateway and event_key = :event_key
