@@ -25,6 +25,7 @@ def schedule(
         due_at=now + delay_us,
         now=now,
     )
+    frame.changed.set()
 
 
 def release_held_back(frame: Frame, account_id: int) -> None:
@@ -35,3 +36,4 @@ def release_held_back(frame: Frame, account_id: int) -> None:
         now=frame.now(),
         held=HELD_BACK,
     )
+    frame.changed.set()

@@ -61,7 +61,7 @@ class SandboxBank:
         self._break_after_s = break_after_s
         self._algorithm = algorithm
         self._signing: SigningKey | None = None
-        self._changed = asyncio.Event()
+        self._changed = self._frame.changed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -72,7 +72,8 @@ class SandboxBank:
         if request.parts[0] in ("qr", "jwks.json"):
             await self._have_signing_key()
         outcome = self._outcome_or_failure(request)
-        self._changed.set()
+        if request.parts[0] == "_sim":
+            self._changed.set()
         if outcome.told_before:
             await self._have_told(outcome.told_before)
         if outcome.held_s:

@@ -76,11 +76,12 @@ def insert(
     frame: Frame, account: Account, kind: Kind, txid: str, columns: Mapping[str, Any], loc: Mapping[str, Any] | None
 ) -> Row:
     """Keep a new charge, at the location it names or at one of its own."""
-    number = frame.store.insert(
+    charge = frame.store.all(
         """
         insert into charge (account_id, document, txid, kind, status, amount, key, expires_in_s, body, place,
                             created_at)
         values (:account_id, :document, :txid, :kind, 'ATIVA', :amount, :key, :expires_in_s, :body, :place, :now)
+        returning *
         """,
         account_id=account.id,
         document=account.document,
@@ -89,8 +90,7 @@ def insert(
         place=locations.new_place(frame, kind.name),
         now=frame.now(),
         **columns,
-    )
-    charge = _charge(frame, number)
+    )[0]
     if loc is None:
         locations.make_for(frame, charge)
     else:

@@ -1,6 +1,7 @@
 """What every part of the bank works with: its books, its clock, its ids and the host of its locations."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from typing import Final
 
 from opentill.kernel.clock import DAY, SECOND, Clock, Instant, after, iso_seconds
@@ -56,6 +57,7 @@ class Frame:
     clock: MovedClock
     ids: Ids
     host: str = LOCATION_HOST
+    changed: asyncio.Event = field(default_factory=asyncio.Event)  # the agenda was, or the clock was moved
 
     def now(self) -> Instant:
         """Return the bank's time. Its documents show milliseconds, so it counts in them."""

@@ -95,8 +95,7 @@ def violation(frame: Frame, account: Account, kind: str, named: object, txid: st
 
 def make_for(frame: Frame, charge: Row) -> None:
     """Make a new charge a location of its own."""
-    made = _insert(frame, charge["account_id"], charge["kind"], charge["place"])
-    bind(frame, charge, made["id"])
+    _insert(frame, charge["account_id"], charge["kind"], charge["place"], charge["id"])
 
 
 def bind(frame: Frame, charge: Row, location_id: int) -> None:
@@ -112,7 +111,7 @@ def shown(frame: Frame, account: Account, charge: Row) -> dict[str, Any]:
         return {}
     url = _url(frame, bound)
     code = brcode.build_dynamic(url=url, name=account.name, city=account.city)
-    return {"loc": _complete(frame, bound), "location": url, "pixCopiaECola": code}
+    return {"loc": _document(frame, bound) | {"txid": charge["txid"]}, "location": url, "pixCopiaECola": code}
 
 
 def new_place(frame: Frame, kind: str) -> str:
@@ -120,15 +119,19 @@ def new_place(frame: Frame, kind: str) -> str:
     return frame.ids.hex(PLACE_CHARACTERS[kind])
 
 
-def _insert(frame: Frame, account_id: int, kind: str, place: str) -> Row:
-    number = frame.store.insert(
-        "insert into location (account_id, kind, place, created_at) values (:account_id, :kind, :place, :now)",
+def _insert(frame: Frame, account_id: int, kind: str, place: str, charge_id: int | None = None) -> Row:
+    return frame.store.all(
+        """
+        insert into location (account_id, kind, place, charge_id, created_at)
+        values (:account_id, :kind, :place, :charge_id, :now)
+        returning *
+        """,
         account_id=account_id,
         kind=kind,
         place=place,
+        charge_id=charge_id,
         now=frame.now(),
-    )
-    return frame.store.all("select * from location where id = :id", id=number)[0]
+    )[0]
 
 
 def _find(frame: Frame, account: Account, number: int) -> Row | None:
