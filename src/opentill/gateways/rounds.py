@@ -129,6 +129,9 @@ class Lanes(Generic[K]):
 
 
 async def _side_by_side(items: list[T], round_of: Round[T]) -> int:
+    if len(items) == 1:
+        await round_of.take(items)
+        return round_of.end()
     left = iter(items)
 
     async def work_off() -> None:
