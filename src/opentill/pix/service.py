@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from opentill.db import ReadTx, Row, Tx
 from opentill.kernel.clock import DAY, HOUR, MINUTE, SECOND, Instant, after
@@ -121,7 +122,33 @@ def check_key(tx: ReadTx, key: str, *, owner: Owner) -> None:
     """See that money sent to a key reaches an owner's account. Raises Invalid."""
     account = store.active_account(tx, owner=owner)
     if account is not None and not store.owns_key(tx, account.id, key, owner=owner):
-        raise Invalid([Fault("pix_key", "PIX_KEY_NOT_OWNED", "pix_key does not belong to this account")])
+        raise _not_owned()
+
+
+class WayIn(NamedTuple):
+    """Where a charge's money is to arrive."""
+
+    account: Account
+    key: str
+
+
+def way_in(tx: Tx, amount: Money, *, owner: Owner, key: str | None = None) -> WayIn:
+    """Return where an owner is paid an amount: at a key of theirs, the newest if none is named.
+
+    Raises Refused where the merchant has no bank account or key, or the amount is outside the limits, and Invalid
+    where the key is not theirs.
+    """
+    found, policy = tx.together(
+        lambda tx: store.active_account_with_key(tx, key, owner=owner),
+        lambda tx: policy_of(tx, owner=owner),
+    )
+    account, chosen = found or (None, None)
+    if account is not None and chosen is None and key is not None:
+        raise _not_owned()
+    if account is None or chosen is None:
+        raise Refused("NO_PIX_KEY", "No active PIX key")
+    _check_limits(policy, amount)
+    return WayIn(account, chosen)
 
 
 def start_charge(
@@ -129,38 +156,24 @@ def start_charge(
     charge_id: str,
     payment_id: int,
     amount: Money,
+    way: WayIn,
     *,
     announces: bool,
-    owner: Owner,
     description: str,
     expires_in_s: int,
     now: Instant,
     external_id: str | None = None,
-    key: str | None = None,
 ) -> Charge:
-    """Write down that a charge will be asked of the bank, under which id (C1).
-
-    Raises Refused where the merchant has no bank account or key, or the amount is outside the limits, and Invalid
-    where the key is not theirs.
-    """
-    account = store.active_account(tx, owner=owner)
-    if account is None:
-        raise Refused("NO_PIX_KEY", "No active PIX key")
-    if key is not None:
-        check_key(tx, key, owner=owner)
-    chosen = key or store.newest_key(tx, account.id, owner=owner)
-    if chosen is None:
-        raise Refused("NO_PIX_KEY", "No active PIX key")
-    _check_limits(policy_of(tx, owner=owner), amount)
+    """Write down that a charge will be asked of the bank, under which id (C1)."""
     charge = Charge(
         id=charge_id,
         payment_id=payment_id,
         announces=announces,
-        owner=owner,
-        account_id=account.id,
+        owner=way.account.owner,
+        account_id=way.account.id,
         state=State.CREATING,
         amount=amount,
-        key=chosen,
+        key=way.key,
         description=description,
         external_id=external_id,
         code=None,
@@ -178,6 +191,10 @@ def _check_limits(policy: Policy, amount: Money) -> None:
     least, most = policy.charge_min_units, policy.charge_max_units
     if (least is not None and amount.units < least) or (most is not None and amount.units > most):
         raise Refused("LIMIT_EXCEEDED", "Transaction limit exceeded")
+
+
+def _not_owned() -> Invalid:
+    return Invalid([Fault("pix_key", "PIX_KEY_NOT_OWNED", "pix_key does not belong to this account")])
 
 
 def activate(tx: Tx, charge: Charge, made: ProviderCharge, *, now: Instant) -> Charge:

@@ -31,16 +31,17 @@ IN_PROGRESS: Final = "IDEMPOTENCY_IN_PROGRESS"
 
 _HERE: Final = """
          where merchant_id = :merchant_id and mode = :mode and surface = :surface and scope = :scope and key = :key"""
-_ROW: Final = """:merchant_id, :mode, :surface, :scope, :key, :fingerprint, :state, :status, :sealed_body,
+_ROW: Final = """:merchant_id, :mode, :surface, :scope, :key, :fingerprint, :state, :status, :sealed_body, :chosen,
                    {now}, {now} + :lock, {now} + :kept"""
 _TAKE: Final = """
             insert into idempotency (merchant_id, mode, surface, scope, key, fingerprint, state, status, sealed_body,
-                                     created_at, locked_until_at, expires_at)
+                                     chosen, created_at, locked_until_at, expires_at)
             {row}
             on conflict (merchant_id, mode, surface, scope, key) do update
                set fingerprint = excluded.fingerprint, state = excluded.state, status = excluded.status,
                    sealed_body = excluded.sealed_body,
-                   chosen = case when idempotency.expires_at > excluded.created_at then idempotency.chosen end,
+                   chosen = coalesce(case when idempotency.expires_at > excluded.created_at then idempotency.chosen end,
+                                     excluded.chosen),
                    created_at = excluded.created_at, locked_until_at = excluded.locked_until_at,
                    expires_at = excluded.expires_at
              where idempotency.expires_at <= excluded.created_at or idempotency.state = 'free'
@@ -117,9 +118,9 @@ class Finished(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """The key is ours until `finish` or `release`. An earlier try may have chosen ids to go on with."""
+    """The key is ours until `finish` or `release`."""
 
-    chosen: Mapping[str, Any]
+    chosen: Mapping[str, Any]  # ids: an earlier try's, to go on with, or else ours
     until: Instant  # then somebody else may take it
 
 
@@ -169,9 +170,14 @@ def mark(tx: Tx, slot: Slot, *, now: Instant | None) -> str | None:
     return fingerprint
 
 
-def claim(tx: Tx, slot: Slot, *, keyring: Keyring, now: Instant | None) -> Claimed | Finished:
-    """Take the key, or return the answer kept under it. Raises Conflict as `once` does."""
-    taken = _take(tx, slot, "running", now=now)
+def claim(
+    tx: Tx, slot: Slot, *, chooses: Mapping[str, Any] | None = None, keyring: Keyring, now: Instant | None
+) -> Claimed | Finished:
+    """Take the key, or return the answer kept under it. Raises Conflict as `once` does.
+
+    The ids it *chooses* for the operation are written down, unless an earlier try did so: a repeat goes on with those.
+    """
+    taken = _take(tx, slot, "running", now=now, chosen=json.dumps(chooses) if chooses else None)
     if taken is None:
         return _kept(tx, slot, keyring=keyring, now=now)
     reach("key.claimed")
@@ -207,7 +213,7 @@ def choose(tx: Tx, slot: Slot, chosen: Mapping[str, Any]) -> None:
 
 def finish(tx: Tx, slot: Slot, status: int, body: bytes, *, keyring: Keyring) -> None:
     """Keep the answer to a claimed key."""
-    tx.run(
+    tx.defer(
         f"update idempotency set state = 'done', status = :status, sealed_body = :sealed_body {_HERE}",
         status=status,
         sealed_body=keyring.seal(body, slot.seal_context),
@@ -247,7 +253,14 @@ def _now(now: Instant | None) -> str:
 
 
 def _take(
-    tx: Tx, slot: Slot, state: str, *, now: Instant | None, status: int | None = None, sealed_body: str | None = None
+    tx: Tx,
+    slot: Slot,
+    state: str,
+    *,
+    now: Instant | None,
+    status: int | None = None,
+    sealed_body: str | None = None,
+    chosen: str | None = None,
 ) -> Row | None:
     """Write the key's row, over one that is free, given up or expired; None if it is somebody's."""
     try:
@@ -257,6 +270,7 @@ def _take(
             state=state,
             status=status,
             sealed_body=sealed_body,
+            chosen=chosen,
             lock=LOCK_S * SECOND,
             kept=slot.kept,
             **({} if now is None else {"now": now}),

@@ -18,6 +18,8 @@ from opentill.payments.pix.flow.hints import confirm_hint
 from opentill.pix import store
 from opentill.pix.model import State
 from opentill.webhooks import queries, queue, rules
+from tests.contract.api.house import open_house
+from tests.contract.api.test_gateway_callbacks import Provider
 from tests.usecases.pix.shop import Shop, open_shop
 from tests.usecases.webhooks.engine import Bench
 
@@ -124,3 +126,26 @@ async def test_deliveries_are_claimed_in_five_round_trips_and_recorded_in_four(w
         await bench.complete(*results)
         recorded = wire.round_trips()
     assert (len(results), claimed, recorded) == (4, 5, 4)
+
+
+async def test_a_charge_is_made_in_five_round_trips(watched: Database, wire: Wire, tmp_path: Path) -> None:
+    async with open_shop(watched, tmp_path) as shop:
+        await shop.charges("30.00")  # what is asked for the first time is prepared
+        wire.round_trips()
+        await shop.charges("30.00")
+        assert wire.round_trips() == 5
+
+
+async def test_a_callback_of_a_gateway_is_taken_in_six_round_trips(
+    watched: Database, wire: Wire, tmp_path: Path
+) -> None:
+    async def tells(event: str) -> int:
+        provider = await Provider(house, house.shop).opened()
+        wire.round_trips()
+        assert (await provider.tells(provider.paid(event, ref=event))).status == 200
+        return wire.round_trips()
+
+    house = await open_house(watched, tmp_path)
+    await tells("pe_1")  # what is asked for the first time is prepared
+    assert await tells("pe_2") == 6
+    await house.close()

@@ -101,12 +101,13 @@ class _Attempt:
         """Take the key, and return the charge id an earlier attempt chose, or else the proposed one."""
         if self._slot is None:
             return proposed
-        claimed = idempotency.claim(tx, self._slot, keyring=self._keyring, now=self._call.key_now)
+        claimed = idempotency.claim(
+            tx, self._slot, chooses={"charge": proposed}, keyring=self._keyring, now=self._call.key_now
+        )
         if isinstance(claimed, Finished):
             raise _Answered(claimed)
         self._claimed = claimed
-        charge_id: str = claimed.chosen.get("charge", proposed)
-        idempotency.choose(tx, self._slot, {"charge": charge_id})
+        charge_id: str = claimed.chosen["charge"]
         return charge_id
 
     def finish(self, tx: Tx, charge: Charge) -> None:

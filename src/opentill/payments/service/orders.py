@@ -1,5 +1,7 @@
 """What a merchant asks to be paid: a payment is made, and changed while it waits."""
 
+from typing import Any
+
 from opentill.db import Tx
 from opentill.events import record
 from opentill.kernel.clock import SECOND, Instant, after
@@ -82,18 +84,17 @@ def place(tx: Tx, payment: Payment, *, ids: Ids, keyring: Keyring) -> None:
             conversion.fix(tx, payment.amount, way, owner=payment.owner, now=payment.created_at)
         except Conflict as conflict:
             raise Invalid([Fault("gateway", "VALIDATION_FAILED", conflict.message)]) from conflict
-    _store(tx, payment, ids=ids, keyring=keyring)
+    store.insert(tx, **_row(tx, payment, ids=ids, keyring=keyring))
     record(tx, payment_event("payment.pending", payment, at=payment.created_at), ids=ids)
     reach("payment.created")
 
 
 def store_new(
     tx: Tx, order: Order, *, merchant: Merchant, ids: Ids, keyring: Keyring, now: Instant, uuid: str | None = None
-) -> Payment:
-    """Store a payment without an event, for callers that record a fuller one in the same transaction."""
+) -> int:
+    """Store a payment without an event, for callers that record a fuller one in the same transaction; return its id."""
     payment = draft(order, merchant, ids=ids, now=now, uuid=uuid)
-    _store(tx, payment, ids=ids, keyring=keyring)
-    return payment
+    return store.insert_numbered(tx, **_row(tx, payment, ids=ids, keyring=keyring))
 
 
 def amend(tx: Tx, payment_id: int, changes: Changes, *, owner: Owner, keyring: Keyring, now: Instant) -> Payment:
@@ -106,7 +107,8 @@ def amend(tx: Tx, payment_id: int, changes: Changes, *, owner: Owner, keyring: K
     return locked(tx, payment_id, owner=owner, keyring=keyring)
 
 
-def _store(tx: Tx, payment: Payment, *, ids: Ids, keyring: Keyring) -> None:
+def _row(tx: Tx, payment: Payment, *, ids: Ids, keyring: Keyring) -> dict[str, Any]:
+    """Return what is stored of a payment. Whoever pays, as far as that is known, is stored on the way."""
     owner, now = payment.owner, payment.created_at
     customer_id = payment.customer_id or customers.remember(
         tx,
@@ -118,26 +120,25 @@ def _store(tx: Tx, payment: Payment, *, ids: Ids, keyring: Keyring) -> None:
         now=now,
         updates=payment.link is None,  # at a link's page anybody may type anybody's address
     )
-    store.insert(
-        tx,
-        uuid=payment.uuid,
-        reference=payment.reference,
-        token=payment.token,
+    return {
+        "uuid": payment.uuid,
+        "reference": payment.reference,
+        "token": payment.token,
         **owner.columns,
-        units=payment.amount.units,
-        currency=payment.amount.currency.code,
-        order_id=payment.order_id,
-        description=payment.description,
-        redirect_url=payment.redirect_url,
-        cancel_url=payment.cancel_url,
-        callback_url=payment.callback_url,
-        callback_bare=int(payment.callback_bare),
-        gateway=payment.gateway,
-        gateway_fixed=int(payment.gateway_fixed),
-        customer_id=customer_id,
-        link_id=payment.link.id if payment.link else None,
-        invoice_id=payment.invoice.id if payment.invoice else None,
-        metadata=payment.metadata,
-        now=now,
-        expires_at=payment.expires_at,
-    )
+        "units": payment.amount.units,
+        "currency": payment.amount.currency.code,
+        "order_id": payment.order_id,
+        "description": payment.description,
+        "redirect_url": payment.redirect_url,
+        "cancel_url": payment.cancel_url,
+        "callback_url": payment.callback_url,
+        "callback_bare": int(payment.callback_bare),
+        "gateway": payment.gateway,
+        "gateway_fixed": int(payment.gateway_fixed),
+        "customer_id": customer_id,
+        "link_id": payment.link.id if payment.link else None,
+        "invoice_id": payment.invoice.id if payment.invoice else None,
+        "metadata": payment.metadata,
+        "now": now,
+        "expires_at": payment.expires_at,
+    }

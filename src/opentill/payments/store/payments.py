@@ -41,12 +41,7 @@ PAYMENT: Final = """
           left join payment_link l on l.id = p.link_id
           left join invoice i on i.id = p.invoice_id
 """
-
-
-def insert(tx: Tx, **columns: Any) -> None:
-    """Insert a new payment, which is always pending."""
-    tx.run(
-        """
+NEW: Final = """
         insert into payment (uuid, reference, token, merchant_id, mode, status, detail, units, currency, order_id,
                              description, redirect_url, cancel_url, callback_url, callback_bare, gateway,
                              gateway_fixed, customer_id, link_id, invoice_id, metadata, created_at, updated_at,
@@ -54,9 +49,17 @@ def insert(tx: Tx, **columns: Any) -> None:
         values (:uuid, :reference, :token, :merchant_id, :mode, 'pending', 'pending', :units, :currency, :order_id,
                 :description, :redirect_url, :cancel_url, :callback_url, :callback_bare, :gateway,
                 :gateway_fixed, :customer_id, :link_id, :invoice_id, :metadata, :now, :now, :expires_at)
-        """,
-        **columns,
-    )
+"""
+
+
+def insert(tx: Tx, **columns: Any) -> None:
+    """Insert a new payment, which is always pending."""
+    tx.run(NEW, **columns)
+
+
+def insert_numbered(tx: Tx, **columns: Any) -> int:
+    """Insert a new payment and return its id, for what is stored beside it."""
+    return int(tx.all(f"{NEW} returning id", **columns)[0]["id"])
 
 
 def lock(tx: Tx, payment_id: int, *, owner: Owner, keyring: Keyring) -> Payment | None:
@@ -160,7 +163,7 @@ def set_dispute_status(tx: Tx, payment_id: int, *, owner: Owner, now: Instant) -
 
 def set_expiry(tx: Tx, payment: Payment, expires_at: Instant) -> None:
     """Let a payment live as long as its bank's charge does."""
-    tx.run(
+    tx.defer(
         """
         update payment set expires_at = :expires_at
          where id = :id and merchant_id = :merchant_id and mode = :mode

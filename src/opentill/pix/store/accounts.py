@@ -10,13 +10,20 @@ from opentill.kernel.mode import Mode
 from opentill.kernel.owner import Owner
 from opentill.pix.model import Account
 
-ACCOUNT: Final = """
+_COLUMNS: Final = """
         select a.id, a.merchant_id, a.mode, a.profile, a.bank_name, a.bank_ispb, a.sealed_credentials,
                a.swept_until_at, a.infractions_at, a.active, a.removed_at, m.uuid as merchant_uuid,
                m.name as merchant_name,
-               m.city as merchant_city
+               m.city as merchant_city"""
+_OF_MERCHANT: Final = """
           from pix_account a join merchant m on m.id = a.merchant_id
 """
+ACCOUNT: Final = _COLUMNS + _OF_MERCHANT
+WITH_KEY: Final = f"""{_COLUMNS}, (
+                   select k.key from pix_key k
+                    where k.merchant_id = a.merchant_id and k.mode = a.mode and k.account_id = a.id
+                      and k.key = coalesce(:key, k.key) and k.status = 'active'
+                    order by k.id desc limit 1) as key{_OF_MERCHANT}"""
 
 
 def insert_account(tx: Tx, **columns: Any) -> int:
@@ -69,6 +76,18 @@ def active_account(tx: ReadTx, *, owner: Owner) -> Account | None:
         **owner.columns,
     )
     return _as_account(row) if row else None
+
+
+def active_account_with_key(tx: ReadTx, key: str | None, *, owner: Owner) -> tuple[Account, str | None] | None:
+    """Return the account an owner is paid into, and a key that leads to it: the one given, or else the newest."""
+    row = tx.one_or_none(
+        f"""{WITH_KEY}
+         where a.merchant_id = :merchant_id and a.mode = :mode and a.active = 1
+        """,
+        **owner.columns,
+        key=key,
+    )
+    return (_as_account(row), row["key"]) if row else None
 
 
 def account(tx: ReadTx, account_id: int) -> Account | None:

@@ -21,7 +21,7 @@ CHARGE: Final = """
 
 
 def insert_charge(tx: Tx, charge: Charge, *, next_check_at: Instant) -> None:
-    tx.run(
+    tx.defer(
         """
         insert into pix_charge (id, payment_id, announces, merchant_id, mode, account_id, state, units, key,
                                 description, external_id, code, expires_in_s, expires_at, next_check_at,

@@ -15,7 +15,8 @@ from opentill.merchants.model import Merchant
 from opentill.payments import store
 from opentill.payments.model import Order, Payment
 from opentill.payments.pix import service as pix
-from opentill.payments.pix.flow.bank import RETRY_AFTER_S, account_of, payment_of, unavailable
+from opentill.payments.pix.flow.bank import RETRY_AFTER_S, payment_of, unavailable
+from opentill.payments.pix.service import Intent
 from opentill.payments.tools import Tools
 from opentill.pix import port
 from opentill.pix.brcode import build_dynamic
@@ -54,12 +55,14 @@ async def cash_in(
     """
     proposed = new_charge_id(tools.ids)
 
-    def intend(tx: Tx) -> Charge:
+    def intend(tx: Tx) -> Intent:
+        charge_id = claim(tx, proposed)
         return pix.intend_cash_in(
             tx,
             order,
             merchant=merchant,
-            charge_id=claim(tx, proposed),
+            charge_id=charge_id,
+            begun=charge_id != proposed,
             description=description,
             expires_in_s=expires_in_s,
             key=key,
@@ -68,29 +71,29 @@ async def cash_in(
             now=tools.clock.now(),
         )
 
-    charge = await tools.db.write(intend)
+    intent = await tools.db.write(intend)
     reach("charge.intended")
-    begun = charge.id != proposed
-    return await _create(tools, charge, begun=begun, city=city, finish=finish, within_s=within_s)
+    begun = intent.charge.id != proposed
+    return await _create(tools, intent, begun=begun, city=city, finish=finish, within_s=within_s)
 
 
 async def charge_for(tools: Tools, payment: Payment) -> Charge:
     """Return a payment's charge, made now if need be. Raises as `cash_in`."""
     proposed = new_charge_id(tools.ids)
 
-    def intend(tx: Tx) -> Charge:
+    def intend(tx: Tx) -> Intent:
         current = store.lock(tx, payment.id, owner=payment.owner, keyring=tools.keyring)
         if current is None:
             raise NotFound("PAYMENT_NOT_FOUND", "No such payment.")
         return pix.intend_checkout_charge(tx, current, charge_id=proposed, now=tools.clock.now())
 
-    charge = await tools.db.write(intend)
-    return await _create(tools, charge, begun=charge.id != proposed)
+    intent = await tools.db.write(intend)
+    return await _create(tools, intent, begun=intent.charge.id != proposed)
 
 
 async def _create(
     tools: Tools,
-    charge: Charge,
+    intent: Intent,
     *,
     begun: bool,
     city: str | None = None,
@@ -98,9 +101,9 @@ async def _create(
     within_s: float = WITHIN_S,
 ) -> Charge:
     """Have the bank make a stored charge and confirm it. Of one that was *begun* before, the bank is asked first."""
+    charge, account = intent
     made: ProviderCharge | None = None
     if charge.state is State.CREATING:
-        account = await account_of(tools, charge.account_id)
         try:
             async with asyncio.timeout(within_s):
                 made = await _made(tools, account, charge, city, begun=begun)
@@ -111,8 +114,7 @@ async def _create(
     def confirm(tx: Tx) -> Charge:
         confirmed = charge
         if made is not None:
-            payment = payment_of(tx, tools, charge)
-            confirmed = pix.announce(tx, charge.id, made, payment=payment, ids=tools.ids, now=tools.clock.now())
+            confirmed = pix.announce(tx, charge, made, ids=tools.ids, keyring=tools.keyring, now=tools.clock.now())
         if confirmed.state is not State.REJECTED:
             finish(tx, confirmed)
         return confirmed

@@ -8,6 +8,7 @@ told        what events say of both
 """
 
 from opentill.payments.pix.service.charges import (
+    Intent,
     abandon,
     announce,
     cancel,
@@ -28,6 +29,7 @@ from opentill.payments.pix.service.money import (
 from opentill.payments.pix.service.told import charge_part, receipt_part
 
 __all__ = [
+    "Intent",
     "abandon",
     "announce",
     "cancel",

@@ -1,27 +1,31 @@
 """A payment's charge: begun, made known, given up, ended without money (pix-api.md §16.2)."""
 
-from dataclasses import replace
+from typing import NamedTuple
 
 from opentill.db import Tx
 from opentill.events import record
 from opentill.kernel.clock import SECOND, Instant
-from opentill.kernel.errors import NotFound, Refused
+from opentill.kernel.errors import NotFound
 from opentill.kernel.failpoints import reach
 from opentill.kernel.ids import Ids
-from opentill.kernel.money import Money
-from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Keyring
 from opentill.merchants.model import Merchant
 from opentill.payments import rules, service, store
 from opentill.payments.documents import payment_event
 from opentill.payments.model import Order, Payment, PaymentStatus, SessionState
-from opentill.payments.pix.service.locks import charge_of, locked, locked_charge
+from opentill.payments.pix.service.locks import charge_of, locked, locked_both, locked_charge
 from opentill.payments.pix.service.told import charge_part
 from opentill.pix import service as pix
 from opentill.pix import store as charges
-from opentill.pix.model import GATEWAY, LIVE, OVER, Charge, State
-from opentill.pix.policy import policy_of
+from opentill.pix.model import GATEWAY, LIVE, OVER, Account, Charge, State
 from opentill.pix.port import ProviderCharge
+
+
+class Intent(NamedTuple):
+    """A charge that is stored, and the account whose bank is to make it."""
+
+    charge: Charge
+    account: Account
 
 
 def intend_cash_in(
@@ -30,45 +34,36 @@ def intend_cash_in(
     *,
     merchant: Merchant,
     charge_id: str,
+    begun: bool,
     description: str,
     expires_in_s: int,
     key: str | None,
     ids: Ids,
     keyring: Keyring,
     now: Instant,
-) -> Charge:
-    """Store a payment with its charge before the bank is asked (C1). A charge of that id is gone on with."""
-    known = charges.charge(tx, charge_id, owner=merchant.owner)
+) -> Intent:
+    """Store a payment with its charge before the bank is asked (C1). One *begun* before is gone on with."""
+    known = charges.charge(tx, charge_id, owner=merchant.owner) if begun else None
     if known is not None:
         return _taken_up(tx, known, locked(tx, known, keyring=keyring), now=now)
-    _check_limits(tx, order.amount, owner=merchant.owner)
-    born = service.store_new(tx, order, merchant=merchant, ids=ids, keyring=keyring, now=now)
-    payment = store.one(tx, "p.uuid = :uuid", owner=merchant.owner, keyring=keyring, uuid=born.uuid)
-    if payment is None:
-        raise NotFound("PAYMENT_NOT_FOUND", "The payment was not stored.")
-    return pix.start_charge(
+    way = pix.way_in(tx, order.amount, owner=merchant.owner, key=key)
+    payment_id = service.store_new(tx, order, merchant=merchant, ids=ids, keyring=keyring, now=now)
+    charge = pix.start_charge(
         tx,
         charge_id,
-        payment.id,
+        payment_id,
         order.amount,
+        way,
         announces=True,
-        owner=merchant.owner,
         description=description,
         expires_in_s=expires_in_s,
         external_id=order.order_id,
-        key=key,
         now=now,
     )
+    return Intent(charge, way.account)
 
 
-def _check_limits(tx: Tx, amount: Money, *, owner: Owner) -> None:
-    policy = policy_of(tx, owner=owner)
-    least, most = policy.charge_min_units, policy.charge_max_units
-    if (least is not None and amount.units < least) or (most is not None and amount.units > most):
-        raise Refused("LIMIT_EXCEEDED", "Transaction limit exceeded")
-
-
-def intend_checkout_charge(tx: Tx, payment: Payment, *, charge_id: str, now: Instant) -> Charge:
+def intend_checkout_charge(tx: Tx, payment: Payment, *, charge_id: str, now: Instant) -> Intent:
     """Store the charge of a payment whose payer chose PIX; one there already is gone on with, unless it is over.
 
     The payment's lock is held. Raises Conflict where the payment cannot be paid now.
@@ -78,25 +73,27 @@ def intend_checkout_charge(tx: Tx, payment: Payment, *, charge_id: str, now: Ins
     if known is not None and not (replaceable and payment.open):
         return _taken_up(tx, known, payment, now=now)
     rules.start(payment, GATEWAY, charge=payment.charge, now=now)
-    return pix.start_charge(
+    way = pix.way_in(tx, payment.charged, owner=payment.owner)
+    charge = pix.start_charge(
         tx,
         charge_id,
         payment.id,
         payment.charged,
+        way,
         announces=False,
-        owner=payment.owner,
         description=payment.description or payment.order_id or "Pedido",
         expires_in_s=max(60, (payment.expires_at - now) // SECOND),
         now=now,
     )
+    return Intent(charge, way.account)
 
 
-def announce(tx: Tx, charge_id: str, made: ProviderCharge, *, payment: Payment, ids: Ids, now: Instant) -> Charge:
-    """The bank has made the charge (C2). Safe to repeat. The payment's lock is held.
+def announce(tx: Tx, known: Charge, made: ProviderCharge, *, ids: Ids, keyring: Keyring, now: Instant) -> Charge:
+    """The bank has made the charge (C2). Safe to repeat.
 
     What was made too late, because it was given up or its payment is over, is not announced but removed (C3).
     """
-    charge = locked_charge(tx, charge_id, payment)
+    payment, charge = locked_both(tx, known, keyring=keyring)
     if charge.state is State.REJECTED or (charge.state is State.CREATING and not payment.open):
         return pix.give_up(tx, charge, now=now)
     if charge.state is not State.CREATING:
@@ -105,14 +102,8 @@ def announce(tx: Tx, charge_id: str, made: ProviderCharge, *, payment: Payment, 
     shown = charge_part(active)
     if charge.announces:
         store.set_expiry(tx, payment, active.expires_at)
-        alive = replace(payment, expires_at=active.expires_at)
-        record(
-            tx, payment_event("payment.pending", alive, at=now, pix_type="pix.charge.created", charge=shown), ids=ids
-        )
-    else:
-        record(
-            tx, payment_event("charge.created", payment, at=now, pix_type="pix.charge.created", charge=shown), ids=ids
-        )
+    kind = "payment.pending" if charge.announces else "charge.created"
+    record(tx, payment_event(kind, payment, at=now, pix_type="pix.charge.created", charge=shown), ids=ids)
     reach("charge.announced")
     return active
 
@@ -180,9 +171,12 @@ def _end_with_charge(
     record(tx, payment_event(f"payment.{status.value}", ended, at=now, pix_type=pix_type, charge=shown), ids=ids)
 
 
-def _taken_up(tx: Tx, known: Charge, payment: Payment, *, now: Instant) -> Charge:
+def _taken_up(tx: Tx, known: Charge, payment: Payment, *, now: Instant) -> Intent:
     """Return a charge to go on with; while its creation is not finished, nobody gives it up now."""
     charge = locked_charge(tx, known.id, payment)
     if charge.state is State.CREATING:
         pix.take_up(tx, charge, now=now)
-    return charge
+    account = pix.find_account(tx, charge.account_id)
+    if account is None:
+        raise NotFound("ACCOUNT_NOT_FOUND", "No such provider account.")
+    return Intent(charge, account)

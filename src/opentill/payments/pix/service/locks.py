@@ -36,6 +36,17 @@ def locked_charge(tx: Tx, charge_id: str, payment: Payment) -> Charge:
     return charge
 
 
+def locked_both(tx: Tx, known: Charge, *, keyring: Keyring) -> tuple[Payment, Charge]:
+    """Lock a charge's payment and then the charge, and return both as they stand."""
+    charge, payment = tx.together(
+        lambda tx: charges.lock_charge_and_payment(tx, known.id, owner=known.owner),
+        lambda tx: store.one(tx, "p.id = :id", owner=known.owner, keyring=keyring, id=known.payment_id),
+    )
+    if charge is None or payment is None:
+        raise NotFound("TRANSACTION_NOT_FOUND", "Transaction not found")
+    return payment, charge
+
+
 def locked_with_charge(
     tx: Tx, charge_id: str, receipt: Receipt, *, keyring: Keyring
 ) -> tuple[Payment, Charge, Row | None] | None:
