@@ -71,7 +71,7 @@ class SandboxBank:
             return
         if request.parts[0] in ("qr", "jwks.json"):
             await self._have_signing_key()
-        outcome = self._outcome_or_failure(request)
+        outcome = await self._outcome_or_failure(request)
         if request.parts[0] == "_sim":
             self._changed.set()
         if outcome.told_before:
@@ -217,16 +217,18 @@ class SandboxBank:
             signing.keep_signing_key(frame, algorithm, made)
             self._signing = signing.load_signing_key(frame, algorithm)
 
-    def _outcome_or_failure(self, request: Request) -> Outcome:
+    async def _outcome_or_failure(self, request: Request) -> Outcome:
         try:
-            return self._outcome(request)
+            outcome = self._outcome(request)
+            await self._store.stored()
         except Exception:  # a fault of the bank is not its client's: in one process, it must not become one
             log.exception("sandbox bank failed", method=request.method, path=request.parts[:3])
             return Outcome(self._refused(request, Problem("ErroInternoDoServidor")))
+        return outcome
 
     def _outcome(self, request: Request) -> Outcome:
-        """Answer a request in one transaction, and write down that it came."""
-        with self._store.transaction():
+        """Answer a request, all or nothing of it, and write down that it came."""
+        with self._store.shared():
             account_id = None
             try:
                 outcome, account_id = self._answered(request)

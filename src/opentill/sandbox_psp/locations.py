@@ -116,7 +116,7 @@ def shown(frame: Frame, account: Account, charge: Row) -> dict[str, Any]:
 
 def new_place(frame: Frame, kind: str) -> str:
     """Return the last part of a new location."""
-    return frame.ids.hex(PLACE_CHARACTERS[kind])
+    return frame.ids.timed_hex(PLACE_CHARACTERS[kind])
 
 
 def _insert(frame: Frame, account_id: int, kind: str, place: str, charge_id: int | None = None) -> Row:

@@ -1,12 +1,14 @@
 """The bank's books: one SQLite file that several processes may share and that survives a restart.
 
 Transactions are short and run on the event loop: the few tens of microseconds they take are less than
-handing them to another thread would cost. What waits for the disk, moving the log into the file, is left to
-`checkpoint`, which is called from another thread.
+handing them to another thread would cost. A commit takes more than all statements of a request, so the requests of
+one turn of the event loop share one. What waits for the disk, moving the log into the file, is left to `checkpoint`,
+which is called from another thread.
 """
 
+import asyncio
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
@@ -242,6 +244,7 @@ class Store:
 
     def __init__(self, path: str | Path) -> None:
         self._path = path
+        self._stored: asyncio.Future[None] | None = None  # the commit of what this turn of the event loop shares
         self._connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_MS / 1_000, cached_statements=256)
         self._connection.row_factory = sqlite3.Row
         self._connection.execute("pragma journal_mode = wal")
@@ -258,6 +261,7 @@ class Store:
             self._connection.execute(LOCATIONS_OF_CHARGES)
 
     def close(self) -> None:
+        self._commit_shared()
         self._connection.close()
 
     def checkpoint(self) -> None:
@@ -268,6 +272,7 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit what the block did, or nothing of it."""
+        self._commit_shared()
         self._connection.execute("begin immediate")
         try:
             yield
@@ -275,6 +280,48 @@ class Store:
             self._connection.execute("rollback")
             raise
         self._connection.execute("commit")
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """Do the block in one transaction with all that shares this turn of the event loop; see `stored`.
+
+        What the block raises undoes the others' work too, and they are told.
+        """
+        if self._stored is None:
+            self._connection.execute("begin immediate")
+            loop = asyncio.get_running_loop()
+            self._stored = loop.create_future()
+            loop.call_soon(self._commit_shared)
+        try:
+            yield
+        except BaseException as error:
+            self._undo_shared(error)
+            raise
+
+    def stored(self) -> Awaitable[None]:
+        """Return what ends once all that was shared in this turn is committed. It raises what kept it from that."""
+        if self._stored is None:
+            return asyncio.sleep(0)
+        return asyncio.shield(self._stored)  # others wait for it too
+
+    def _commit_shared(self) -> None:
+        if self._stored is None:
+            return
+        try:
+            self._connection.execute("commit")
+        except sqlite3.Error as error:
+            self._undo_shared(error)
+        else:
+            stored, self._stored = self._stored, None
+            stored.set_result(None)
+
+    def _undo_shared(self, error: BaseException) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("rollback")
+        stored, self._stored = self._stored, None
+        if stored is not None:
+            stored.set_exception(sqlite3.OperationalError(f"the transaction was given up: {error!r}"))
+            stored.exception()  # perhaps nobody waits
 
     def run(self, sql: str, **params: object) -> int:
         """Return the number of rows changed."""
