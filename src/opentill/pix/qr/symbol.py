@@ -4,7 +4,8 @@ A cash-in answers with an image, so encoding is on its path. Whole symbols are s
 works on all modules at once, which takes a tenth of the time of going through them one by one.
 """
 
-from functools import cache
+from functools import cache, reduce
+from operator import getitem, xor
 from typing import Final
 
 from opentill.pix.qr.layout import BLOCKS, Layout, count_bits, layout, version_for
@@ -65,13 +66,19 @@ def _padded(data: bytes, plan: Layout) -> bytes:
 
 
 def _correction(block: bytes, length: int) -> bytes:
-    """Return the Reed-Solomon codewords of a block: the rest of a division, a byte of the block at a time."""
+    """Return the Reed-Solomon codewords of a block: the rest of a division, to which each byte adds its own share."""
+    return reduce(xor, map(getitem, _shares(len(block), length), block)).to_bytes(length)
+
+
+@cache
+def _shares(count: int, length: int) -> tuple[tuple[int, ...], ...]:
+    """Return what each value of each byte of a block of *count* adds to its *length* codewords of error correction."""
     multiples = _generator_multiples(length)
     top, kept = 8 * (length - 1), (1 << 8 * (length - 1)) - 1
-    rest = 0
-    for byte in block:
-        rest = (rest & kept) << 8 ^ multiples[byte ^ rest >> top]
-    return rest.to_bytes(length)
+    shares = [multiples]
+    for _ in range(count - 1):  # a byte further from the end is divided once more
+        shares.append(tuple((rest & kept) << 8 ^ multiples[rest >> top] for rest in shares[-1]))
+    return tuple(reversed(shares))
 
 
 @cache
