@@ -4,7 +4,7 @@ A gateway's exception or time-out means *unknown*; `check_session` asks it until
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from opentill.db import ReadTx, Tx
@@ -19,6 +19,7 @@ from opentill.payments.model import Payment, PaymentStatus, Session, SessionStat
 from opentill.payments.pix import flow as pix_flow
 from opentill.payments.pix import service as pix
 from opentill.payments.review import decisions
+from opentill.payments.review import queries as reviews
 from opentill.payments.review.decisions import Actor
 from opentill.payments.tools import Tools
 from opentill.pix.model import GATEWAY as PIX
@@ -139,12 +140,36 @@ async def cancel_reviewed(tools: Tools, payment: Payment, *, by: Actor, reason: 
     )
 
 
+async def ask_about_item(tools: Tools, item_id: int, *, owner: Owner) -> None:
+    """Ask the gateway of a try whose outcome is unknown, before a person decides on an item about its payment."""
+    await _ask_about(tools, lambda tx: reviews.payment_of(tx, item_id, owner=owner), owner)
+
+
+async def ask_about_receipt(tools: Tools, receipt_id: int, *, owner: Owner) -> None:
+    """Ask the gateway of a try whose outcome is unknown, before a person gives back money of its payment."""
+
+    def payment_of(tx: ReadTx) -> int | None:
+        receipt = store.receipt(tx, receipt_id, owner=owner)
+        return receipt.payment_id if receipt else None
+
+    await _ask_about(tools, payment_of, owner)
+
+
 async def _asked(tools: Tools, payment: Payment) -> Payment:
     """Return a payment after its gateway was asked of a try whose outcome is unknown."""
-    session = await tools.db.read(lambda tx: queries.open_session(tx, payment))
-    if session is None or session.state is not SessionState.UNKNOWN:
-        return payment
-    return await check_session(tools, session)
+    return await _ask_about(tools, lambda _tx: payment.id, payment.owner) or payment
+
+
+async def _ask_about(tools: Tools, payment_of: Callable[[ReadTx], int | None], owner: Owner) -> Payment | None:
+    """Ask a gateway what became of a payment's try; return the payment then, and None where nothing is unknown."""
+
+    def unknown(tx: ReadTx) -> Session | None:
+        payment_id = payment_of(tx)
+        session = store.open_session(tx, payment_id, owner=owner) if payment_id is not None else None
+        return session if session and session.state is SessionState.UNKNOWN else None
+
+    session = await tools.db.read(unknown)
+    return await check_session(tools, session) if session else None
 
 
 async def check_due_sessions(tools: Tools, lanes: Lanes[str] | None = None) -> int:

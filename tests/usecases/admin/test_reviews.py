@@ -8,12 +8,16 @@ import pytest
 
 from opentill.admin.screens.reviews import PAGE
 from opentill.db import Database, Tx
-from opentill.kernel.clock import MINUTE
+from opentill.gateways.port import PaidVerdict
+from opentill.kernel.clock import MINUTE, SECOND
+from opentill.kernel.money import Money
 from opentill.operators.reasons import Reason
 from opentill.operators.review import call_person
-from opentill.payments.model import Contact, PaymentStatus
+from opentill.payments import flow, service
+from opentill.payments.model import Contact, Payment, PaymentStatus
+from opentill.payments.store import sessions
 from tests.usecases.admin.house import House, open_house
-from tests.usecases.checkout.shop import Browser
+from tests.usecases.checkout.shop import Browser, Shop
 from tests.usecases.checkout.test_manual import PNG, offers_wallet, sends
 
 PAYER = Contact("Caio", "caio@casa.example")
@@ -266,3 +270,32 @@ async def test_a_payment_under_review_is_not_cancelled_by_who_may_not_decide_or_
     await house.shop.db.write(lambda tx: tx.run("update review_item set claimed_by = 'Bia' where resolved_at is null"))
     await ana.presses("Cancel")
     assert "Bia has claimed this." in ana.text
+
+
+@pytest.mark.parametrize("deed", ["reject", "reject-for-good", "Return it to the payer"])
+async def test_before_money_is_turned_down_the_gateway_of_an_unknown_try_is_asked_and_paid_wins(
+    house: House, deed: str
+) -> None:
+    shop = house.shop
+    payment = await shop.orders("20.00")
+    for outcome in ("declined", "pending"):  # the provider takes five seconds for the second
+        await flow.choose_gateway(shop.deps.tools, payment.token, "sandbox")
+        await flow.submit(shop.deps.tools, payment.token, {"outcome": outcome})
+    await shop.db.write(lambda tx: comes_short(tx, shop, payment))
+    queue = await opens_queue(house)
+    await queue.presses("Take it")
+
+    shop.clock.advance(6 * SECOND)
+    await queue.presses(deed, **({} if deed.startswith("Return") else {"reason": ""}))
+
+    paid = await shop.reads(payment)
+    assert (paid.status, paid.late) == (PaymentStatus.COMPLETED, False)
+    assert "Take it" not in queue.text
+
+
+def comes_short(tx: Tx, shop: Shop, payment: Payment) -> None:
+    """Let the gateway say that the declined try brought money after all, and less than was asked."""
+    [first, _] = tx.all("select * from gateway_session where payment_id = :id order by id", id=payment.id)
+    session = sessions.as_session(first)
+    verdict = PaidVerdict("short", Money(payment.amount.units - 100, payment.amount.currency))
+    service.conclude(tx, session, verdict, ids=shop.scene.ids, keyring=shop.scene.keyring, now=shop.clock.now())

@@ -9,7 +9,7 @@ import pytest
 from opentill.db import Database, Tx
 from opentill.events.service import document_of
 from opentill.gateways.port import PaidVerdict, UnpaidVerdict, VerdictState
-from opentill.kernel.clock import MINUTE
+from opentill.kernel.clock import HOUR, MINUTE
 from opentill.kernel.errors import Conflict, Forbidden, Invalid
 from opentill.kernel.money import Money, currency, parse
 from opentill.ledger import verification as books
@@ -584,6 +584,125 @@ async def test_a_reviewed_payment_whose_gateway_says_no_is_cancelled(shop: Shop)
 
     assert (await cancels(shop, payment)).status is PaymentStatus.CANCELLED
     assert await shop.tries(payment) == ["declined"]
+
+
+async def short_with_an_unknown_try(shop: Shop) -> Payment:
+    """Return a payment whose first try brought R$9.99 for R$10.00 while the outcome of the second is unknown."""
+    payment = await shop.orders("10.00")
+    await shop.pays(payment, "declined")
+    shop.terminal.pays = shop.terminal.says = UnpaidVerdict(VerdictState.UNKNOWN)
+    await shop.pays(payment)
+    tools = shop.tools
+    [first, _] = await tools.db.read(
+        lambda tx: tx.all("select reference from gateway_session where payment_id = :id order by id", id=payment.id)
+    )
+    session = await tools.db.read(
+        lambda tx: store.session_by_reference(tx, first["reference"], gateway="sandbox", owner=payment.owner)
+    )
+    assert session is not None
+    short = PaidVerdict("short", brl("9.99"))
+    await does(
+        shop,
+        lambda tx, owner, now: service.conclude(tx, session, short, ids=tools.ids, keyring=tools.keyring, now=now),
+    )
+    return await shop.reads(payment)
+
+
+async def asks_about(shop: Shop, number: int) -> None:
+    await flow.ask_about_item(shop.tools, number, owner=shop.merchant.owner)
+
+
+@pytest.mark.parametrize("final", [False, True])
+async def test_money_is_not_rejected_while_the_outcome_of_another_try_is_unknown(shop: Shop, final: bool) -> None:
+    payment = await short_with_an_unknown_try(shop)
+    number = await claimed(shop)
+
+    await asks_about(shop, number)
+    with pytest.raises(Conflict, match="Decide again in a few minutes") as refused:
+        await rejects(shop, number, final=final)
+
+    assert refused.value.code == "TRY_UNCONFIRMED"
+    assert len(shop.terminal.asked) == 1
+    assert await shop.tries(payment) == ["paid", "unknown"]
+    assert (await shop.reads(payment)).under_review
+    assert await actions(shop) == ["review.claim"]
+
+    shop.terminal.says = UnpaidVerdict(VerdictState.FAILED)
+    await asks_about(shop, number)
+    rejected = await rejects(shop, number, final=final)
+    assert rejected.status is (PaymentStatus.FAILED if final else PaymentStatus.PENDING)
+    assert await shop.tries(payment) == ["paid", "declined"]
+    assert await audited(shop) == []
+
+
+async def test_money_does_not_go_back_while_the_outcome_of_another_try_is_unknown(shop: Shop) -> None:
+    payment = await short_with_an_unknown_try(shop)
+    await claimed(shop)
+
+    with pytest.raises(Conflict) as refused:
+        await gives_back(shop, 1)
+
+    assert refused.value.code == "TRY_UNCONFIRMED"
+    assert await shop.balances() == {"clearing": -99_900, "held": 99_900}
+    assert await shop.tries(payment) == ["paid", "unknown"]
+
+    shop.terminal.says = UnpaidVerdict(VerdictState.FAILED)
+    await flow.ask_about_receipt(shop.tools, 1, owner=payment.owner)
+    assert (await gives_back(shop, 1)).status is RefundStatus.COMPLETED
+    assert (await shop.reads(payment)).status is PaymentStatus.PENDING
+
+
+async def test_a_try_that_turns_out_to_be_paid_wins_and_the_other_money_goes_back(shop: Shop) -> None:
+    payment = await short_with_an_unknown_try(shop)
+    number = await claimed(shop, CHIEF)
+    shop.terminal.says = PaidVerdict("paid", payment.amount)
+
+    await asks_about(shop, number)
+    with pytest.raises(Conflict, match="there is no money to approve"):
+        await approves(shop, number, "9.99", CHIEF, "a cent is nothing")
+    await does(shop, decisions.claim, number, by=Actor(ANA.name, ANA.origin, may_take_over=True))
+    await gives_back(shop, 1)
+
+    assert (await shop.reads(payment)).status is PaymentStatus.COMPLETED
+    assert await shop.tries(payment) == ["paid", "paid"]
+    assert await shop.balances() == {"clearing": -100_000, "available": 100_000}
+    assert await audited(shop) == []
+
+
+async def test_money_is_approved_while_another_try_is_unknown_which_is_told_as_paid_twice_if_it_was(
+    shop: Shop,
+) -> None:
+    payment = await short_with_an_unknown_try(shop)
+    number = await claimed(shop, CHIEF)
+    await asks_about(shop, number)
+    await approves(shop, number, "9.99", CHIEF, "a cent is nothing")
+    assert await shop.tries(payment) == ["paid", "unknown"]
+
+    shop.terminal.says = PaidVerdict("paid", payment.amount)
+    shop.scene.clock.advance(HOUR)
+    await flow.check_due_sessions(shop.tools)
+
+    assert await shop.tries(payment) == ["paid", "paid"]
+    assert (await shop.reviews())[-1] == "paid twice"
+    assert await shop.balances() == {"clearing": -199_900, "available": 199_900}
+    assert await audited(shop) == []
+
+
+async def test_an_hour_after_its_time_a_decision_waits_for_no_gateway_that_never_answers(shop: Shop) -> None:
+    payment = await short_with_an_unknown_try(shop)
+    number = await claimed(shop)
+    shop.scene.clock.advance(90 * MINUTE)
+
+    await asks_about(shop, number)
+    assert (await rejects(shop, number, final=True)).status is PaymentStatus.FAILED
+    assert await shop.tries(payment) == ["paid", "unknown"]  # and is asked about on
+
+    shop.terminal.says = PaidVerdict("paid", payment.amount)
+    shop.scene.clock.advance(HOUR)
+    await flow.check_due_sessions(shop.tools)
+    late = await shop.reads(payment)
+    assert (late.status, late.late) == (PaymentStatus.COMPLETED, True)
+    assert await audited(shop) == []
 
 
 async def test_money_that_came_past_a_gateway_is_not_booked_as_its_own(shop: Shop) -> None:

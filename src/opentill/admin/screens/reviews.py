@@ -14,7 +14,7 @@ from opentill.kernel.errors import Conflict, Fault, Invalid
 from opentill.kernel.money import Money, UnknownCurrencyError, currency
 from opentill.operators import queries as operators
 from opentill.operators import reasons
-from opentill.payments import queries, story
+from opentill.payments import flow, queries, story
 from opentill.payments.model import BookedReceipt, Refund
 from opentill.payments.refunds import flow as refund_flow
 from opentill.payments.refunds.rules import RefundRefused
@@ -24,6 +24,7 @@ from opentill.payments.review.queries import said
 
 PAGE: Final = 25  # items, each with what was said and its forms
 DECIDED: Final = 20
+ABOUT_MONEY: Final = ("approve", "reject", "reject-for-good")  # a gateway that has not answered is asked before these
 
 
 async def reviews(visit: Visit) -> Response:
@@ -91,6 +92,8 @@ async def take(visit: Visit) -> Response:
 async def decide(visit: Visit) -> Response:
     """Approve with the amount seen, reject, ask the payer, settle, or say what became of a refund by hand."""
     item_id, deed = number(visit.path("item")), visit.field("deed")
+    if deed in ABOUT_MONEY:
+        await flow.ask_about_item(visit.deps.tools, item_id, owner=visit.owner)
     await visit.write(lambda tx, _log: _decide(tx, visit, item_id, deed))
     return visit.go(_queue(visit), note="asked" if deed == "ask" else "saved")
 
@@ -115,6 +118,7 @@ async def return_receipt(visit: Visit) -> Response:
         )
 
     place = _queue(visit)
+    await flow.ask_about_receipt(visit.deps.tools, receipt_id, owner=visit.owner)
     try:
         await refund_flow.return_receipt(visit.deps.tools, receipt_id, why, owner=visit.owner, claim=claim, noted=noted)
     except (Conflict, RefundRefused) as refusal:

@@ -1,6 +1,7 @@
 """What a person decides: the review queue's use cases (merchant-api.md §12.3). Permissions are the caller's matter.
 
-An item is claimed first, so that two people cannot decide the same one. Every decision is in the audit log.
+An item is claimed first, so that two people cannot decide the same one. Every decision is in the audit log. Before one
+about money, callers ask the gateway of a try whose outcome is unknown (flow.ask_about_item): "paid" wins.
 """
 
 from collections.abc import Mapping
@@ -87,7 +88,8 @@ def approve(
     """Complete a payment with money that a person has *seen*.
 
     Another amount than was asked needs the permission to override and a reason. Above the merchant's limit two
-    people must approve: after the first one the item stays open. Raises NotFound, Conflict, Forbidden, Invalid.
+    people must approve: after the first one the item stays open. A try whose outcome is unknown goes on: what it
+    brings is told as paid twice. Raises NotFound, Conflict, Forbidden, Invalid.
     """
     item = items.claimed(tx, item_id, owner, by)
     payment = _payment(tx, item, keyring)
@@ -124,7 +126,8 @@ def reject(
 ) -> Payment:
     """Say that the money does not count. The payer may try again, unless this is *final*.
 
-    Money that is held stays so until it is given back (`return_receipt`). Raises NotFound, Conflict, Invalid.
+    Money that is held stays so until it is given back (`return_receipt`). Raises NotFound, Invalid, and Conflict also
+    while the outcome of a try is awaited.
     """
     if reason not in REASONS:
         known = {"reasons": ", ".join(sorted(REASONS))}
@@ -175,7 +178,7 @@ def ask_payer(
 
 def give_back(tx: Tx, receipt_id: int, *, owner: Owner, by: Actor, reason: str, keyring: Keyring, now: Instant) -> None:
     """Decide what waits for a person because of money that goes back to its payer (`return_receipt`): an open payment
-    waits for them again. Raises as `claim`.
+    waits for them again. Raises as `claim`, and Conflict while the outcome of a try is awaited.
     """
     for item in items.about(tx, receipt_id, owner, by):
         if item.kind not in (review.MISMATCH, review.LATE):
@@ -314,10 +317,19 @@ def _turned_down(
 ) -> Payment:
     """Close the try whose money does not count, and its item; return the payment as it was."""
     payment = _payment(tx, item, keyring)
+    _require_outcome(tx, payment, now=now)
     submissions.decide(tx, payment.id, "rejected", owner=item.owner, now=now)
     service.close_try(tx, payment, SessionState.DECLINED, now=now, reason=reason)
     items.resolve(tx, item, by, ending, reason, detail, now=now)
     return payment
+
+
+def _require_outcome(tx: ReadTx, payment: Payment, *, now: Instant) -> None:
+    """Raise Conflict while the outcome of an open payment's try is awaited: who paid once more could pay twice."""
+    if payment.open and rules.awaited(payment, store.open_session(tx, payment.id, owner=payment.owner), now=now):
+        raise Conflict(
+            "TRY_UNCONFIRMED", "The last try to pay is still being confirmed. Decide again in a few minutes."
+        )
 
 
 def _waits_again(tx: Tx, payment: Payment, *, now: Instant) -> Payment:

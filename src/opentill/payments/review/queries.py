@@ -48,6 +48,16 @@ def said(tx: ReadTx, submission_id: int, *, owner: Owner, keyring: Keyring) -> S
     )
 
 
+def payment_of(tx: ReadTx, item_id: int, *, owner: Owner) -> int | None:
+    """Return the number of the payment an item is about; None where it is about none, or there is no such item."""
+    row = tx.one_or_none(
+        "select payment_id from review_item where id = :id and merchant_id = :merchant_id and mode = :mode",
+        id=item_id,
+        **owner.columns,
+    )
+    return row["payment_id"] if row else None
+
+
 def question(tx: ReadTx, payment: Payment) -> str | None:
     """Return what the payer of a payment that waits for a person was asked last."""
     row = tx.one_or_none(

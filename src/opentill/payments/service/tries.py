@@ -110,9 +110,9 @@ def end_try(
 
 
 def close_try(tx: Tx, payment: Payment, state: SessionState, *, now: Instant, reason: str | None = None) -> None:
-    """End a payment's open try, if it has one, as a person decided."""
+    """End a payment's open try, if it has one, as a person decided. One whose outcome is unknown goes on."""
     session = store.open_session(tx, payment.id, owner=payment.owner)
-    if session is not None:
+    if session is not None and session.state is SessionState.OPEN:
         store.update_session(tx, session, state=state, now=now, reason=reason)
 
 
