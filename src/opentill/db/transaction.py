@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, TypeVar, overload
 A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
+D = TypeVar("D")
 Dialect = Literal["sqlite", "postgres"]
 
 
@@ -56,6 +57,16 @@ class Tx(ReadTx, Protocol):
     def together(
         self, first: Callable[["Tx"], A], second: Callable[["Tx"], B], third: Callable[["Tx"], C], /
     ) -> tuple[A, B, C]: ...
+
+    @overload
+    def together(
+        self,
+        first: Callable[["Tx"], A],
+        second: Callable[["Tx"], B],
+        third: Callable[["Tx"], C],
+        fourth: Callable[["Tx"], D],
+        /,
+    ) -> tuple[A, B, C, D]: ...
 
     def together(self, *works: Callable[["Tx"], Any]) -> tuple[Any, ...]:
         """Run works of one statement with an answer each, in this order and, where that is possible, in one round

@@ -15,7 +15,7 @@ from opentill.payments import flow, store
 from opentill.payments.model import Detail, Payment, PaymentStatus, Refund, RefundStatus
 from opentill.payments.pix import flow as pix_flow
 from opentill.payments.pix.flow.bank import account_of, book
-from opentill.payments.pix.service.money import receipt_of
+from opentill.payments.pix.service.money import receipt_of, receive
 from opentill.payments.refunds import flow as refund_flow
 from opentill.payments.review import decisions, submissions
 from opentill.payments.review.decisions import Actor
@@ -205,6 +205,55 @@ async def test_what_the_bank_tells_of_while_a_person_notes_it_in_wrong_capitals_
     await asyncio.gather(marking, telling)
 
     assert await shop.receipts() == [("charge", "booked", 3_000)]
+    assert await shop.books() == ONCE
+
+
+async def test_what_the_bank_tells_of_while_a_person_notes_it_for_another_payment_counts_once(shop: Shop) -> None:
+    charge, other = await shop.charges("30.00"), await shop.orders("30.00")
+    await shop.payer_pays(charge, e2e_id=RAIL_ID)
+    await shop.rings()
+    noted = Gate()
+
+    marking = asyncio.create_task(marks_paid(shop, other, RAIL_ID.upper(), noted=noted))
+    await noted.reached()
+    telling = asyncio.create_task(pix_flow.confirm_due_hints(shop.tools))
+    await until_somebody_waits(shop.db)
+    noted.open()
+    await asyncio.gather(marking, telling)
+
+    assert await shop.receipts() == [("charge", "booked", 3_000)]
+    assert await shop.reviews() == ["its money was counted for another payment"]
+    assert await shop.books() == ONCE
+
+
+@pytest.mark.parametrize("charged", [True, False])
+async def test_what_a_person_notes_for_another_payment_while_its_bank_tells_of_it_counts_once(
+    shop: Shop, charged: bool
+) -> None:
+    other = await shop.orders("30.00")
+    if charged:
+        await shop.payer_pays(await shop.charges("30.00"), e2e_id=RAIL_ID)
+    else:
+        await shop.pays_key(KEY, 3_000, e2e_id=RAIL_ID)
+    account = await account_of(shop.tools, shop.account_id)
+    told = await shop.tools.receiver(account).get_receipt(RAIL_ID)
+    assert told is not None
+    booked = Gate()
+
+    def tell(tx: Tx) -> None:
+        receive(tx, account, told, ids=shop.scene.ids, keyring=shop.scene.keyring, now=shop.clock.now())
+        booked.wait()
+
+    telling = asyncio.create_task(shop.db.write(tell))
+    await booked.reached()
+    marking = asyncio.create_task(marks_paid(shop, other, RAIL_ID.upper()))
+    await until_somebody_waits(shop.db)
+    booked.open()
+    await telling
+    with pytest.raises(Conflict):
+        await marking
+
+    assert await shop.receipts() == [("charge" if charged else "direct", "booked", 3_000)]
     assert await shop.books() == ONCE
 
 

@@ -126,6 +126,16 @@ def counted_receipt(tx: ReadTx, receipt: Receipt) -> Row | None:
     )
 
 
+def lock_letters(tx: Tx, ref: str) -> None:
+    """Let nobody else count PIX money under an id of the same letters until *tx* ends. What counts it is looked for
+    after this, in a statement of its own. Its payment, if it has one, is locked before.
+
+    SQLite has one writer, so nobody else does.
+    """
+    if tx.dialect == "postgres":
+        tx.all("select pg_advisory_xact_lock(hashtextextended(cast(:letters as text), 0))", letters=ref.upper())
+
+
 def same_letters(tx: ReadTx, ref: str, *, owner: Owner) -> Row | None:
     """Return where PIX money is counted under an id that differs in capitals at most, as `counted_receipt` does.
 

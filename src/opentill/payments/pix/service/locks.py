@@ -55,9 +55,10 @@ def locked_with_charge(
     None where the owner has no such charge.
     """
     of_charge = "p.id = (select c.payment_id from pix_charge c where c.id = :charge_id)"
-    charge, payment, counted = tx.together(
+    charge, payment, _, counted = tx.together(
         lambda tx: charges.lock_charge_and_payment(tx, charge_id, owner=receipt.owner),
         lambda tx: store.one(tx, of_charge, owner=receipt.owner, keyring=keyring, charge_id=charge_id),
+        lambda tx: store.lock_letters(tx, receipt.ref),
         lambda tx: store.counted_receipt(tx, receipt),
     )
     return (payment, charge, counted) if charge and payment else None

@@ -41,13 +41,17 @@ def receive(tx: Tx, account: Account, arrived: ProviderReceipt, *, ids: Ids, key
     """Book money the bank says has arrived (C5, C6, C11, C12, L14). Safe to repeat: it counts once.
 
     Return False for money that has to wait, because its charge is still being made: it is read again later. Whether
-    it is counted is asked under the lock of the payment it was paid for: a person may be noting it just now.
+    it is counted is asked under the locks of the payment it was paid for and of the letters of its id: a person may
+    be noting it just now, for this payment or another.
     """
     receipt, found = receipt_of(account, arrived), None
     if (charge_id := _charge_id(arrived)) is not None:
         found = locked_with_charge(tx, charge_id, receipt, keyring=keyring)
     if found is None:
-        if store.counted_receipt(tx, receipt) is None:
+        _, counted = tx.together(
+            lambda tx: store.lock_letters(tx, receipt.ref), lambda tx: store.counted_receipt(tx, receipt)
+        )
+        if counted is None:
             _receive_direct(tx, account, arrived, receipt, ids=ids, now=now)
         return True
     payment, charge, counted = found
@@ -110,6 +114,7 @@ def seen_by_hand(tx: Tx, payment: Payment, ref: str, amount: Money, *, now: Inst
     if account_id is None:
         return None
     charge_id = charge.id if charge and charge.state in PAYABLE else None
+    store.lock_letters(tx, ref)
     counted = store.same_letters(tx, ref, owner=payment.owner)
     ref = counted["ref"] if counted else ref
     return Receipt(payment.owner, GATEWAY, str(account_id), ref, amount, now, charge_id=charge_id)
