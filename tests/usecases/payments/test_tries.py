@@ -7,7 +7,7 @@ import pytest
 
 from opentill.db import Database, open_database
 from opentill.gateways.port import PaidVerdict, UnpaidVerdict, VerdictState
-from opentill.kernel.clock import HOUR, MINUTE, SECOND
+from opentill.kernel.clock import DAY, HOUR, MINUTE, SECOND
 from opentill.kernel.errors import Conflict
 from opentill.payments import flow
 from opentill.payments.model import Detail, PaymentStatus
@@ -126,7 +126,25 @@ async def test_at_its_time_a_payment_is_asked_about_and_an_hour_later_it_ends(sh
     shop.scene.clock.advance(HOUR)
     await flow.expire_due(shop.tools)
     assert (await shop.reads(payment)).status is PaymentStatus.EXPIRED
-    assert await shop.tries(payment) == ["abandoned"]
+    assert await shop.tries(payment) == ["unknown"]
+
+
+async def test_a_gateway_that_knows_only_days_after_the_payment_ended_is_heard_without_a_callback(shop: Shop) -> None:
+    payment = await shop.loses(await shop.orders("10.00"))
+    shop.terminal.says = NOBODY_KNOWS
+    asked = len(shop.terminal.asked)
+    for _ in range(48):
+        shop.scene.clock.advance(HOUR)
+        await flow.check_due_sessions(shop.tools)
+    assert len(shop.terminal.asked) in (asked + 2, asked + 3)  # daily
+
+    shop.terminal.says = PaidVerdict("at last", payment.amount)
+    shop.scene.clock.advance(DAY)
+    await flow.check_due_sessions(shop.tools)
+
+    paid = await shop.reads(payment)
+    assert (paid.status, paid.late) == (PaymentStatus.COMPLETED, True)
+    assert await shop.balances() == {"clearing": -100_000, "available": 100_000}
 
 
 async def test_a_gateway_that_does_not_know_is_asked_by_schedule_also_after_the_payments_time(shop: Shop) -> None:

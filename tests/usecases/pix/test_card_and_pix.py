@@ -134,7 +134,7 @@ async def test_an_hour_after_its_time_a_payment_ends_whatever_is_awaited(shop: S
     await shop.expires()
 
     assert (await shop.reads(payment)).status is PaymentStatus.EXPIRED
-    assert await shop.tries(payment) == [("pix", "abandoned"), ("sandbox", "abandoned")]
+    assert await shop.tries(payment) == [("pix", "abandoned"), ("sandbox", "unknown")]
 
 
 async def test_a_late_card_completes_a_payment_and_closes_the_code_the_payer_looks_at(shop: Shop) -> None:

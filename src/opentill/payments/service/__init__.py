@@ -3,9 +3,10 @@
 Every state change holds the payment's row lock, its journal and its event. Ids, keys and the time are arguments.
 
 create, amend; draft, place, store_new              what a merchant asks for
-open_session, note_submission, end_try, close_try   the payer's tries
-conclude, receive, claimed                          what gateways said, and money that arrived
-cancel, expire, run_out                             an end without money
+open_session, note_submission                the payer's tries
+end_try, close_try, leave_try                how they end
+conclude, receive, claimed                   what gateways said, and money that arrived
+cancel, expire, run_out                      an end without money
 """
 
 from opentill.payments.service.endings import cancel, expire, require_cancellable, run_out
@@ -15,6 +16,7 @@ from opentill.payments.service.tries import (
     CALL_OVER,
     close_try,
     end_try,
+    leave_try,
     note_submission,
     open_session,
     require_gateway,
@@ -32,6 +34,7 @@ __all__ = [
     "draft",
     "end_try",
     "expire",
+    "leave_try",
     "note_submission",
     "open_session",
     "place",

@@ -13,8 +13,9 @@ from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Keyring
 from opentill.payments import rules, store
 from opentill.payments.documents import payment_event
-from opentill.payments.model import Payment, PaymentStatus, Session, SessionState
+from opentill.payments.model import Payment, PaymentStatus, Session
 from opentill.payments.service.locking import locked
+from opentill.payments.service.tries import leave_try
 
 
 def require_cancellable(tx: ReadTx, payment: Payment, *, decided: bool = False, now: Instant) -> None:
@@ -63,8 +64,7 @@ def expire(tx: Tx, payment_id: int, *, owner: Owner, ids: Ids, keyring: Keyring,
 
 def end(tx: Tx, ended: Payment, session: Session | None, kind: str, *, ids: Ids, now: Instant) -> Payment:
     """Write down that a payment is over, and that the try that was open goes nowhere."""
-    if session is not None:
-        store.update_session(tx, session, state=SessionState.ABANDONED, now=now, reason=ended.status.value)
+    leave_try(tx, session, reason=ended.status.value, now=now)
     store.update(tx, ended)
     record(tx, payment_event(kind, ended, at=now), ids=ids)
     reach("payment.ending")

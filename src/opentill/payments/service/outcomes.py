@@ -4,7 +4,7 @@ from typing import Final
 
 from opentill.db import ReadTx, Tx
 from opentill.gateways.port import PaidVerdict, UnpaidVerdict, Verdict, VerdictState
-from opentill.kernel.clock import SECOND, Instant, after
+from opentill.kernel.clock import DAY, SECOND, Instant, after
 from opentill.kernel.failpoints import reach
 from opentill.kernel.ids import Ids
 from opentill.kernel.money import Money
@@ -122,7 +122,11 @@ def _was_last(tx: Tx, payment: Payment) -> bool:
 
 
 def _next_check(payment: Payment, session: Session, now: Instant) -> Instant:
-    """Return when a gateway that does not know yet is asked again: by schedule, and at the payment's time."""
+    """Return when a gateway that does not know yet is asked again: by schedule, and at the payment's time; once nothing
+    waits for it any more, daily.
+    """
+    if now >= after(payment.expires_at, rules.PATIENCE):
+        return after(now, DAY)
     step = session.checks if session.submitted else session.checks + 1
     at = after(now, CHECK_WAITS_S[min(step, len(CHECK_WAITS_S) - 1)] * SECOND)
     return payment.expires_at if now < payment.expires_at < at else at

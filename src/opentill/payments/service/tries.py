@@ -102,11 +102,17 @@ def end_try(
     """
     if session is not None and session.gateway == paid_through:
         store.update_session(tx, session, state=SessionState.PAID, now=now, provider_ref=payment.gateway_ref)
-    elif session is not None and session.state is SessionState.OPEN:
-        store.update_session(tx, session, state=SessionState.ABANDONED, now=now, reason="paid otherwise")
+    else:
+        leave_try(tx, session, reason="paid otherwise", now=now)
     if was.under_review:
         submissions.decide(tx, payment.id, "replaced", owner=payment.owner, now=now)
         review.close_submissions(tx, payment, Ending.PAID_OTHERWISE, now=now)
+
+
+def leave_try(tx: Tx, session: Session | None, *, reason: str, now: Instant) -> None:
+    """End a try of a payment that is over; one whose outcome is unknown goes on: its money must be heard of."""
+    if session is not None and session.state is SessionState.OPEN:
+        store.update_session(tx, session, state=SessionState.ABANDONED, now=now, reason=reason)
 
 
 def close_try(tx: Tx, payment: Payment, state: SessionState, *, now: Instant, reason: str | None = None) -> None:

@@ -12,7 +12,7 @@ from opentill.kernel.secret import Keyring
 from opentill.merchants.model import Merchant
 from opentill.payments import rules, service, store
 from opentill.payments.documents import payment_event
-from opentill.payments.model import Order, Payment, PaymentStatus, SessionState
+from opentill.payments.model import Order, Payment, PaymentStatus
 from opentill.payments.pix.service.locks import charge_of, locked, locked_both, locked_charge
 from opentill.payments.pix.service.told import charge_part
 from opentill.pix import service as pix
@@ -164,8 +164,7 @@ def _end_with_charge(
         kind = f"charge.{charge.state.value}"
         record(tx, payment_event(kind, payment, at=now, pix_type=pix_type, charge=shown), ids=ids)
         return
-    if session is not None:
-        store.update_session(tx, session, state=SessionState.ABANDONED, now=now, reason=status.value)
+    service.leave_try(tx, session, reason=status.value, now=now)
     ended = rules.end(payment, status, now=now)
     store.update(tx, ended)
     record(tx, payment_event(f"payment.{status.value}", ended, at=now, pix_type=pix_type, charge=shown), ids=ids)
