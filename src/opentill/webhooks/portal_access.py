@@ -1,7 +1,7 @@
 """Letting somebody without an account look after endpoints: links, and the sessions of those who open them (§12)."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -75,7 +75,7 @@ def make_link(
     link = Link(jti, owner, tuple(dict.fromkeys(endpoints)), listed, by.actor, now, expires_at, None, 0, None)
     store.insert(tx, link)
     detail = {"endpoints": list(endpoints), "rights": list(listed), "expires_at": expires_at}
-    audit.write(tx, Change(by.actor, by.origin, "portal_link.create", jti, detail), now=now)
+    audit.write(tx, _changed(by, "portal_link.create", jti, owner, detail), now=now)
     claims = Claims(
         endpoints=link.endpoints,
         exp=unix_seconds(expires_at),
@@ -85,6 +85,11 @@ def make_link(
         rights=listed,
     )
     return portal_tokens.write(claims, keyring)
+
+
+def links(tx: ReadTx, *, owner: Owner, now: Instant, limit: int) -> list[Link]:
+    """Return the links an owner gave out, those that still work first."""
+    return store.of_owner(tx, owner, now=now, limit=limit)
 
 
 def _faults(
@@ -105,7 +110,7 @@ def revoke_link(tx: Tx, *, owner: Owner, jti: str, now: Instant, by: Change) -> 
     """End a link and every session it opened. Raises `LinkOver` where there is none."""
     if not store.revoke(tx, owner, jti, now=now):
         raise LinkOver
-    audit.write(tx, Change(by.actor, by.origin, "portal_link.revoke", jti, {}), now=now)
+    audit.write(tx, _changed(by, "portal_link.revoke", jti, owner, {}), now=now)
 
 
 def enter(tx: Tx, token: str, *, ids: Ids, keyring: Keyring, now: Instant, origin: str) -> Secret:
@@ -146,6 +151,10 @@ def leave(tx: Tx, cookie: str) -> None:
 def forget_sessions(tx: Tx, *, now: Instant, most: int) -> int:
     """Delete sessions that are over, at most so many; return how many."""
     return store.delete_expired(tx, before=now, most=most)
+
+
+def _changed(by: Change, action: str, jti: str, owner: Owner, detail: Mapping[str, object]) -> Change:
+    return Change(by.actor, by.origin, action, jti, detail, merchant_id=owner.merchant_id)
 
 
 def _hash(cookie: str) -> str:

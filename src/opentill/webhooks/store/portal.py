@@ -25,6 +25,12 @@ class Link:
     uses: int
     used_at: Instant | None
 
+    def state(self, now: Instant) -> str:
+        """Return one word: active, revoked, expired."""
+        if self.revoked_at is not None:
+            return "revoked"
+        return "active" if now < self.expires_at else "expired"
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -56,15 +62,18 @@ def insert(tx: Tx, link: Link) -> None:
     )
 
 
-def of_owner(tx: ReadTx, owner: Owner, *, limit: int) -> list[Link]:
-    """Return an owner's links, newest first."""
+def of_owner(tx: ReadTx, owner: Owner, *, now: Instant, limit: int) -> list[Link]:
+    """Return an owner's links, those that still work first, each newest first."""
     found = tx.all(
         f"""
         select {_LINK} from portal_link l
-         where l.merchant_id = :merchant_id and l.mode = :mode order by l.created_at desc, l.jti limit :limit
+         where l.merchant_id = :merchant_id and l.mode = :mode
+         order by case when l.revoked_at is null and l.expires_at > :now then 0 else 1 end, l.created_at desc, l.jti
+         limit :limit
         """,
         merchant_id=owner.merchant_id,
         mode=int(owner.mode),
+        now=now,
         limit=limit,
     )
     return [_as_link(row) for row in found]
