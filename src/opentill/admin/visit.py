@@ -18,7 +18,7 @@ from opentill.kernel.money import Money
 from opentill.kernel.owner import Owner
 from opentill.merchants import service as merchants
 from opentill.merchants.queries import Brand
-from opentill.operators import audit
+from opentill.operators import audit, reasons
 from opentill.operators.model import Change, SignedIn
 from opentill.web import error_codes, formats, forms
 from opentill.web.dependencies import Dependencies
@@ -170,6 +170,7 @@ class Visit:
             "note": self.query("note"),
             "faults": {},
             "typed": self.form,
+            "why": self.why,
         }
         return self.pages.render(self.request, template, known | dict(facts or {}), status=status)
 
@@ -199,6 +200,11 @@ class Visit:
         """Return a sentence in the reader's language, with what it names."""
         language = self.pages.language_of(self.request)
         return filled(language.texts.gettext(text), {name: _worded(one, language) for name, one in named.items()})
+
+    def why(self, stored: str) -> str:
+        """Return a stored reason in the reader's language; what somebody wrote themselves stays as they wrote it."""
+        words, named = reasons.told(stored)
+        return stored if words == stored else self.say(words, named)
 
     def go(self, place: str, *, note: str = "") -> Response:
         """Lead on to a path of the panel, which then shows a note."""

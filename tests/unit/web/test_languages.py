@@ -40,6 +40,7 @@ def texts() -> set[str]:
             ("pix/providers/bacen/profile.py", "python"),
             ("pix/payouts/**.py", "python"),
             ("pix/providers/certificates.py", "python"),
+            ("webhooks/service/refusals.py", "python"),
             ("web/error_codes.py", "python"),
         ],
         options_map={f"**/templates/**.{ending}": {"trimmed": "true", "silent": "false"} for ending in ("html", "txt")},

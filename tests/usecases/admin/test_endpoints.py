@@ -1,6 +1,7 @@
 """Endpoints in the panel: what the operator's settings allow, and the operator's own endpoints."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from tests.usecases.checkout.shop import Browser
 pytestmark = pytest.mark.anyio
 
 
-async def adds(house: House, browser: Browser, **fields: str) -> None:
+async def adds(house: House, browser: Browser, button: str = "Add the endpoint", **fields: str) -> None:
     await browser.opens(f"{house.home}/developers/endpoints/new")
-    await browser.presses("Add the endpoint", **{"url": "https://other.example/", **fields})
+    await browser.presses(button, **{"url": "https://other.example/", **fields})
 
 
 async def endpoints(database: Database, **of: int) -> list[dict[str, Any]]:
@@ -37,7 +38,25 @@ async def test_as_many_endpoints_are_added_as_the_operator_allows(database: Data
         await adds(house, browser, url=f"https://other.example/{path}")
     assert browser.page.status_code == 409
     assert "Webhook limit reached (2)" in browser.text
+    reader = await house.browser(**{"accept-language": "pt-BR"})
+    await adds(house, reader, "Adicionar o endpoint")
+    assert "Limite de webhooks atingido (2)" in reader.text
     assert len(await endpoints(database)) == 2
+
+
+async def test_ticks_of_a_refused_form_stay_as_they_were_sent(database: Database, tmp_path: Path) -> None:
+    house = await open_house(database, tmp_path)
+    browser = await house.browser()
+    at = f"{house.home}/developers/endpoints/{house.names['endpoint']}/settings"
+    await browser.opens(at)
+    await browser.presses("Save", url="https://shop.example/hooks", event="payment.failed")
+    await browser.opens(at)
+    await browser.presses("Save", url="no address", event="payment.expired")
+
+    assert browser.page.status_code == 422
+    assert re.findall(r'value="([\w.]+)" checked', browser.page.text) == ["payment.expired"]
+    [stored] = [one["events"] for one in await endpoints(database)]
+    assert stored == ["payment.failed"]
 
 
 async def test_an_event_that_the_dialect_does_not_have_is_refused(database: Database, tmp_path: Path) -> None:

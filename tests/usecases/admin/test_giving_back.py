@@ -45,6 +45,26 @@ async def test_held_money_goes_back_once_from_the_queue(database: Database, tmp_
     assert (await audit(house, "review.returned")) != []
     await browser.opens(f"{house.home}/refunds")
     assert "$19.99" in browser.text
+    assert "Another amount arrived than was asked for" in browser.text
+
+
+async def test_why_money_went_back_is_told_in_the_language_of_who_reads_and_as_somebody_wrote_it(
+    database: Database, tmp_path: Path
+) -> None:
+    house = await open_house(database, tmp_path)
+    browser = await house.browser()
+    await browser.opens(f"{house.home}/reviews")
+    await browser.presses("Take it")
+    await browser.presses("Return it to the payer")
+    await browser.opens(f"{house.home}/payments/{house.names['payment']}/refunds")
+    await browser.presses("Give it back", amount="1.00", reason="expired")  # which the catalogue has as well
+
+    reader = await house.browser(**{"accept-language": "pt-BR"})
+    for place in (f"{house.home}/refunds", "/admin/audit"):
+        await reader.opens(place)
+        assert "Chegou um valor diferente do pedido" in reader.text
+        assert "expired" in reader.text
+        assert "amount differs" not in reader.text
 
 
 async def test_rejected_money_goes_back_from_its_payment(database: Database, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Endpoints in the hub: added, changed, tested, paused, their secrets rotated, and what they missed sent again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
@@ -132,7 +132,7 @@ async def change(visit: Visit) -> Response:
     try:
         await visit.write(changed)
     except Invalid as wrong:
-        facts = {"endpoint": found} | _choices(visit, found)
+        facts = {"endpoint": found} | _choices(visit, found, ticked=options.events or ())
         return visit.wrong("admin/developers/endpoint-settings.html", wrong, facts)
     return visit.go(_place(visit), note="saved")
 
@@ -291,11 +291,14 @@ def _form_facts() -> dict[str, Any]:
     return {"events": sorted(usual.union(catalogue.OPERATIONAL_EVENTS)), "presets": tuple(PRESETS)}
 
 
-def _choices(visit: Visit, endpoint: Endpoint) -> dict[str, Any]:
-    """Return the names an endpoint may have: those that are offered, and those it has."""
+def _choices(visit: Visit, endpoint: Endpoint, *, ticked: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return the names an endpoint may have, those that are offered and those it has, and which are *ticked*: its own,
+    unless somebody sent others that were refused.
+    """
     pix_extra, had = bounds_of(visit.deps.settings).pix_extra_events, endpoint.options.events or ()
-    offered = catalogue.offered(endpoint.dialect, kind=endpoint.kind, pix_extra=pix_extra)
-    return {"events": tuple(dict.fromkeys((*offered, *had))), "ticked": had}
+    offered, shown = catalogue.offered(endpoint.dialect, kind=endpoint.kind, pix_extra=pix_extra), ticked or ()
+    events = tuple(dict.fromkeys((*offered, *had, *shown)))
+    return {"events": events, "ticked": had if ticked is None else ticked}
 
 
 _AT: Final = "/m/{merchant}/developers/endpoints"

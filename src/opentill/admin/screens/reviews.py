@@ -44,7 +44,6 @@ async def reviews(visit: Visit) -> Response:
     facts = {
         "me": visit.who.operator.actor,
         "question_max": QUESTION_MAX,
-        "why": lambda stored: visit.say(*reasons.told(stored)),
         "ended": lambda stored: visit.say(reasons.ended(stored), {}),
         "here": _here(visit),
     }
