@@ -12,6 +12,8 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
 
+import structlog
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -19,7 +21,7 @@ from starlette.routing import BaseRoute, Route
 from opentill.admin import session
 from opentill.admin.entrance import to_sign_in
 from opentill.admin.visit import StaleForm, Visit
-from opentill.db import ReadTx
+from opentill.db import Overloaded, ReadTx, Unavailable
 from opentill.kernel.errors import Busy, NotFound, Refused
 from opentill.merchants import queries as merchants
 from opentill.merchants.queries import Brand
@@ -32,6 +34,8 @@ from opentill.web.forms import Stamps
 from opentill.web.pages import Pages
 
 ANY: Final = "any"  # whoever is signed in, whatever their roles
+
+log = structlog.get_logger("opentill.admin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,13 @@ class Panel:
             return self._pages.problem(request, "missing", HTTPStatus.NOT_FOUND)
         if screen.permission != ANY and not visit.may(screen.permission):
             return visit.render("admin/forbidden.html", {"permission": screen.permission}, status=HTTPStatus.FORBIDDEN)
-        await self._touch(who)
+        response = await self._answered(screen, visit, here)
+        if response.background is None and self._touched.to_touch(who.session_id, visit.now):
+            response.background = BackgroundTask(self._touch, who)  # nobody waits for it
+        return response
+
+    async def _answered(self, screen: Screen, visit: Visit, here: str) -> Response:
+        request, who = visit.request, visit.who
         if screen.fresh and not sign_in.is_fresh(who, self._deps.clock.now()):
             back = here if screen.method == "GET" else self._page_above(request.url.path)
             return RedirectResponse(f"/admin/account/confirm?next={quote(back, safe='')}", HTTPStatus.SEE_OTHER)
@@ -141,10 +151,12 @@ class Panel:
         return who, brand, brands
 
     async def _touch(self, who: SignedIn) -> None:
-        """Note once a minute that a session is in use."""
+        """Note that a session is in use, once a minute and after the answer: a page waits for no writer."""
         now = self._deps.clock.now()
-        if self._touched.to_touch(who.session_id, now):
+        try:
             await self._deps.db.write(lambda tx: sign_in.touch(tx, who.session_id, now=now))
+        except (Overloaded, Unavailable) as away:
+            log.warning("session not noted as in use", error=repr(away))
 
 
 def _pattern(screen: Screen) -> re.Pattern[str]:

@@ -12,10 +12,12 @@ from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 
-from opentill.db import Database, Overloaded, Row, Unavailable
+from opentill.db import Database, Overloaded, Row, Tx, Unavailable
 from opentill.kernel.clock import DAY, MINUTE, SECOND
 from opentill.ledger import explorer
 from opentill.operators import people
@@ -25,6 +27,7 @@ from opentill.webhooks.queries import published_keys
 from opentill.workers.exports import write_page
 from opentill.workers.retain import retain
 from tests.usecases.admin.house import READS, open_house, pays
+from tests.waiting import PATIENCE_S, Gate
 
 
 async def test_every_screen_is_shown_empty_and_full_in_each_language(database: Database, tmp_path: Path) -> None:
@@ -323,3 +326,39 @@ async def test_signing_keys_are_followed_by_a_new_one_or_ended_at_once(database:
     await browser.presses("Make a new key pair")
     assert "/account/confirm" in str(browser.page.url)
     assert len(await kids()) == 1
+
+
+async def test_a_page_does_not_wait_until_it_is_noted_that_its_session_is_in_use(
+    database: Database, tmp_path: Path
+) -> None:
+    house = await open_house(database, tmp_path)
+    browser = await house.browser()
+    held, answered = Gate(), asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        async def told(message: Message) -> None:
+            await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                answered.set()
+
+        await house.shop.app(scope, receive, told)
+
+    def hold(tx: Tx) -> None:
+        tx.run("update operator_session set seen_at = 7")
+        held.wait()
+
+    writing = asyncio.create_task(database.write(hold))
+    await held.reached()
+    client = httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app), base_url=browser.client.base_url, cookies=browser.client.cookies
+    )
+    asking = asyncio.create_task(client.get(f"{house.home}/gateways/manual"))
+    try:
+        await asyncio.wait_for(answered.wait(), PATIENCE_S / 2)
+    finally:
+        held.open()
+    await writing
+
+    assert (await asking).status_code == 200
+    rows = await database.read(lambda tx: tx.all("select seen_at from operator_session"))
+    assert [row["seen_at"] for row in rows] == [house.shop.clock.now()]
