@@ -36,7 +36,7 @@ from opentill.main import Assembly, assembled, loops
 from opentill.merchants import service as merchants
 from opentill.settings import Settings
 from opentill.webhooks import partitions, planning, queries, queue, rules, service
-from opentill.webhooks.model import Dialect, Options
+from opentill.webhooks.model import BOUNDS, Dialect, Options
 from opentill.workers.retain import retain
 
 IN_FLIGHT = 50  # of one endpoint: the most there is
@@ -93,6 +93,7 @@ class Bench:
     def _add(self, tx: Tx, url: str, number: int, of_each: int) -> None:
         service.create_endpoint(
             tx,
+            bounds=BOUNDS,
             owner=self.owner_of(number // of_each),
             dialect=Dialect.STANDARD,
             url=url,

@@ -15,7 +15,6 @@ import structlog
 from opentill.admin.handlers import create_admin_app
 from opentill.api.external.app import ExternalApi
 from opentill.api.merchant.app import MerchantApi
-from opentill.api.well_known import PREFIX as WELL_KNOWN
 from opentill.api.well_known import WellKnownKeys
 from opentill.callbacks.gateway import GatewayCallbacks
 from opentill.callbacks.pix import PixCallbacks
@@ -45,6 +44,7 @@ from opentill.web.engine import engine_of
 from opentill.web.exposition import Exposition
 from opentill.web.hosts import Hosts
 from opentill.web.rate_limit import Limits, OwnLimits
+from opentill.webhooks.signing_keys import WELL_KNOWN
 from opentill.workers.banks import bank_loops
 from opentill.workers.deliver import deliver_loop
 from opentill.workers.domains import domains_loop

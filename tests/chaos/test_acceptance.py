@@ -22,7 +22,7 @@ from opentill.kernel.mode import Mode
 from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Secret
 from opentill.webhooks import service as webhooks
-from opentill.webhooks.model import Dialect, Options
+from opentill.webhooks.model import BOUNDS, Dialect, Options
 from opentill.webhooks.signing import standard_form
 from tests.bars import size_name
 from tests.chaos.clients import Client, Order
@@ -72,6 +72,7 @@ class Acceptance:
                 name = dialect.name.lower()
                 _, self.secrets[name] = webhooks.create_endpoint(
                     tx,
+                    bounds=BOUNDS,
                     owner=owner,
                     dialect=dialect,
                     url=f"http://127.0.0.1:{port}/{name}",

@@ -20,7 +20,7 @@ from opentill.kernel.mode import Mode
 from opentill.kernel.owner import Owner
 from opentill.webhooks import service as webhooks
 from opentill.webhooks.catalogue import PIX_EVENTS
-from opentill.webhooks.model import Dialect, Options
+from opentill.webhooks.model import BOUNDS, Dialect, Options
 from opentill.webhooks.queries import orphans
 from tests.bars import size_name
 from tests.chaos.clients import Client, Order
@@ -117,6 +117,7 @@ async def register(till: Install, database: Database, client: Client, receiver: 
         merchant = tx.all("select id from merchant")[0]
         webhooks.create_endpoint(
             tx,
+            bounds=BOUNDS,
             owner=Owner(merchant["id"], Mode.SANDBOX),
             dialect=Dialect.MERCHANT,
             url=receiver.url(MERCHANT_PATH),

@@ -29,7 +29,7 @@ from opentill.web.error_codes import BY_CODE
 from opentill.web.pages import Pages
 from opentill.webhooks import planning, portal_access, schema
 from opentill.webhooks import service as webhooks
-from opentill.webhooks.model import Dialect, Options
+from opentill.webhooks.model import BOUNDS, Dialect, Options
 from tests.usecases.checkout.shop import Shop, open_shop
 
 NOT_TEXT = re.compile(r"<(script|style|svg|code|time|noscript|q)\b.*?</\1>", re.S)
@@ -105,6 +105,7 @@ async def portal_pages(shop: Shop) -> dict[str, str]:
     def prepare(tx: Tx) -> tuple[str, Secret]:
         endpoint, _ = webhooks.create_endpoint(
             tx,
+            bounds=BOUNDS,
             owner=shop.merchant.owner,
             dialect=Dialect.MERCHANT,
             url="https://shop.example/hook",
@@ -115,6 +116,7 @@ async def portal_pages(shop: Shop) -> dict[str, str]:
         )
         link = portal_access.make_link(
             tx,
+            bounds=BOUNDS,
             owner=shop.merchant.owner,
             endpoints=[endpoint.public_id],
             rights=portal_access.RIGHTS,

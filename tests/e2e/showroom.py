@@ -32,6 +32,7 @@ from opentill.payments.links.model import Kind, Question
 from opentill.portal.documents import create_documents_app
 from opentill.portal.handlers import create_portal_app
 from opentill.webhooks import planning, portal_access
+from opentill.webhooks.model import BOUNDS
 from tests.usecases.admin.house import READS, House, open_house, pays
 from tests.usecases.checkout.shop import Browser, Shop
 
@@ -233,6 +234,7 @@ async def guests(room: Showroom) -> dict[str, str]:
         planning.plan(tx, ids=scene.ids, keyring=scene.keyring, now=now)
         return portal_access.make_link(
             tx,
+            bounds=BOUNDS,
             owner=shop.merchant.owner,
             endpoints=[endpoint],
             rights=portal_access.RIGHTS,

@@ -12,7 +12,7 @@ from opentill.outbound.model import Answer, OutboundRequest
 from opentill.outbound.outcomes import outcome_of
 from opentill.webhooks import completion, partitions, planning, queries, queue, rules, sending, service
 from opentill.webhooks.engine import Engine
-from opentill.webhooks.model import Dialect, Options
+from opentill.webhooks.model import BOUNDS, Dialect, Options
 from tests.property.market import Market
 
 FREE: Final = 64  # attempts at once
@@ -90,6 +90,7 @@ class Post:
     def _register(self, tx: Tx, owner: object, dialect: Dialect) -> None:
         service.create_endpoint(
             tx,
+            bounds=BOUNDS,
             owner=owner,  # type: ignore[arg-type]
             dialect=dialect,
             url=f"https://{dialect.name.lower()}.example/hook",

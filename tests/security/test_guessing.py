@@ -15,6 +15,7 @@ from opentill.db import Database
 from opentill.operators import audit
 from opentill.portal.entrance import TRIES_PER_MINUTE
 from opentill.webhooks import portal_access
+from opentill.webhooks.model import BOUNDS
 from tests.contract.api.client import Response, ask
 from tests.e2e.showroom import everything
 from tests.usecases.admin.house import COOKIE, House, open_house
@@ -108,6 +109,7 @@ async def test_portal_links_are_tried_a_few_times_a_minute(house: House) -> None
     link = await shop.db.write(
         lambda tx: portal_access.make_link(
             tx,
+            bounds=BOUNDS,
             owner=shop.merchant.owner,
             endpoints=[house.names["endpoint"]],
             rights=portal_access.RIGHTS,

@@ -18,7 +18,7 @@ from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Secret
 from opentill.webhooks import service as webhooks
 from opentill.webhooks.entrusted import AuthKind, Entrusted
-from opentill.webhooks.model import Dialect, Options
+from opentill.webhooks.model import BOUNDS, Dialect, Options
 from opentill.webhooks.signing import standard_key
 from tests.chaos.clients import Client, Order
 from tests.chaos.servers import Install, Shop, installed, start
@@ -77,6 +77,7 @@ def register(tx: Tx, owner: Owner, url: str, keyring: Any) -> None:
     for dialect, secret in SECRETS.items():
         webhooks.create_endpoint(
             tx,
+            bounds=BOUNDS,
             owner=owner,
             dialect=dialect,
             url=f"{url}/{dialect.name.lower()}",

@@ -23,7 +23,7 @@ from opentill.payments.model import Contact
 from opentill.settings import Settings
 from opentill.webhooks import service as webhooks
 from opentill.webhooks.entrusted import Entrusted
-from opentill.webhooks.model import Dialect, Options
+from opentill.webhooks.model import BOUNDS, Dialect, Options
 from opentill.webhooks.signing_keys import open_seed
 from opentill.webhooks.store import keys
 
@@ -135,6 +135,7 @@ async def test_credentials_and_key_pairs_of_webhooks_open_after_a_rotation(data:
     def register(tx: Tx) -> None:
         webhooks.create_endpoint(
             tx,
+            bounds=BOUNDS,
             owner=Owner(tx.all("select id from merchant")[0]["id"], Mode.SANDBOX),
             dialect=Dialect.MERCHANT,
             url="https://shop.example/hook",

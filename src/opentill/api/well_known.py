@@ -12,11 +12,10 @@ from opentill.kernel.asgi import Receive, Scope, Send
 from opentill.kernel.mode import Mode
 from opentill.web.dependencies import Dependencies
 from opentill.webhooks import queries
-from opentill.webhooks.signing_keys import jwks
+from opentill.webhooks.signing_keys import jwks, jwks_path
 
-PREFIX: Final = "/.well-known/webhooks"
 FRESH_S: Final = 300
-_PATH: Final = re.compile(r"(?:/(?P<merchant>[0-9a-f-]{36}))?/jwks\.json")
+_MERCHANT: Final = re.compile(r"[0-9a-f-]{36}")
 _NOT_FOUND: Final = b'{"error":"not found"}'
 
 
@@ -35,12 +34,13 @@ class WellKnownKeys:
         await send({"type": "http.response.body", "body": _NOT_FOUND if body is None else body})
 
     async def _keys(self, scope: Scope) -> bytes | None:
-        asked = _PATH.fullmatch(scope["path"].removeprefix(PREFIX))
-        if asked is None:
+        named = _MERCHANT.search(scope["path"])
+        merchant = named[0] if named else None
+        if scope["path"] != jwks_path(merchant):
             return None
         query = parse_qs(scope["query_string"].decode("latin-1"))
         mode = Mode.SANDBOX if query.get("mode") == ["sandbox"] else Mode.LIVE
         deps = self._dependencies
         now = deps.clock.now()
-        found = await deps.db.read(lambda tx: queries.published_keys(tx, asked["merchant"], mode, now=now))
+        found = await deps.db.read(lambda tx: queries.published_keys(tx, merchant, mode, now=now))
         return None if found is None else json.dumps(jwks(found), separators=(",", ":")).encode()

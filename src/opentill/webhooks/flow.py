@@ -1,5 +1,6 @@
 """Use cases of endpoints that leave the process between transactions."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from opentill.db import Tx
@@ -33,44 +34,28 @@ async def send_test(
     endpoint_id: int | str | None = None,
     message: str = service.TEST_MESSAGE,
     by: By = OWNER,
+    claim: Callable[[Tx], None] = lambda _tx: None,
 ) -> Tested:
     """Send `webhook.test` to one endpoint, by id or `wh_…`, or to the oldest active one. One attempt, logged.
 
-    Raises `EndpointNotFound` or `NotActive`; what the receiver does is in the result.
+    *claim* runs in the transaction that stores the test, before it. Raises what that raises, `EndpointNotFound` or
+    `NotActive`; what the receiver does is in the result.
     """
 
     def begin(tx: Tx) -> Job:
-        return begin_test(tx, engine, owner=owner, dialect=dialect, endpoint_id=endpoint_id, by=by, message=message)
+        claim(tx)
+        return service.claim_test(
+            tx,
+            endpoint=service.endpoint_to_test(tx, owner=owner, dialect=dialect, endpoint_id=endpoint_id),
+            worker=engine.worker,
+            ids=engine.ids,
+            now=engine.now(tx),
+            message=message,
+            lease_s=engine.lease_s,
+            by=by,
+        )
 
-    return await finish_test(engine, await engine.db.write(begin))
-
-
-def begin_test(
-    tx: Tx,
-    engine: Engine,
-    *,
-    owner: Owner,
-    dialect: Dialect,
-    endpoint_id: int | str | None,
-    by: By,
-    message: str = service.TEST_MESSAGE,
-) -> Job:
-    """Claim a test in the caller's transaction, for `finish_test` right after it. Raises as `send_test`."""
-    endpoint = service.endpoint_to_test(tx, owner=owner, dialect=dialect, endpoint_id=endpoint_id)
-    return service.claim_test(
-        tx,
-        endpoint=endpoint,
-        worker=engine.worker,
-        ids=engine.ids,
-        now=engine.now(tx),
-        message=message,
-        lease_s=engine.lease_s,
-        by=by,
-    )
-
-
-async def finish_test(engine: Engine, job: Job) -> Tested:
-    """Make the one attempt of a test that was begun, record it, and return what became of it."""
+    job = await engine.db.write(begin)
     result = await sending.attempt(engine, job)
     metrics.attempted(job, result)
     await engine.db.write(

@@ -138,6 +138,7 @@ class By:
 
 
 OWNER: Final = By("merchant", "api")
+AT_ONCE: Final = Instant(0)  # due before whatever waits: a first try, and what somebody asked for; retries have a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,7 +348,7 @@ class Claimed:
     lost: int
     schedule_from: int = 0  # attempts before the schedule in force
     recorded_at: Instant = Instant(0)  # noqa: RUF009 - a number; when the event happened
-    due_at: Instant = Instant(0)  # noqa: RUF009 - a number; 0 is at once
+    due_at: Instant = AT_ONCE
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from opentill.kernel.secret import Keyring, Secret
 from opentill.operators import audit
 from opentill.operators.model import Change
 from opentill.webhooks import portal_tokens
-from opentill.webhooks.model import BOUNDS, Bounds
+from opentill.webhooks.model import Bounds
 from opentill.webhooks.portal_tokens import Claims
 from opentill.webhooks.store import portal as store
 from opentill.webhooks.store.portal import Link
@@ -64,7 +64,7 @@ def make_link(
     now: Instant,
     by: Change,
     life: int = LIFE_DEFAULT,
-    bounds: Bounds = BOUNDS,
+    bounds: Bounds,
 ) -> Secret:
     """Return the token of a new link, which is not stored. *by* says who gives it out. Raises `Invalid`."""
     faults = _faults(tx, owner, endpoints, rights, life, bounds)

@@ -16,6 +16,7 @@ from opentill.webhooks import rules
 from opentill.webhooks.engine import Engine
 from opentill.webhooks.entrusted import NOTHING, AuthKind, Entrusted
 from opentill.webhooks.model import (
+    AT_ONCE,
     Claimed,
     Dialect,
     Endpoint,
@@ -251,8 +252,8 @@ def _trigger(claimed: Claimed) -> str:
     """Return what an attempt is made for: what its delivery was, unless somebody asked for it once more, or at once."""
     if claimed.origin is Origin.TEST:
         return TRIGGERS[Origin.TEST]
-    # A resend limits the attempts of what was over, and takes the wait from a retry; nothing else does either.
-    if claimed.attempts_max is not None or (claimed.klass is Klass.RETRY and not claimed.due_at):
+    # A resend limits the attempts of what was over, and makes a retry due at once; nothing else does either.
+    if claimed.attempts_max is not None or (claimed.klass is Klass.RETRY and claimed.due_at == AT_ONCE):
         return "resend"
     return TRIGGERS[Origin.REPLAY if claimed.klass is Klass.BULK else claimed.origin]
 

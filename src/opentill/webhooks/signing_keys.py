@@ -24,6 +24,7 @@ SEED_BYTES: Final = 32
 PRIVATE_PREFIX: Final = "whsk_"
 PUBLIC_PREFIX: Final = "whpk_"
 KEYS_KEPT: Final = 1024
+WELL_KNOWN: Final = "/.well-known/webhooks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,11 @@ def exported(seed: bytes) -> Secret:
 def jwks(keys: Iterable[SigningKey]) -> dict[str, list[dict[str, Any]]]:
     """Return the set receivers fetch. It holds public parts only."""
     return {"keys": [_jwk(key) for key in keys]}
+
+
+def jwks_path(merchant: str | None) -> str:
+    """Return the path at which receivers fetch the set of a merchant, by its public id; None: of the only merchant."""
+    return f"{WELL_KNOWN}/{merchant}/jwks.json" if merchant else f"{WELL_KNOWN}/jwks.json"
 
 
 def context(owner: Owner, kid: str) -> str:

@@ -14,7 +14,7 @@ from opentill.db import Database
 from opentill.kernel.clock import DAY, Instant, SystemClock
 from opentill.kernel.failpoints import WEBHOOKS
 from opentill.webhooks import retention, service
-from opentill.webhooks.model import DeliveryState, Dialect, EndpointState, Options, Recover
+from opentill.webhooks.model import BOUNDS, DeliveryState, Dialect, EndpointState, Options, Recover
 from opentill.webhooks.queries import orphans
 from opentill.webhooks.retention import Terms
 from opentill.webhooks.signing import body_hex
@@ -188,7 +188,7 @@ async def test_an_endpoint_whose_disabling_was_interrupted_is_disabled_by_the_ne
         place = {"owner": bench.owner, "dialect": Dialect.MERCHANT, "endpoint_id": endpoint.id}
         place |= {"ids": bench.engine.ids, "now": SystemClock().now()}
         await bench.db.write(lambda tx: service.set_active(tx, **place, active=True))  # type: ignore[arg-type]
-        await bench.db.write(lambda tx: service.recover(tx, **place, since=Instant(0)))  # type: ignore[arg-type]
+        await bench.db.write(lambda tx: service.recover(tx, rate_per_s=BOUNDS.replay_rate, **place, since=Instant(0)))  # type: ignore[arg-type]
         await work_until(all_delivered(bench, len(recorded)), database_url)
         ok = {str(request.header("webhook-id")) for request in receiver.requests}
         assert ok == set(recorded)
@@ -228,7 +228,7 @@ async def test_a_replay_that_dies_between_two_batches_sends_each_event_once(
         endpoint, _ = await bench.endpoint(receiver.url("/hook"), options=OPTIONS)
         place = {"owner": bench.owner, "dialect": Dialect.MERCHANT, "endpoint_id": endpoint.id}
         place |= {"ids": bench.engine.ids, "now": SystemClock().now()}
-        await bench.db.write(lambda tx: service.recover(tx, since=None, **place))  # type: ignore[arg-type]
+        await bench.db.write(lambda tx: service.recover(tx, rate_per_s=BOUNDS.replay_rate, since=None, **place))  # type: ignore[arg-type]
         for death in range(bar_size):
             visit = chance.randint(1, 2) if death == 0 else 1
             await died(await start("worker", database_url, f"worker-{death}", dies=f"replay.batch:exit:{visit}"))
@@ -264,6 +264,7 @@ async def test_a_reader_that_dies_while_a_feed_is_numbered_leaves_no_gap(
     opened = await bench.db.write(
         lambda tx: service.open_feed(
             tx,
+            bounds=BOUNDS,
             owner=bench.owner,
             dialect=Dialect.MERCHANT,
             options=Options(),

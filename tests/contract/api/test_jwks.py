@@ -8,12 +8,13 @@ from typing import Any, cast
 import pytest
 from nacl.signing import VerifyKey
 
-from opentill.api.well_known import PREFIX, WellKnownKeys
+from opentill.api.well_known import WellKnownKeys
 from opentill.kernel.asgi import Scope
 from opentill.kernel.mode import Mode
 from opentill.kernel.owner import Owner
 from opentill.web.dependencies import Dependencies
 from opentill.webhooks.model import Dialect
+from opentill.webhooks.signing_keys import WELL_KNOWN
 from tests.usecases.webhooks.engine import Bench
 
 pytestmark = pytest.mark.anyio
@@ -35,7 +36,7 @@ async def get(bench: Bench, path: str, query: str = "", method: str = "GET") -> 
     async def receive() -> Any:
         return {"type": "http.request"}
 
-    scope = {"type": "http", "method": method, "path": PREFIX + path, "query_string": query.encode(), "headers": []}
+    scope = {"type": "http", "method": method, "path": WELL_KNOWN + path, "query_string": query.encode(), "headers": []}
     await edge(cast(Scope, scope), receive, send)
     return told[0]["status"], dict(told[0]["headers"]), json.loads(told[1]["body"])
 

@@ -7,7 +7,7 @@ import pytest
 
 from opentill.db import Database, Tx
 from opentill.webhooks import planning, service
-from opentill.webhooks.model import Dialect, Options
+from opentill.webhooks.model import BOUNDS, Dialect, Options
 from tests.contract.webhooks.schema import EMITTED, wrong_bodies
 from tests.property.market import Market
 
@@ -23,6 +23,7 @@ async def test_whatever_a_market_records_becomes_valid_bodies(database: Database
                 def register(tx: Tx, shop: object = shop, dialect: Dialect = dialect) -> None:
                     service.create_endpoint(
                         tx,
+                        bounds=BOUNDS,
                         owner=shop.merchant.owner,  # type: ignore[attr-defined]
                         dialect=dialect,
                         url=f"https://{dialect.name.lower()}.example/hook",

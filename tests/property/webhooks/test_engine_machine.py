@@ -34,6 +34,7 @@ from opentill.merchants import service as merchants
 from opentill.webhooks import completion, planning, queries, queue, replaying, rules, service
 from opentill.webhooks.direct import Slots
 from opentill.webhooks.model import (
+    BOUNDS,
     DeliveryState,
     Dialect,
     Endpoint,
@@ -89,6 +90,7 @@ class DeliveryEngine(RuleBasedStateMachine):
     def _register(self, n: int, options: Options) -> Endpoint:
         endpoint, _ = service.create_endpoint(
             self.tx,
+            bounds=BOUNDS,
             owner=self.owner,
             dialect=Dialect.MERCHANT,
             url=f"https://shop-{n}.example/hook",
@@ -261,13 +263,13 @@ class DeliveryEngine(RuleBasedStateMachine):
         since = Instant(self.clock.now() - MINUTE)
         match kind:
             case "recover":
-                service.recover(self.tx, since=since, **place)
+                service.recover(self.tx, rate_per_s=BOUNDS.replay_rate, since=since, **place)
             case "missing":
-                service.recover(self.tx, since=None, **place)
+                service.recover(self.tx, rate_per_s=BOUNDS.replay_rate, since=None, **place)
             case "all":
-                service.replay_all(self.tx, since=since, **place)
+                service.replay_all(self.tx, rate_per_s=BOUNDS.replay_rate, since=since, **place)
             case _:
-                service.resend_matching(self.tx, **place)
+                service.resend_matching(self.tx, rate_per_s=BOUNDS.replay_rate, **place)
 
     @rule()
     def step(self) -> None:

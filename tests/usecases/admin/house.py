@@ -27,7 +27,7 @@ from opentill.pix.payouts.model import Order
 from opentill.pix.policy import Policy, set_policy
 from opentill.pix.port import ToKey
 from opentill.webhooks import service as webhooks
-from opentill.webhooks.model import Dialect, Options
+from opentill.webhooks.model import BOUNDS, Dialect, Options
 from opentill.workers.exports import write_page
 from tests.usecases.checkout.shop import Browser, Shop, open_shop
 from tests.usecases.operators.people import add
@@ -96,6 +96,7 @@ async def open_house(database: Database, folder: Path, **settings: Any) -> House
         )
         endpoint, _ = webhooks.create_endpoint(
             tx,
+            bounds=BOUNDS,
             owner=shop.merchant.owner,
             dialect=Dialect.MERCHANT,
             url="https://shop.example/hooks",

@@ -15,7 +15,7 @@ from opentill.operators import audit
 from opentill.portal.documents import create_documents_app
 from opentill.portal.handlers import create_portal_app
 from opentill.webhooks import portal_access
-from opentill.webhooks.model import Dialect, Endpoint
+from opentill.webhooks.model import BOUNDS, Dialect, Endpoint
 from opentill.webhooks.portal_access import RIGHTS
 from tests.usecases.webhooks.engine import Bench, says
 from tests.usecases.webhooks.test_retain_loop import dependencies
@@ -41,6 +41,7 @@ class Portal:
         token = await self.bench.db.write(
             lambda tx: portal_access.make_link(
                 tx,
+                bounds=BOUNDS,
                 owner=self.bench.owner,
                 endpoints=endpoints or (self.endpoint.public_id,),
                 rights=rights or RIGHTS,

@@ -8,7 +8,7 @@ import pytest
 from opentill.kernel.clock import HOUR
 from opentill.kernel.errors import Conflict
 from opentill.webhooks import service
-from opentill.webhooks.model import DeliveryState, Endpoint, Options, Ordering, Origin
+from opentill.webhooks.model import BOUNDS, DeliveryState, Endpoint, Options, Ordering, Origin
 from opentill.webhooks.service import DeliveryNotFound, Final, InProgress, NotActive
 from opentill.workers import replay
 from tests.usecases.webhooks.engine import Bench, says
@@ -74,6 +74,7 @@ async def test_the_log_says_what_each_attempt_was_made_for(bench: Bench) -> None
     await bench.db.write(
         lambda tx: service.recover(
             tx,
+            rate_per_s=BOUNDS.replay_rate,
             owner=bench.owner,
             dialect=endpoint.dialect,
             endpoint_id=endpoint.id,

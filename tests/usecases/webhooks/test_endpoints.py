@@ -131,6 +131,7 @@ async def test_the_extra_events_of_pix_are_named_where_the_operator_opened_them_
         return await bench.db.write(
             lambda tx: service.change_endpoint(
                 tx,
+                bounds=BOUNDS,
                 owner=bench.owner,
                 dialect=Dialect.PIX,
                 endpoint_id=endpoint.id,

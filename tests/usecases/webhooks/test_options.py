@@ -11,7 +11,7 @@ from opentill.outbound.model import Answer, OutboundRequest
 from opentill.outbound.outcomes import Outcome
 from opentill.webhooks import service
 from opentill.webhooks.entrusted import AuthKind, Entrusted
-from opentill.webhooks.model import Condition, Dialect, Options, PayloadStyle
+from opentill.webhooks.model import BOUNDS, Condition, Dialect, Options, PayloadStyle
 from opentill.webhooks.service import EndpointExists
 from tests.contract.webhooks import documents as doc
 from tests.fakes.authority import Authority
@@ -204,11 +204,11 @@ async def test_changing_an_endpoint_is_checked_like_making_one_and_audited(bench
     await bench.endpoint("https://other.example/hook")
     place = {"owner": bench.owner, "dialect": Dialect.MERCHANT, "endpoint_id": endpoint.id, "now": bench.clock.now()}
     with pytest.raises(EndpointExists):
-        await bench.db.write(lambda tx: service.change_endpoint(tx, url="https://other.example/hook", **place))
+        await bench.db.write(lambda tx: service.change_endpoint(tx, bounds=BOUNDS, url="https://other.example/hook", **place))
     with pytest.raises(Invalid):
-        await bench.db.write(lambda tx: service.change_endpoint(tx, options=Options(events=("nothing",)), **place))
+        await bench.db.write(lambda tx: service.change_endpoint(tx, bounds=BOUNDS, options=Options(events=("nothing",)), **place))
     changed = await bench.db.write(
-        lambda tx: service.change_endpoint(tx, options=Options(events=("payment.*",)), **place)
+        lambda tx: service.change_endpoint(tx, bounds=BOUNDS, options=Options(events=("payment.*",)), **place)
     )
     assert (changed.version, changed.options.events) == (endpoint.version + 1, ("payment.*",))
     entries = await bench.rows("select action from audit_entry order by id")

@@ -10,7 +10,7 @@ from opentill.events import document_of
 from opentill.kernel.clock import HOUR, MINUTE, SECOND, Instant
 from opentill.kernel.errors import Invalid
 from opentill.webhooks import planning, replaying, service
-from opentill.webhooks.model import DeliveryState, Dialect, Endpoint, EndpointState, Klass, Options, Origin, Recover
+from opentill.webhooks.model import BOUNDS, DeliveryState, Dialect, Endpoint, EndpointState, Klass, Options, Origin, Recover
 from opentill.webhooks.queries import orphans
 from opentill.webhooks.store import endpoints as endpoint_store
 from opentill.workers import replay as worker
@@ -153,7 +153,7 @@ async def test_recovering_since_an_instant_sends_held_dead_and_never_planned_eve
     bench.receiver.requests.clear()
 
     arguments = by(bench, endpoint)
-    replay_id = await bench.db.write(lambda tx: service.recover(tx, since=since, **arguments))
+    replay_id = await bench.db.write(lambda tx: service.recover(tx, rate_per_s=BOUNDS.replay_rate, since=since, **arguments))
     await run_jobs(bench)
     await deliver_all(bench)
 
@@ -178,7 +178,7 @@ async def test_a_recovered_delivery_has_its_whole_schedule_before_it(bench: Benc
     assert await states(bench) == [DEAD]
 
     arguments = by(bench, endpoint)
-    await bench.db.write(lambda tx: service.recover(tx, since=None, **arguments))
+    await bench.db.write(lambda tx: service.recover(tx, rate_per_s=BOUNDS.replay_rate, since=None, **arguments))
     await run_jobs(bench)
     await deliver_all(bench)
     assert await states(bench) == [DUE]
@@ -195,7 +195,7 @@ async def test_replaying_what_is_missing_includes_events_older_than_the_endpoint
     await deliver_all(bench)
     bench.receiver.requests.clear()
     arguments = by(bench, endpoint)
-    await bench.db.write(lambda tx: service.recover(tx, since=None, **arguments))
+    await bench.db.write(lambda tx: service.recover(tx, rate_per_s=BOUNDS.replay_rate, since=None, **arguments))
     await run_jobs(bench)
     await deliver_all(bench)
 
@@ -217,7 +217,7 @@ async def test_what_an_operational_endpoint_misses_is_sent_but_not_its_own_troub
     bench.receiver.requests.clear()
 
     arguments = by(bench, late)
-    await bench.db.write(lambda tx: service.recover(tx, since=None, **arguments))
+    await bench.db.write(lambda tx: service.recover(tx, rate_per_s=BOUNDS.replay_rate, since=None, **arguments))
     await run_jobs(bench)
     await deliver_all(bench)
 
@@ -236,7 +236,7 @@ async def test_replaying_everything_sends_delivered_events_again_with_the_same_i
     ids = await happen(bench, 4)
     await deliver_all(bench)
     arguments = by(bench, endpoint)
-    await bench.db.write(lambda tx: service.replay_all(tx, since=since, **arguments))
+    await bench.db.write(lambda tx: service.replay_all(tx, rate_per_s=BOUNDS.replay_rate, since=since, **arguments))
     await run_jobs(bench)
     await deliver_all(bench)
 
@@ -250,7 +250,7 @@ async def test_resending_what_a_filter_shows_makes_one_attempt_each(bench: Bench
     await happen(bench, 4)
     await deliver_all(bench)
     arguments = by(bench, endpoint)
-    await bench.db.write(lambda tx: service.resend_matching(tx, states=[DEAD], **arguments))
+    await bench.db.write(lambda tx: service.resend_matching(tx, rate_per_s=BOUNDS.replay_rate, states=[DEAD], **arguments))
     await run_jobs(bench)
     await deliver_all(bench)
 
@@ -282,7 +282,7 @@ async def test_a_cancelled_replay_stops_and_a_resumed_one_sends_each_event_once(
     await happen(bench, 40)
     await deliver_all(bench)
     arguments = by(bench, endpoint)
-    replay_id = await bench.db.write(lambda tx: service.replay_all(tx, since=since, **arguments))
+    replay_id = await bench.db.write(lambda tx: service.replay_all(tx, rate_per_s=BOUNDS.replay_rate, since=since, **arguments))
     await worker.step(bench.engine)
     place = {"owner": bench.owner, "replay_id": replay_id, "now": bench.clock.now()}
     await bench.db.write(lambda tx: service.cancel_replay(tx, **place))
@@ -306,7 +306,7 @@ async def test_a_step_whose_process_dies_is_taken_again_and_nothing_comes_twice(
     await happen(bench, 10)
     await deliver_all(bench)
     arguments = by(bench, endpoint)
-    await bench.db.write(lambda tx: service.replay_all(tx, since=since, **arguments))
+    await bench.db.write(lambda tx: service.replay_all(tx, rate_per_s=BOUNDS.replay_rate, since=since, **arguments))
 
     class DiedError(Exception):
         pass
@@ -327,7 +327,7 @@ async def test_a_replay_waits_while_its_endpoint_is_out_of_service(bench: Bench)
     await happen(bench, 3)
     await deliver_all(bench)
     arguments = by(bench, endpoint)
-    await bench.db.write(lambda tx: service.replay_all(tx, since=since, **arguments))
+    await bench.db.write(lambda tx: service.replay_all(tx, rate_per_s=BOUNDS.replay_rate, since=since, **arguments))
     await bench.sets_active(endpoint.id, active=False)
     for _ in range(20):
         await worker.step(bench.engine)
@@ -427,7 +427,7 @@ async def test_a_job_that_wants_few_of_many_looks_through_a_stretch_in_a_step(be
         await bench.sets_active(endpoint.id, active=True, recover=Recover.ALL)
     else:
         named = by(bench, endpoint)
-        await bench.db.write(lambda tx: service.resend_matching(tx, **named, states=[DEAD]))
+        await bench.db.write(lambda tx: service.resend_matching(tx, rate_per_s=BOUNDS.replay_rate, **named, states=[DEAD]))
     assert await run_jobs(bench) == 3
     (row,) = await bench.rows(
         "select state, klass from webhook_delivery where event_seq = (select seq from event where id = :id)", id=last[0]

@@ -6,7 +6,7 @@ import pytest
 
 from opentill.kernel.clock import DAY, HOUR, MINUTE
 from opentill.webhooks import service, unread
-from opentill.webhooks.model import Dialect, Endpoint, Options
+from opentill.webhooks.model import BOUNDS, Dialect, Endpoint, Options
 from tests.usecases.webhooks.engine import Bench
 from tests.usecases.webhooks.test_notices import names, notices
 
@@ -18,6 +18,7 @@ async def feed(bench: Bench) -> Endpoint:
     opened = await bench.db.write(
         lambda tx: service.open_feed(
             tx,
+            bounds=BOUNDS,
             owner=bench.owner,
             dialect=Dialect.MERCHANT,
             options=Options(),

@@ -1,11 +1,12 @@
 """Endpoints in the hub: added, changed, tested, paused, their secrets rotated, and what they missed sent again."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from starlette.responses import Response
 
+from opentill.admin import event_choices
 from opentill.admin.numbers import number
 from opentill.admin.panel import Screen
 from opentill.admin.visit import Journalist, Visit
@@ -14,7 +15,7 @@ from opentill.kernel.clock import DAY, Instant
 from opentill.kernel.errors import Invalid, NotFound
 from opentill.kernel.secret import Secret
 from opentill.web.engine import bounds_of, engine_of, patience_of
-from opentill.webhooks import catalogue, flow, service
+from opentill.webhooks import flow, service
 from opentill.webhooks.model import (
     AmountFormat,
     By,
@@ -22,7 +23,6 @@ from opentill.webhooks.model import (
     Dialect,
     Endpoint,
     Kind,
-    Options,
     Payments,
     Recover,
     SignatureFormat,
@@ -41,13 +41,6 @@ MADE: Final = {dialect.name.lower(): (dialect, Kind.REGISTERED) for dialect in D
 OVERLAPS_S: Final = {"none": 0, "day": 86_400, "week": 604_800}
 SINCE: Final = {"day": DAY, "week": 7 * DAY}
 TOLD: Final = frozenset((MISSING, ALL, MATCHING))  # jobs that people start and may stop
-WOO_EVENTS: Final = ("payment.completed", "payment.failed", "payment.cancelled")
-PRESETS: Final = {  # merchant-api.md §14.6
-    "woocommerce": Options(events=WOO_EVENTS, payments=Payments.OWN),
-    "laravel": Options(),
-    "node": Options(signature_format=SignatureFormat.BARE),
-    "seed": Options(events=("payment.*",), amount_format=AmountFormat.NUMBER),
-}
 SIGNATURES: Final = {form.name.lower(): form for form in SignatureFormat}
 AMOUNTS: Final = {form.value: form for form in AmountFormat}
 WHOSE: Final = {kind.value: kind for kind in Payments}
@@ -62,13 +55,13 @@ async def index(visit: Visit) -> Response:
 
 
 async def offer(visit: Visit) -> Response:
-    return visit.render("admin/developers/endpoint-new.html", _form_facts())
+    return visit.render("admin/developers/endpoint-new.html", event_choices.offered_at_first())
 
 
 async def create(visit: Visit) -> Response:
     """Register an endpoint and show its secret, this once."""
     url, (dialect, kind) = visit.field("url"), MADE.get(visit.field("dialect"), MADE["merchant"])
-    options = _preset(visit, dialect, url)
+    options = event_choices.preset(visit, dialect, url)
 
     def made(tx: Tx, _log: Journalist) -> tuple[Endpoint, Secret]:
         return service.create_endpoint(
@@ -88,7 +81,7 @@ async def create(visit: Visit) -> Response:
     try:
         endpoint, secret = await visit.write(made)
     except Invalid as wrong:
-        return visit.wrong("admin/developers/endpoint-new.html", wrong, _form_facts())
+        return visit.wrong("admin/developers/endpoint-new.html", wrong, event_choices.offered_at_first())
     return visit.render("admin/developers/endpoint-made.html", {"endpoint": endpoint, "secret": secret.reveal()})
 
 
@@ -100,7 +93,8 @@ async def show(visit: Visit) -> Response:
 async def settings(visit: Visit) -> Response:
     """Ask for another address or other options."""
     found = await _endpoint(visit)
-    return visit.render("admin/developers/endpoint-settings.html", {"endpoint": found} | _choices(visit, found))
+    facts = {"endpoint": found} | event_choices.offered_to(visit, found)
+    return visit.render("admin/developers/endpoint-settings.html", facts)
 
 
 async def change(visit: Visit) -> Response:
@@ -108,7 +102,7 @@ async def change(visit: Visit) -> Response:
     found = await _endpoint(visit)
     options = replace(
         found.options,
-        events=_ticked(visit),
+        events=event_choices.ticked(visit),
         description=visit.field("description") or None,
         signature_format=SIGNATURES.get(visit.field("signature_format"), found.options.signature_format),
         amount_format=AMOUNTS.get(visit.field("amount_format"), found.options.amount_format),
@@ -132,7 +126,7 @@ async def change(visit: Visit) -> Response:
     try:
         await visit.write(changed)
     except Invalid as wrong:
-        facts = {"endpoint": found} | _choices(visit, found, ticked=options.events or ())
+        facts = {"endpoint": found} | event_choices.offered_to(visit, found, sent=options.events or ())
         return visit.wrong("admin/developers/endpoint-settings.html", wrong, facts)
     return visit.go(_place(visit), note="saved")
 
@@ -140,8 +134,7 @@ async def change(visit: Visit) -> Response:
 async def test(visit: Visit) -> Response:
     """Send a test at once; what was sent and answered is on its delivery's page."""
     found, engine = await _endpoint(visit), engine_of(visit.deps)
-    job = await visit.write(lambda tx, _log: flow.begin_test(tx, engine, **_named(visit, found), by=_by(visit)))
-    tested = await flow.finish_test(engine, job)
+    tested = await flow.send_test(engine, **_named(visit, found), by=_by(visit), claim=visit.use_form)
     return visit.go(f"{visit.home}/developers/deliveries/{tested.delivery_id}", note="tested")
 
 
@@ -269,36 +262,6 @@ async def _facts(visit: Visit) -> dict[str, Any]:
 
 def _by(visit: Visit) -> By:
     return By(visit.who.operator.actor, visit.caller.origin)
-
-
-def _preset(visit: Visit, dialect: Dialect, url: str) -> Options:
-    """Return the options of a new endpoint: those of the software it is for, and the events that are ticked."""
-    chosen = visit.field("preset")
-    if not chosen and "wc-api" in url:
-        chosen = "woocommerce"
-    options = PRESETS.get(chosen, Options()) if dialect is Dialect.MERCHANT else Options()
-    events = _ticked(visit) or options.events
-    return replace(options, events=events, description=visit.field("description") or None)
-
-
-def _ticked(visit: Visit) -> tuple[str, ...] | None:
-    """Return the events that are ticked, also those the endpoint cannot have: they are refused, not left out."""
-    return tuple(dict.fromkeys(visit.lists.get("event", ()))) or None
-
-
-def _form_facts() -> dict[str, Any]:
-    usual = {name for dialect in Dialect for name in catalogue.default_set(dialect)}
-    return {"events": sorted(usual.union(catalogue.OPERATIONAL_EVENTS)), "presets": tuple(PRESETS)}
-
-
-def _choices(visit: Visit, endpoint: Endpoint, *, ticked: Sequence[str] | None = None) -> dict[str, Any]:
-    """Return the names an endpoint may have, those that are offered and those it has, and which are *ticked*: its own,
-    unless somebody sent others that were refused.
-    """
-    pix_extra, had = bounds_of(visit.deps.settings).pix_extra_events, endpoint.options.events or ()
-    offered, shown = catalogue.offered(endpoint.dialect, kind=endpoint.kind, pix_extra=pix_extra), ticked or ()
-    events = tuple(dict.fromkeys((*offered, *had, *shown)))
-    return {"events": events, "ticked": had if ticked is None else ticked}
 
 
 _AT: Final = "/m/{merchant}/developers/endpoints"

@@ -12,6 +12,7 @@ from opentill.merchants import service as merchants
 from opentill.webhooks import service
 from opentill.webhooks.model import By
 from opentill.webhooks.queries import published_keys
+from opentill.webhooks.signing_keys import jwks_path
 
 
 async def show(visit: Visit) -> Response:
@@ -40,7 +41,7 @@ async def rotate(visit: Visit) -> Response:
 def _facts(tx: ReadTx, visit: Visit) -> dict[str, Any]:
     owner = visit.owner
     merchant = merchants.merchant_of(tx, owner)
-    address = f"{visit.deps.settings.public_url}/.well-known/webhooks/{merchant.uuid}/jwks.json"
+    address = visit.deps.settings.public_url + jwks_path(merchant.uuid)
     return {
         "keys": published_keys(tx, merchant.uuid, owner.mode, now=visit.now),
         "address": address + ("?mode=sandbox" if owner.mode is Mode.SANDBOX else ""),

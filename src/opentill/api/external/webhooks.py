@@ -106,7 +106,8 @@ def checked_url(call: ExternalCall, opened: AllowList, *, insecure: bool) -> str
     url = text(call.fields, "url")
     if not url:
         raise missing("url")
-    faults = service.faults_of(dialect=Dialect.PIX, url=url, options=Options(allow_insecure=insecure))
+    options, bounds = Options(allow_insecure=insecure), bounds_of(call.dependencies.settings)
+    faults = service.faults_of(dialect=Dialect.PIX, url=url, options=options, bounds=bounds)
     if faults:
         raise Invalid(faults)
     refusal = call.dependencies.outbound.check(url, plain_http=insecure, allow=opened)

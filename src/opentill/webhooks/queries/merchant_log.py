@@ -8,7 +8,7 @@ from opentill.db import ReadTx
 from opentill.db.bulk import among, numbers
 from opentill.kernel.clock import Instant
 from opentill.kernel.owner import Owner
-from opentill.webhooks.model import DeliveryState
+from opentill.webhooks.model import AT_ONCE, DeliveryState
 from opentill.webhooks.queries.history import OWNED, AttemptRow, DeliveryRow, attempts, deliveries_by_id, picked
 from opentill.webhooks.store.by_state import in_state
 
@@ -56,7 +56,7 @@ class LogRow:
     @property
     def next_at(self) -> Instant | None:
         """Return when it is tried again."""
-        due = self.delivery.state is DeliveryState.DUE and self.delivery.due_at > 0
+        due = self.delivery.state is DeliveryState.DUE and self.delivery.due_at > AT_ONCE
         return self.delivery.due_at if due else None
 
 

@@ -10,7 +10,7 @@ from opentill.outbound.tls import BadProfile, TlsProfile, context_for
 from opentill.outbound.urls import UnreadableHost, split_authority
 from opentill.webhooks import catalogue, conditions, endpoint_secrets
 from opentill.webhooks.entrusted import Entrusted
-from opentill.webhooks.model import BOUNDS, BURST_MAX, RATE_MAX, RATE_MIN, TIMEOUT_MAX_S, Bounds, Dialect, Kind, Options
+from opentill.webhooks.model import BURST_MAX, RATE_MAX, RATE_MIN, TIMEOUT_MAX_S, Bounds, Dialect, Kind, Options
 from opentill.webhooks.schedules import is_valid_override
 
 URL_CHARACTERS_MAX: Final = 2048
@@ -29,7 +29,7 @@ def faults_of(
     secret: str | None = None,
     entrusted: Entrusted | None = None,
     kind: Kind = Kind.REGISTERED,
-    bounds: Bounds = BOUNDS,
+    bounds: Bounds,
     had: Sequence[str] = (),
 ) -> list[Fault]:
     """Return every fault of the fields of an endpoint. A feed has no URL; event names it *had* it may keep."""

@@ -13,7 +13,7 @@ from opentill.operators import audit
 from opentill.operators.model import Change
 from opentill.webhooks import endpoint_secrets
 from opentill.webhooks.entrusted import Entrusted
-from opentill.webhooks.model import BOUNDS, OWNER, Bounds, By, Dialect, Endpoint, EndpointState, Kind, Options
+from opentill.webhooks.model import OWNER, Bounds, By, Dialect, Endpoint, EndpointState, Kind, Options
 from opentill.webhooks.routing import same_address
 from opentill.webhooks.service.checks import faults_of
 from opentill.webhooks.service.refusals import EndpointExists, EndpointNotFound, LimitReached
@@ -36,7 +36,7 @@ def create_endpoint(
     secret: str | None = None,
     entrusted: Entrusted | None = None,
     kind: Kind = Kind.REGISTERED,
-    bounds: Bounds = BOUNDS,
+    bounds: Bounds,
     by: By = OWNER,
 ) -> tuple[Endpoint, Secret]:
     """Register an active endpoint and return it with its secret, which is shown only now.
@@ -103,7 +103,7 @@ def change_endpoint(
     now: Instant,
     url: str | None = None,
     options: Options | None = None,
-    bounds: Bounds = BOUNDS,
+    bounds: Bounds,
     by: By = OWNER,
 ) -> Endpoint:
     """Give an endpoint another URL or other options; they hold from the next claim on. Absent means as it was.

@@ -17,7 +17,7 @@ from opentill.kernel.ids import Ids
 from opentill.kernel.owner import Owner
 from opentill.kernel.secret import Keyring, Secret
 from opentill.webhooks import endpoint_secrets
-from opentill.webhooks.model import BOUNDS, OWNER, Bounds, By, Dialect, Endpoint, EndpointState, Job, Options
+from opentill.webhooks.model import OWNER, Bounds, By, Dialect, Endpoint, EndpointState, Job, Options
 from opentill.webhooks.queue import jobs
 from opentill.webhooks.service.checks import faults_of
 from opentill.webhooks.service.endpoints import check_room, lock, note, store_secret
@@ -59,7 +59,7 @@ def open_feed(
     keyring: Keyring,
     now: Instant,
     secret: str | None = None,
-    bounds: Bounds = BOUNDS,
+    bounds: Bounds,
     by: By = OWNER,
 ) -> Opened:
     """Register an endpoint that is read. Raises `Invalid` with every fault, or `LimitReached`."""

@@ -17,7 +17,6 @@ from opentill.webhooks.store import endpoints as endpoint_store
 from opentill.webhooks.store import replays as store
 from opentill.webhooks.store.replays import Replay, ReplayState
 
-RATE_DEFAULT: Final = 50
 RATE_MAX: Final = 500
 LISTED_MAX: Final = 50
 RESENDABLE: Final = (DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.HELD)
@@ -32,7 +31,7 @@ def recover(
     since: Instant | None,
     ids: Ids,
     now: Instant,
-    rate_per_s: int = RATE_DEFAULT,
+    rate_per_s: int,
     by: By = OWNER,
 ) -> str:
     """Send what an endpoint did not get since an instant; return the id of the job, `rpl_…`.
@@ -52,7 +51,7 @@ def replay_all(
     since: Instant,
     ids: Ids,
     now: Instant,
-    rate_per_s: int = RATE_DEFAULT,
+    rate_per_s: int,
     by: By = OWNER,
 ) -> str:
     """Send everything since an instant once more, delivered or not: for a receiver that lost its data."""
@@ -70,7 +69,7 @@ def resend_matching(
     now: Instant,
     states: Sequence[DeliveryState] = RESENDABLE,
     event_name: str | None = None,
-    rate_per_s: int = RATE_DEFAULT,
+    rate_per_s: int,
     by: By = OWNER,
 ) -> str:
     """Give the deliveries that a filter of the log shows one more attempt each."""

@@ -10,7 +10,16 @@ from opentill.db.dialect import by_index
 from opentill.kernel.clock import Instant
 from opentill.kernel.mode import Mode
 from opentill.kernel.owner import Owner
-from opentill.webhooks.model import Claimed, DeliveryState, Dialect, EndpointState, Klass, Origin, SignatureFormat
+from opentill.webhooks.model import (
+    AT_ONCE,
+    Claimed,
+    DeliveryState,
+    Dialect,
+    EndpointState,
+    Klass,
+    Origin,
+    SignatureFormat,
+)
 from opentill.webhooks.store.by_state import in_state
 
 FOREVER: Final = 2**62
@@ -139,10 +148,10 @@ def has_unfinished(tx: ReadTx, event_seq: int, endpoint_id: int, *, besides: int
 def resend(tx: Tx, delivery_id: int) -> None:
     """Make a delivery due at once: one attempt if it was over, else the next of its schedule. Outside any order."""
     tx.run(
-        """
+        f"""
         update webhook_delivery
            set attempts_max = case when state = 0 then attempts_max else attempts + 1 end,
-               state = 0, due_at = 0, klass = 1, ordering = 0, reason = null, finished_at = null
+               state = 0, due_at = {AT_ONCE}, klass = 1, ordering = 0, reason = null, finished_at = null
          where id = :id
         """,
         id=delivery_id,
@@ -252,7 +261,7 @@ def reopen(tx: Tx, delivery_ids: Iterable[int]) -> int:
     return tx.run(
         f"""
         update webhook_delivery
-           set state = 0, due_at = 0, klass = 2, ordering = 0, schedule_from = attempts, attempts_max = null,
+           set state = 0, due_at = {AT_ONCE}, klass = 2, ordering = 0, schedule_from = attempts, attempts_max = null,
                reason = null, finished_at = null
          where id {among(tx, "ids")} and state in (3, 4)
            and not exists (select 1 from webhook_delivery o
@@ -340,7 +349,7 @@ def resend_in_bulk(tx: Tx, delivery_ids: Iterable[int]) -> int:
     return tx.run(
         f"""
         update webhook_delivery
-           set attempts_max = attempts + 1, state = 0, due_at = 0, klass = 2, ordering = 0, reason = null,
+           set attempts_max = attempts + 1, state = 0, due_at = {AT_ONCE}, klass = 2, ordering = 0, reason = null,
                finished_at = null
          where id {among(tx, "ids")} and state in (2, 3, 4)
            and not exists (select 1 from webhook_delivery o
