@@ -68,7 +68,11 @@ async def test_a_link_is_shown_once_opens_the_portal_and_is_ended(house: House) 
 
 @pytest.mark.parametrize(
     ("field", "value", "fault"),
-    [("days", "31", "a link lives at most 30 days"), ("days", "", "a link lives at most"), ("endpoint", "wh_x", "found")],
+    [
+        ("days", "31", "a link lives at most 30 days"),
+        ("days", "", "a link lives at most"),
+        ("endpoint", "wh_x", "found"),
+    ],
 )
 async def test_what_cannot_be_given_out_is_said_beside_what_was_ticked(
     house: House, field: str, value: str, fault: str

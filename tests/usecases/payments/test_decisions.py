@@ -9,7 +9,7 @@ import pytest
 from opentill.db import Database, Tx
 from opentill.events.service import document_of
 from opentill.gateways.port import PaidVerdict, UnpaidVerdict, VerdictState
-from opentill.kernel.clock import HOUR, MINUTE
+from opentill.kernel.clock import DAY, HOUR, MINUTE
 from opentill.kernel.errors import Conflict, Forbidden, Invalid
 from opentill.kernel.money import Money, currency, parse
 from opentill.ledger import verification as books
@@ -698,11 +698,28 @@ async def test_an_hour_after_its_time_a_decision_waits_for_no_gateway_that_never
     assert await shop.tries(payment) == ["paid", "unknown"]  # and is asked about on
 
     shop.terminal.says = PaidVerdict("paid", payment.amount)
-    shop.scene.clock.advance(HOUR)
+    shop.scene.clock.advance(DAY)
     await flow.check_due_sessions(shop.tools)
     late = await shop.reads(payment)
     assert (late.status, late.late) == (PaymentStatus.COMPLETED, True)
     assert await audited(shop) == []
+
+
+async def test_a_payment_that_waits_again_gets_no_second_try_while_the_first_is_unknown(shop: Shop) -> None:
+    payment = await short_with_an_unknown_try(shop)
+    number = await claimed(shop)
+    shop.scene.clock.advance(90 * MINUTE)
+    await asks_about(shop, number)
+    assert (await rejects(shop, number, final=False)).status is PaymentStatus.PENDING
+
+    with pytest.raises(Conflict, match="still being confirmed"):
+        await flow.choose_gateway(shop.tools, payment.token, WALLET)
+    shop.terminal.says = UnpaidVerdict(VerdictState.FAILED)
+    shop.scene.clock.advance(20 * MINUTE)
+    await flow.check_due_sessions(shop.tools)
+
+    await flow.choose_gateway(shop.tools, payment.token, WALLET)
+    assert await shop.tries(payment) == ["paid", "declined", "open"]
 
 
 async def test_money_that_came_past_a_gateway_is_not_booked_as_its_own(shop: Shop) -> None:

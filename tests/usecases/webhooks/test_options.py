@@ -204,9 +204,13 @@ async def test_changing_an_endpoint_is_checked_like_making_one_and_audited(bench
     await bench.endpoint("https://other.example/hook")
     place = {"owner": bench.owner, "dialect": Dialect.MERCHANT, "endpoint_id": endpoint.id, "now": bench.clock.now()}
     with pytest.raises(EndpointExists):
-        await bench.db.write(lambda tx: service.change_endpoint(tx, bounds=BOUNDS, url="https://other.example/hook", **place))
+        await bench.db.write(
+            lambda tx: service.change_endpoint(tx, bounds=BOUNDS, url="https://other.example/hook", **place)
+        )
     with pytest.raises(Invalid):
-        await bench.db.write(lambda tx: service.change_endpoint(tx, bounds=BOUNDS, options=Options(events=("nothing",)), **place))
+        await bench.db.write(
+            lambda tx: service.change_endpoint(tx, bounds=BOUNDS, options=Options(events=("nothing",)), **place)
+        )
     changed = await bench.db.write(
         lambda tx: service.change_endpoint(tx, bounds=BOUNDS, options=Options(events=("payment.*",)), **place)
     )

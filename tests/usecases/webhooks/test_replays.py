@@ -10,7 +10,17 @@ from opentill.events import document_of
 from opentill.kernel.clock import HOUR, MINUTE, SECOND, Instant
 from opentill.kernel.errors import Invalid
 from opentill.webhooks import planning, replaying, service
-from opentill.webhooks.model import BOUNDS, DeliveryState, Dialect, Endpoint, EndpointState, Klass, Options, Origin, Recover
+from opentill.webhooks.model import (
+    BOUNDS,
+    DeliveryState,
+    Dialect,
+    Endpoint,
+    EndpointState,
+    Klass,
+    Options,
+    Origin,
+    Recover,
+)
 from opentill.webhooks.queries import orphans
 from opentill.webhooks.store import endpoints as endpoint_store
 from opentill.workers import replay as worker
@@ -153,7 +163,9 @@ async def test_recovering_since_an_instant_sends_held_dead_and_never_planned_eve
     bench.receiver.requests.clear()
 
     arguments = by(bench, endpoint)
-    replay_id = await bench.db.write(lambda tx: service.recover(tx, rate_per_s=BOUNDS.replay_rate, since=since, **arguments))
+    replay_id = await bench.db.write(
+        lambda tx: service.recover(tx, rate_per_s=BOUNDS.replay_rate, since=since, **arguments)
+    )
     await run_jobs(bench)
     await deliver_all(bench)
 
@@ -250,7 +262,9 @@ async def test_resending_what_a_filter_shows_makes_one_attempt_each(bench: Bench
     await happen(bench, 4)
     await deliver_all(bench)
     arguments = by(bench, endpoint)
-    await bench.db.write(lambda tx: service.resend_matching(tx, rate_per_s=BOUNDS.replay_rate, states=[DEAD], **arguments))
+    await bench.db.write(
+        lambda tx: service.resend_matching(tx, rate_per_s=BOUNDS.replay_rate, states=[DEAD], **arguments)
+    )
     await run_jobs(bench)
     await deliver_all(bench)
 
@@ -282,7 +296,9 @@ async def test_a_cancelled_replay_stops_and_a_resumed_one_sends_each_event_once(
     await happen(bench, 40)
     await deliver_all(bench)
     arguments = by(bench, endpoint)
-    replay_id = await bench.db.write(lambda tx: service.replay_all(tx, rate_per_s=BOUNDS.replay_rate, since=since, **arguments))
+    replay_id = await bench.db.write(
+        lambda tx: service.replay_all(tx, rate_per_s=BOUNDS.replay_rate, since=since, **arguments)
+    )
     await worker.step(bench.engine)
     place = {"owner": bench.owner, "replay_id": replay_id, "now": bench.clock.now()}
     await bench.db.write(lambda tx: service.cancel_replay(tx, **place))
@@ -427,7 +443,9 @@ async def test_a_job_that_wants_few_of_many_looks_through_a_stretch_in_a_step(be
         await bench.sets_active(endpoint.id, active=True, recover=Recover.ALL)
     else:
         named = by(bench, endpoint)
-        await bench.db.write(lambda tx: service.resend_matching(tx, rate_per_s=BOUNDS.replay_rate, **named, states=[DEAD]))
+        await bench.db.write(
+            lambda tx: service.resend_matching(tx, rate_per_s=BOUNDS.replay_rate, **named, states=[DEAD])
+        )
     assert await run_jobs(bench) == 3
     (row,) = await bench.rows(
         "select state, klass from webhook_delivery where event_seq = (select seq from event where id = :id)", id=last[0]

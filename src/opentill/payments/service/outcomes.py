@@ -122,10 +122,10 @@ def _was_last(tx: Tx, payment: Payment) -> bool:
 
 
 def _next_check(payment: Payment, session: Session, now: Instant) -> Instant:
-    """Return when a gateway that does not know yet is asked again: by schedule, and at the payment's time; once nothing
-    waits for it any more, daily.
+    """Return when a gateway that does not know yet is asked again: by schedule, and at the payment's time; daily where
+    the payment is over and nothing waits for the answer.
     """
-    if now >= after(payment.expires_at, rules.PATIENCE):
+    if not payment.open and now >= after(payment.expires_at, rules.PATIENCE):
         return after(now, DAY)
     step = session.checks if session.submitted else session.checks + 1
     at = after(now, CHECK_WAITS_S[min(step, len(CHECK_WAITS_S) - 1)] * SECOND)
