@@ -25,6 +25,7 @@ NOTHING_BEFORE = {
     "/m/{merchant}/accounts/new", "/m/{merchant}/accounts/{account}/credentials", "/m/{merchant}/domains",
     "/m/{merchant}/developers/endpoints/{endpoint}/tests", "/m/{merchant}/developers/endpoints/{endpoint}/replays",
     "/m/{merchant}/developers/endpoints/{endpoint}/replays/{replay}",
+    "/m/{merchant}/developers/portal-links/new", "/m/{merchant}/developers/portal-links/{jti}/revocation",
     "/m/{merchant}/developers/deliveries/{delivery}/attempts", "/m/{merchant}/developers/keys",
     "/m/{merchant}/developers/keys/lock", "/m/{merchant}/developers/keys/{key}/rotation",
     "/m/{merchant}/developers/test-payments", "/m/{merchant}/developers/credentials/new", "/m/{merchant}/exports",
@@ -129,6 +130,7 @@ INVOICE = pressing(
     "~/invoices/new", "Make the draft", customer="Ana", description0="Bread", quantity0="2", price0="9.90"
 )
 HOST = pressing("~/domains", "Add it", host="pay.shop.example")
+PORTAL_LINK = pressing("~/developers/portal-links/new?endpoint={endpoint}", "Make the link")
 REPLAYED = pressing("~/developers/endpoints/{endpoint}", "Send again", wish="missing")
 CONTESTED = pressing("~/payments/{payment}", "It is contested")
 TAKEN = pressing("~/reviews", "Take it")
@@ -213,6 +215,11 @@ SCENES: dict[str, tuple[str, Scene]] = {
     "/m/{merchant}/developers/endpoints/{endpoint}/secret": (
         "webhook.rotate_secret",
         pressing("~/developers/endpoints/{endpoint}", "Make a new secret", overlap="day"),
+    ),
+    "/m/{merchant}/developers/portal-links/new": ("portal_link.create", PORTAL_LINK),
+    "/m/{merchant}/developers/portal-links/{jti}/revocation": (
+        "portal_link.revoke",
+        after(PORTAL_LINK, pressing("~/developers/portal-links", "End it")),
     ),
     "/m/{merchant}/developers/signing-keys": (
         "webhook.rotate_signing_key",
