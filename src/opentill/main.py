@@ -132,7 +132,7 @@ class Till:
             async with assembled(self._settings) as assembly:
                 self._mount(assembly.dependencies)
                 async with loops(assembly, workers=self._workers):
-                    _settle_memory()
+                    settle_memory()
                     await send({"type": "lifespan.startup.complete"})
                     await receive()
                     for api in self._apis:
@@ -283,7 +283,7 @@ def outbound_of(settings: Settings) -> Outbound:
     )
 
 
-def _settle_memory() -> None:
+def settle_memory() -> None:
     """What lives as long as the process is not looked at again by the garbage collector; the rest less often."""
     gc.collect()
     gc.freeze()

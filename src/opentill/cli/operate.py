@@ -13,6 +13,7 @@ from typing import Annotated, Final
 
 import typer
 import uvicorn
+import uvloop
 
 from opentill.cli import logs
 from opentill.cli.options import Data
@@ -21,7 +22,7 @@ from opentill.db import open_database
 from opentill.kernel.clock import SystemClock
 from opentill.kernel.errors import Refused
 from opentill.kernel.ids import SystemIds
-from opentill.main import Till, assembled, loops
+from opentill.main import Till, assembled, loops, settle_memory
 from opentill.master_keys import open_keyring
 from opentill.operators import service as operators
 from opentill.settings import Settings
@@ -81,7 +82,7 @@ def worker(data: Data = None) -> None:
     logs.configure(settings)
     with _alone(settings):
         prepare(settings)
-        asyncio.run(_work(settings))
+        uvloop.run(_work(settings))
 
 
 def migrate(data: Data = None) -> None:
@@ -107,6 +108,7 @@ async def _work(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with assembled(settings) as assembly, loops(assembly, workers=True):
+        settle_memory()
         # Not sooner: who waits for this line counts on a worker that has its database.
         print("OpenTill's workers are running. Stop them with Ctrl-C.", flush=True)
         await stop.wait()
