@@ -1,6 +1,7 @@
 """One run: bars measured mode by mode, written as JSON and markdown, and the exit status they deserve."""
 
 import importlib
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -48,13 +49,28 @@ class Order:
 
 
 def measure(order: Order) -> int:
-    """Measure every bar of *order*, write and print the result; return the exit status."""
+    """Measure every bar of *order*, write and print the result; return the exit status.
+
+    A run that is ended early, by Ctrl-C or SIGTERM, tells what it has found until then, and fails.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="opentill-bench-", dir=WORK) as folder:
         run = Run(order.tier, machine.describe(Path(folder)), machine.software())
-        for found in everything(order, run, Path(folder)):
-            run.found.append(found)
-            print(f"{found.bar.id} {found.mode} {found.part.name}: {found.verdict} {found.note}", flush=True)
+        try:
+            for found in everything(order, run, Path(folder)):
+                run.found.append(found)
+                print(in_short(found), flush=True)
+        except KeyboardInterrupt:
+            finish(run)
+            print("Ended early: the bars that are missing were not measured.", flush=True)
+            return 1
     return finish(run)
+
+
+def in_short(found: Found) -> str:
+    """Return one line of a run's progress."""
+    value = f" {found.value:.3g}" if isinstance(found.value, float) else ""
+    return f"{found.bar.id} {found.mode} {found.part.name}:{value} {found.verdict} {found.note}"
 
 
 def measure_limits(order: Order) -> int:

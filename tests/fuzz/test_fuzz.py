@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from opentill.api.merchant.feed import WAIT_MAX_S
 from tests.conftest import new_postgres_database
 from tests.e2e.server import Server, started
 
@@ -50,6 +51,7 @@ def test_no_request_meets_a_fault_or_an_undocumented_answer(
     environment = {**os.environ, "SCHEMATHESIS_HOOKS": str(HOOKS)}
     words = ["--max-time", str(max(bar_size["seconds"] // 4, 1)), "--seed", str(bar_seed % 2**31)]
     words += ["--checks", ",".join(CHECKS), "--suppress-health-check", "all", "--continue-on-failure"]
+    words += ["--request-timeout", str(WAIT_MAX_S + 10)]  # a feed may be asked to wait as long as its document says
     if known and api == "merchant":
         words += ["--header", f"Authorization: Bearer {server.shop['merchant_api_key']}"]
     if known and api == "pix":

@@ -3,30 +3,28 @@
 import logging
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import structlog
 
 from opentill.settings import Settings
 
+STAMP: Final = structlog.processors.TimeStamper("iso", utc=True)
+
 
 def configure(settings: Settings) -> None:
     """Send log lines of this process where the settings say."""
-    processors: list[Any] = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
+    processors: list[Any] = [structlog.processors.add_log_level, STAMP]
     if not settings.log_file and sys.stderr.isatty():
         factory: Any = structlog.PrintLoggerFactory(sys.stderr)
-        processors[-1:] = [structlog.dev.ConsoleRenderer()]
+        processors.append(structlog.dev.ConsoleRenderer())
     else:
         output: Any = sys.stderr.buffer
         if settings.log_file:
             output = Path(settings.log_file).open("ab", buffering=0)  # noqa: SIM115 - open for the process's life
         factory = structlog.BytesLoggerFactory(output)
-        processors.append(_as_json)
+        processors = [_as_json]
     structlog.configure(
         processors=processors,
         logger_factory=factory,
@@ -35,5 +33,10 @@ def configure(settings: Settings) -> None:
     )
 
 
-def _as_json(_logger: object, _method: str, fields: Any) -> bytes:
+def _as_json(logger: object, method: str, fields: Any) -> bytes:
+    """Return a whole line. In one step: every request writes one, and each step of structlog's is a call more."""
+    fields["level"] = method
+    fields = STAMP(logger, method, fields)
+    if "exc_info" in fields:
+        fields = structlog.processors.format_exc_info(logger, method, fields)
     return orjson.dumps(fields, str)

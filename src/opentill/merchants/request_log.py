@@ -8,7 +8,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from opentill.db import ReadTx, Row, Tx
@@ -48,8 +48,7 @@ class Caller:
     id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):  # no dataclass: one is made for every request
     """A request of the log. The newest have the highest ids; 0 while it is not stored."""
 
     id: int
@@ -106,6 +105,8 @@ def shown_path(path: str, operation: str) -> str:
 
 def shown_query(query: bytes) -> str:
     """Return a query with the values of plain parameters only."""
+    if not query:
+        return ""
     pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=None)[:20]
     shown = []
     for name, value in pairs:

@@ -51,12 +51,15 @@ class Fields:
 
     def text(self, *names: str, required: bool = False, most: int | None = None, cut: int | None = None) -> str | None:
         name, value = self.raw(*names)
-        if isinstance(value, bool):
-            value = "true" if value else "false"
-        if value is not None and not isinstance(value, str):
+        if value is None:
+            stripped = ""
+        elif isinstance(value, str):
+            stripped = value.strip()
+        elif isinstance(value, bool):
+            stripped = "true" if value else "false"
+        else:
             self.fault(name, "VALIDATION_FAILED", f"The {name} field must be text.")
             return None
-        stripped = value.strip() if value is not None else ""
         if not stripped:
             if required:
                 self.fault(name, "VALIDATION_FAILED", f"The {name} field is required.")
@@ -148,9 +151,11 @@ class Fields:
         return [Fields(item, self.faults, f"{name}.{number}.") for number, item in enumerate(value)]
 
     def url(self, *names: str, code: str, required: bool = False) -> str | None:
-        name, _ = self.raw(*names)
+        name, sent = self.raw(*names)
+        if sent is None and not required:
+            return None
         before = len(self.faults)
-        value = self.text(*names, required=required)
+        value = self.text(name, required=required)
         if len(self.faults) > before:
             self.faults[-1] = Fault(self._prefix + name, code, self.faults[-1].message)
         if value is not None and not _is_web_address(value):
