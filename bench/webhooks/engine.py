@@ -45,7 +45,7 @@ CLAIMS = 60
 CLAIM_ROWS = 64
 SETTLE_S = 15.0  # for what the good ones are still sent, where bad ones never end
 PAGES = 200
-ROWS_A_STATEMENT = 50  # of the raw insert that planning is compared with
+ROWS_A_STATEMENT = 50  # of the plain insert that planning is compared with; the product's own way may be quicker
 PAYMENT = {
     "uuid": "0197f3c2-0000-7000-8000-000000000001",
     "reference": "txn_5c0e19a7b3d2f486",

@@ -11,8 +11,8 @@ Modes: `ok`, `status:<n>`, `body:<text>`, `slow:<seconds>`, `retry_after:<n or d
 `hang_accept` (the whole receiver, see `Receiver`), `hang_after_headers`, `drip:<bytes a second>`, `endless_body`,
 `big_body:<n>`, `chunked:<text>`, `gzip_bomb`, `endless_headers`, `many_headers:<n>`, `long_header:<n>`, `flood_1xx`,
 `interim`, `reset`, `reset_after_headers`, `reset_mid_body`, `half_close`, `http10`, `not_http`, `empty_answer`,
-`bad_length`, `bad_chunk`, `switch`, `unasked:<text>` (after an answer), `early:<n>` (before the body is read),
-`raw:<text>`, `close:<mode>` (answer, then close), `flaky:<p>`.
+`bad_length`, `bad_chunk`, `switch`, `unasked:<text>` (after an answer), `behind:<text>` (in one piece with the end of
+a body), `early:<n>` (before the body is read), `raw:<text>`, `close:<mode>` (answer, then close), `flaky:<p>`.
 A `Reply` says the same in full.
 """
 
@@ -439,6 +439,14 @@ async def _unasked(line: Line, text: str) -> None:
     await line.send(plain(Reply()))
     await asyncio.sleep(0.05)
     await line.send(text.encode("latin-1"))
+
+
+@mode
+async def _behind(line: Line, text: str) -> None:
+    head, blank, body = plain(Reply(body=b"first")).partition(b"\r\n\r\n")
+    await line.send(head + blank)
+    await asyncio.sleep(0.05)
+    await line.send(body + text.encode("latin-1"))
 
 
 @mode

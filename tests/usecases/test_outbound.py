@@ -388,6 +388,15 @@ async def test_what_a_server_sends_unasked_is_never_taken_for_the_next_answer(
     assert (first.status, second.status, second.reused) == (200, 200, False)
 
 
+async def test_a_second_answer_right_behind_a_body_is_never_taken_for_the_next_answer(
+    client: Outbound, receiver: Receiver
+) -> None:
+    receiver.script("/hook", "behind:HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n", "ok")
+    first = await client.send(post(receiver.url("/hook")))
+    second = await client.send(post(receiver.url("/hook")))
+    assert (first.status, second.status, second.reused) == (200, 200, False)
+
+
 async def test_a_connection_on_which_a_request_is_still_under_way_serves_no_other(
     client: Outbound, receiver: Receiver
 ) -> None:

@@ -98,7 +98,7 @@ class Panel:
         if screen.permission != ANY and not visit.may(screen.permission):
             return visit.render("admin/forbidden.html", {"permission": screen.permission}, status=HTTPStatus.FORBIDDEN)
         response = await self._answered(screen, visit, here)
-        if response.background is None and self._touched.to_touch(who.session_id, visit.now):
+        if self._touched.to_touch(who.session_id, visit.now):
             response.background = BackgroundTask(self._touch, who)  # nobody waits for it
         return response
 
@@ -151,7 +151,7 @@ class Panel:
         return who, brand, brands
 
     async def _touch(self, who: SignedIn) -> None:
-        """Note that a session is in use, once a minute and after the answer: a page waits for no writer."""
+        """Note that a session is in use. A writer that is away is no reason to fail."""
         now = self._deps.clock.now()
         try:
             await self._deps.db.write(lambda tx: sign_in.touch(tx, who.session_id, now=now))

@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from opentill.admin import session
 from opentill.db import ReadTx, Tx
 from opentill.kernel.clock import Instant
-from opentill.kernel.errors import Fault, Invalid, Refused, filled
+from opentill.kernel.errors import Fault, Forbidden, Invalid, Refused, filled
 from opentill.kernel.mode import Mode
 from opentill.kernel.money import Money
 from opentill.kernel.owner import Owner
@@ -182,8 +182,7 @@ class Visit:
     def refused(self, refusal: Refused, back: str) -> Response:
         """Return the page that says why nothing was done, and leads back to where it was asked for."""
         told = [self.told(one) for one in (refusal.faults if isinstance(refusal, Invalid) else (refusal,))]
-        status = HTTPStatus.UNPROCESSABLE_ENTITY if isinstance(refusal, Invalid) else HTTPStatus.CONFLICT
-        return self.render("admin/refused.html", {"told": told, "back": back}, status=status)
+        return self.render("admin/refused.html", {"told": told, "back": back}, status=_status_of(refusal))
 
     def told(self, refusal: Refused | Fault) -> str:
         """Return why something was refused, in the reader's language.
@@ -210,6 +209,12 @@ class Visit:
         """Lead on to a path of the panel, which then shows a note."""
         query = f"{'&' if '?' in place else '?'}{urlencode({'note': note})}" if note else ""
         return RedirectResponse(place + query, HTTPStatus.SEE_OTHER)
+
+
+def _status_of(refusal: Refused) -> HTTPStatus:
+    if isinstance(refusal, Invalid):
+        return HTTPStatus.UNPROCESSABLE_ENTITY
+    return HTTPStatus.FORBIDDEN if isinstance(refusal, Forbidden) else HTTPStatus.CONFLICT
 
 
 def _worded(named: object, language: Language) -> object:

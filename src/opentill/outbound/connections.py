@@ -95,6 +95,9 @@ class Wire(ResponseHandler):
         """Take one parsed head from the parser; the final one opens the body."""
         message, body = data
         if message.code >= 200 or message.code == 101:
+            if self._answer is not None:  # behind the end of the body: nobody asked for it
+                self.abort()
+                return
             self._answer = body
         super().feed_data(data, size)
 

@@ -101,7 +101,7 @@ async def cancel_payment(tools: Tools, payment: Payment) -> Payment:
 
     Raises Conflict where the payment is over or its money may be on its way, Busy where a bank does not answer.
     """
-    payment = await _asked(tools, payment)
+    payment = await asked(tools, payment)
     if payment.status is not PaymentStatus.CANCELLED:  # refused before the bank is asked
         await tools.db.read(lambda tx: service.require_cancellable(tx, payment, now=tools.clock.now()))
     if await pix_flow.cancel_charge(tools, payment):
@@ -123,7 +123,7 @@ async def cancel_reviewed(tools: Tools, payment: Payment, *, by: Actor, reason: 
     Raises Conflict where it waits no more, somebody else decides it, or money is held or may be on its way, and Busy
     where a bank does not answer.
     """
-    payment, now = await _asked(tools, payment), tools.clock.now()
+    payment, now = await asked(tools, payment), tools.clock.now()
     await tools.db.read(lambda tx: decisions.require_cancellable(tx, payment, by=by, now=now))
     await pix_flow.cancel_charge(tools, payment)
     return await tools.db.write(
@@ -155,7 +155,7 @@ async def ask_about_receipt(tools: Tools, receipt_id: int, *, owner: Owner) -> N
     await _ask_about(tools, payment_of, owner)
 
 
-async def _asked(tools: Tools, payment: Payment) -> Payment:
+async def asked(tools: Tools, payment: Payment) -> Payment:
     """Return a payment after its gateway was asked of a try whose outcome is unknown."""
     return await _ask_about(tools, lambda _tx: payment.id, payment.owner) or payment
 

@@ -214,7 +214,8 @@ class SandboxBank:
         if self._signing is None:
             frame, algorithm = self._frame, self._algorithm
             made = await asyncio.to_thread(signing.make_signing_key, algorithm, frame.host, frame.now())
-            signing.keep_signing_key(frame, algorithm, made)
+            with self._store.transaction():  # not shared: nothing is signed with a key that may be undone
+                signing.keep_signing_key(frame, algorithm, made)
             self._signing = signing.load_signing_key(frame, algorithm)
 
     async def _outcome_or_failure(self, request: Request) -> Outcome:

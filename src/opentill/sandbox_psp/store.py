@@ -285,18 +285,24 @@ class Store:
     def shared(self) -> Iterator[None]:
         """Do the block in one transaction with all that shares this turn of the event loop; see `stored`.
 
-        What the block raises undoes the others' work too, and they are told.
+        What the block raises undoes the block alone; a commit that fails undoes all, and they are told.
         """
         if self._stored is None:
             self._connection.execute("begin immediate")
             loop = asyncio.get_running_loop()
             self._stored = loop.create_future()
             loop.call_soon(self._commit_shared)
+        self._connection.execute("savepoint one")
         try:
             yield
         except BaseException as error:
-            self._undo_shared(error)
+            if self._connection.in_transaction:
+                self._connection.execute("rollback to one")
+                self._connection.execute("release one")
+            else:  # SQLite gave up all of it, as it does on a full disk
+                self._undo_shared(error)
             raise
+        self._connection.execute("release one")
 
     def stored(self) -> Awaitable[None]:
         """Return what ends once all that was shared in this turn is committed. It raises what kept it from that."""

@@ -19,6 +19,8 @@ from opentill.webhooks.portal_tokens import Claims
 from opentill.webhooks.store import portal as store
 from opentill.webhooks.store.portal import Link
 
+_ = str  # marks a text for the catalogues
+
 RIGHTS: Final = ("read", "test", "resend", "rotate", "edit")
 LIFE_DEFAULT: Final = DAY
 IDLE_MAX: Final = 2 * HOUR
@@ -97,12 +99,18 @@ def _faults(
 ) -> list[Fault]:
     faults = []
     if not endpoints or store.endpoints_of(tx, owner, endpoints) != set(endpoints):
-        faults.append(Fault("endpoints", "ENDPOINT_NOT_FOUND", "Webhook endpoint not found."))
+        faults.append(Fault("endpoints", "ENDPOINT_NOT_FOUND", _("Webhook endpoint not found.")))
     if not set(rights) <= set(RIGHTS):
-        faults.append(Fault("rights", "VALIDATION_FAILED", f"rights are {', '.join(RIGHTS)}"))
+        faults.append(
+            Fault(
+                "rights", "VALIDATION_FAILED", _("Choose rights of these: %(rights)s."), {"rights": ", ".join(RIGHTS)}
+            )
+        )
     if not 0 < life <= bounds.portal_link_max_days * DAY:
-        text = f"a link lives at most {bounds.portal_link_max_days} days"
-        faults.append(Fault("life", "VALIDATION_FAILED", text))
+        most = {"days": bounds.portal_link_max_days}
+        faults.append(
+            Fault("life", "VALIDATION_FAILED", _("Say how long the link lives: at most %(days)s days."), most)
+        )
     return faults
 
 

@@ -52,13 +52,24 @@ async def test_requests_of_one_turn_share_a_commit_that_they_wait_for(books: Boo
     assert books.kept() == ["one", "two"]
 
 
-async def test_what_breaks_undoes_its_turn_and_all_of_it_are_told(books: Books) -> None:
-    await books.request("before")
-    told = await asyncio.gather(books.request("one"), books.broken_request(), return_exceptions=True)
+async def test_what_breaks_undoes_itself_alone(books: Books) -> None:
+    told = await asyncio.gather(
+        books.request("one"), books.broken_request(), books.request("two"), return_exceptions=True
+    )
+    assert [type(error) for error in told] == [type(None), LookupError, type(None)]
+    assert books.kept() == ["one", "two"]
+
+
+async def test_a_transaction_that_is_lost_is_told_to_all_of_its_turn(books: Books) -> None:
+    async def losing_request() -> None:
+        with books.store.shared():
+            books.store.run("rollback")  # as SQLite does where a disk is full
+            raise LookupError
+
+    told = await asyncio.gather(books.request("one"), losing_request(), return_exceptions=True)
     assert [type(error) for error in told] == [sqlite3.OperationalError, LookupError]
-    assert books.kept() == ["before"]
     await books.request("after")
-    assert books.kept() == ["after", "before"]
+    assert books.kept() == ["after"]
 
 
 async def test_who_stops_waiting_leaves_the_others_waiting(books: Books) -> None:

@@ -41,6 +41,7 @@ def texts() -> set[str]:
             ("pix/payouts/**.py", "python"),
             ("pix/providers/certificates.py", "python"),
             ("webhooks/service/refusals.py", "python"),
+            ("webhooks/portal_access.py", "python"),
             ("web/error_codes.py", "python"),
         ],
         options_map={f"**/templates/**.{ending}": {"trimmed": "true", "silent": "false"} for ending in ("html", "txt")},

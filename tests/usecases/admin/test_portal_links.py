@@ -69,9 +69,9 @@ async def test_a_link_is_shown_once_opens_the_portal_and_is_ended(house: House) 
 @pytest.mark.parametrize(
     ("field", "value", "fault"),
     [
-        ("days", "31", "a link lives at most 30 days"),
-        ("days", "", "a link lives at most"),
-        ("endpoint", "wh_x", "found"),
+        ("days", "31", "Say how long the link lives: at most 30 days."),
+        ("days", "", "Say how long the link lives: at most 30 days."),
+        ("endpoint", "wh_x", "Webhook endpoint not found."),
     ],
 )
 async def test_what_cannot_be_given_out_is_said_beside_what_was_ticked(
@@ -93,7 +93,7 @@ async def test_who_may_not_see_secrets_cannot_let_somebody_else_make_new_ones(ho
     await asks(house, browser)
     assert "make a new secret" not in browser.text
     await browser.presses("Make the link", right="rotate")
-    assert browser.page.status_code == 409
+    assert browser.page.status_code == 403
     assert "Who may not see secrets cannot let somebody else make new ones." in browser.text
     assert await links(house) == []
 

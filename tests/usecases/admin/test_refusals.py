@@ -84,8 +84,8 @@ SAID: dict[Scene, tuple[str, str, str]] = {
     asks_for_no_sheet: ("Choose one of the list.", "Escolha um da lista.", "Elige uno de la lista."),
     pays_a_word: (
         "Enter a plain amount, for example 0.50.",
-        "Digite um valor simples, por exemplo 0.50.",
-        "Escribe un importe simple, por ejemplo 0.50.",
+        "Digite um valor simples, por exemplo 0,50.",
+        "Escribe un importe simple, por ejemplo 0,50.",
     ),
     chooses_what_no_page_offers: (
         "late_payments cannot be 'burn'.",

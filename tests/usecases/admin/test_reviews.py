@@ -115,7 +115,7 @@ async def test_a_refused_decision_says_why_in_the_language_of_who_decides(
     await queue.presses(take)
     await queue.presses("approve", seen="12.00", reason="")
 
-    assert queue.page.status_code == 409
+    assert queue.page.status_code == 403
     assert reason in queue.text
     assert f"{house.home}/reviews" in queue.page.text
     assert reference in (await queue.opens(f"{house.home}/reviews")).text
@@ -291,6 +291,24 @@ async def test_before_money_is_turned_down_the_gateway_of_an_unknown_try_is_aske
     paid = await shop.reads(payment)
     assert (paid.status, paid.late) == (PaymentStatus.COMPLETED, False)
     assert "Take it" not in queue.text
+
+
+async def test_before_a_payment_is_marked_as_paid_the_gateway_of_an_unknown_try_is_asked_and_paid_wins(
+    house: House,
+) -> None:
+    shop = house.shop
+    payment = await shop.orders("20.00")
+    await flow.choose_gateway(shop.deps.tools, payment.token, "sandbox")
+    await flow.submit(shop.deps.tools, payment.token, {"outcome": "pending"})  # the provider takes five seconds
+    browser = await house.browser()
+    await browser.opens(f"{house.home}/payments/{payment.reference}/mark-paid")
+
+    shop.clock.advance(6 * SECOND)
+    await browser.presses("Mark as paid", seen="20.00", ref="TED-1", reason="seen on the statement")
+
+    assert browser.page.status_code == 409
+    paid = await shop.reads(payment)
+    assert (paid.status, paid.by_hand) == (PaymentStatus.COMPLETED, False)
 
 
 def comes_short(tx: Tx, shop: Shop, payment: Payment) -> None:

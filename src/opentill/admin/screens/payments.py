@@ -115,6 +115,7 @@ async def mark_paid(visit: Visit) -> Response:
         seen, ref = _seen(visit, payment)
     except Invalid as wrong:
         return visit.wrong("admin/payments/mark-paid.html", wrong, {"payment": payment})
+    await flow.asked(deps.tools, payment)  # if the gateway says that it was paid, that counts
     await visit.write(
         lambda tx, _log: decisions.mark_paid(
             tx,

@@ -10,7 +10,7 @@ from opentill.pix.qr.symbol import rows
 QUIET_ZONE: Final = 4  # modules on each side
 WIDTH_MIN: Final = 300  # pixels
 
-COMPRESSION: Final = 2  # more takes four times as long, and saves a tenth
+COMPRESSION: Final = 2  # more takes much longer, and saves little: the lines repeat each other
 
 _PNG_HEAD: Final = b"\x89PNG\r\n\x1a\n"
 _ONE_BIT_GREY: Final = bytes([1, 0, 0, 0, 0])

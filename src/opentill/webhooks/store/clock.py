@@ -2,6 +2,7 @@
 
 from opentill.db import ReadTx, Tx
 from opentill.db.dialect import for_update
+from opentill.webhooks.model import AT_ONCE
 
 
 def shifted(tx: ReadTx) -> int:
@@ -19,7 +20,7 @@ def lock(tx: Tx) -> None:
 def shift(tx: Tx, by: int) -> None:
     """Move every waiting instant by so many microseconds. First tries wait for no instant and stay."""
     tx.run("update webhook_clock set shifted_us = shifted_us + :by where id = 1", by=by)
-    tx.run("update webhook_delivery set due_at = due_at + :by where state = 0 and due_at > 0", by=by)
+    tx.run(f"update webhook_delivery set due_at = due_at + :by where state = 0 and due_at > {AT_ONCE}", by=by)
     tx.run("update webhook_delivery set lease_until = lease_until + :by where state = 1", by=by)
     tx.run("update webhook_replay set next_at = next_at + :by where state = 0", by=by)
     tx.run(
