@@ -182,7 +182,7 @@ class Visit:
     def refused(self, refusal: Refused, back: str) -> Response:
         """Return the page that says why nothing was done, and leads back to where it was asked for."""
         told = [self.told(one) for one in (refusal.faults if isinstance(refusal, Invalid) else (refusal,))]
-        return self.render("admin/refused.html", {"told": told, "back": back}, status=_status_of(refusal))
+        return self.render("admin/refused.html", {"told": told, "back": back}, status=status_of(refusal))
 
     def told(self, refusal: Refused | Fault) -> str:
         """Return why something was refused, in the reader's language.
@@ -211,7 +211,8 @@ class Visit:
         return RedirectResponse(place + query, HTTPStatus.SEE_OTHER)
 
 
-def _status_of(refusal: Refused) -> HTTPStatus:
+def status_of(refusal: Refused) -> HTTPStatus:
+    """Return the status of a page that says why something was refused."""
     if isinstance(refusal, Invalid):
         return HTTPStatus.UNPROCESSABLE_ENTITY
     return HTTPStatus.FORBIDDEN if isinstance(refusal, Forbidden) else HTTPStatus.CONFLICT

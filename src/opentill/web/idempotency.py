@@ -120,7 +120,7 @@ class Finished(NamedTuple):
 class Claimed:
     """The key is ours until `finish` or `release`."""
 
-    chosen: Mapping[str, Any]  # ids: an earlier try's, to go on with, or else ours
+    chosen: Mapping[str, Any]  # an earlier try's, to go on with, or else what `claim` chose, if it was to
     until: Instant  # then somebody else may take it
 
 

@@ -1,14 +1,13 @@
 """Exports in the background: long sheets are written while whoever asked for them does something else."""
 
 from collections.abc import AsyncIterator
-from http import HTTPStatus
 from typing import Any, Final
 
 from starlette.responses import Response
 
 from opentill.admin import sheets
 from opentill.admin.panel import Screen
-from opentill.admin.visit import Journalist, Visit
+from opentill.admin.visit import Journalist, Visit, status_of
 from opentill.db import ReadTx, Tx
 from opentill.kernel.clock import iso_seconds
 from opentill.kernel.errors import Conflict, Fault, Forbidden, Invalid, NotFound
@@ -40,8 +39,8 @@ async def start(visit: Visit) -> Response:
     except Invalid as wrong:
         return visit.wrong(PAGE, wrong, await _facts(visit))
     except (Forbidden, Conflict) as refused:
-        status = HTTPStatus.FORBIDDEN if isinstance(refused, Forbidden) else HTTPStatus.CONFLICT
-        return visit.render(PAGE, await _facts(visit) | {"refusal": visit.told(refused)}, status=status)
+        facts = await _facts(visit) | {"refusal": visit.told(refused)}
+        return visit.render(PAGE, facts, status=status_of(refused))
     return visit.go(f"{visit.home}/exports", note="exporting")
 
 

@@ -30,6 +30,8 @@ class Attempt:
         if self._slot is None:
             return proposed
         keyring = self._call.dependencies.keyring
+        # Nothing is chosen in the same breath: whether an earlier attempt did so is what `resumed` goes by, also where
+        # what is proposed is always the same.
         claimed = idempotency.claim(tx, self._slot, keyring=keyring, now=self._call.key_now)
         if isinstance(claimed, Finished):
             raise Answered(claimed)
