@@ -16,6 +16,7 @@ import uvicorn
 import uvloop
 
 from opentill.cli import logs
+from opentill.cli.connections import Connection
 from opentill.cli.options import Data
 from opentill.cli.prepare import prepare
 from opentill.db import open_database
@@ -60,7 +61,7 @@ def serve(
                 host=settings.host,
                 port=settings.port,
                 loop="uvloop",
-                http="httptools",
+                http=Connection,
                 lifespan="on",
                 access_log=False,
                 log_level="warning",
