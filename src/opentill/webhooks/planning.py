@@ -29,6 +29,7 @@ from opentill.webhooks.store import outbox
 from opentill.webhooks.store.outbox import NewDelivery
 
 BATCH_EVENTS_MAX: Final = 200
+PASSED_OVER_MAX: Final = 1_000  # looked at in one transaction; those that nobody hears cost little
 
 PLANNED: Final = 1
 FAILED: Final = 2
@@ -85,9 +86,13 @@ def plan(
     is held against its schema.
     """
     turn = outbox.take_turn(tx)
-    events, stored = outbox.unplanned(tx, events_max) if turn.mine else ([], {})
-    if not events:
+    if not turn.mine:
         return Planned()
+    passed_over, (events, stored) = tx.together(
+        lambda tx: outbox.pass_over(tx, PASSED_OVER_MAX), lambda tx: outbox.unplanned(tx, events_max)
+    )
+    if not events:
+        return Planned(tuple(row["seq"] for row in passed_over), types=tuple(row["type"] for row in passed_over))
     reach("plan.locked")
     if trusts_database_clock and turn.now is not None:
         now = turn.now
@@ -103,13 +108,13 @@ def plan(
     if batch.faults:
         outbox.mark(tx, batch.faults, FAILED)
     return Planned(
-        seqs=tuple(event.seq for event in events),
+        seqs=(*(row["seq"] for row in passed_over), *(event.seq for event in events)),
         deliveries=len(waiting) + len(jobs),
         lanes=frozenset(delivery.endpoint_id for delivery in waiting),
         jobs=tuple(jobs),
         faults={event.id: batch.faults[event.seq] for event in events if event.seq in batch.faults},
         violations=batch.violations,
-        types=tuple(event.type for event in events),
+        types=(*(row["type"] for row in passed_over), *(event.type for event in events)),
     )
 
 

@@ -68,7 +68,7 @@ class Asked(Explained):
         return super().one_or_none(sql, **params)
 
 
-async def plans_of(bench: Bench, ask: Any) -> str:
+async def plans_of(bench: Bench, ask: Any, *, in_: Any = None) -> str:
     def explained(tx: ReadTx) -> str:
         wrapped = Asked(tx)
         if tx.dialect == "postgres":
@@ -78,7 +78,7 @@ async def plans_of(bench: Bench, ask: Any) -> str:
         ask(wrapped)
         return "\n".join(wrapped.plans)
 
-    return await bench.db.read(explained)
+    return str(await (in_ or bench.db.read)(explained))
 
 
 async def test_lanes_with_work_are_found_by_skipping_through_the_due_rows(bench: Bench) -> None:
@@ -95,6 +95,14 @@ async def test_events_to_plan_are_found_without_reading_planned_ones(bench: Benc
     plan = await plans_of(bench, lambda tx: outbox.unplanned(tx, 200))
     assert "event_to_plan" in plan
     assert "Seq Scan" not in plan
+
+
+async def test_events_that_nobody_hears_are_marked_without_reading_others(bench: Bench) -> None:
+    await filled(bench)
+    plan = await plans_of(bench, lambda tx: outbox.pass_over(tx, 200), in_=bench.db.write)
+    assert "event_to_plan" in plan
+    assert "Seq Scan on event" not in plan
+    assert "SCAN event\n" not in plan
 
 
 @pytest.mark.parametrize("filters", [{}, {"before": 4000}, {"states": [DeliveryState.DEAD]}])

@@ -83,6 +83,32 @@ def await_planner(tx: Tx) -> None:
         tx.all("select pg_advisory_xact_lock(:turn)", turn=PLANNER_TURN)
 
 
+def pass_over(tx: Tx, limit: int) -> list[Row]:
+    """Mark those of the oldest events to plan that nobody can hear; return their numbers and types.
+
+    Their merchants have no endpoint in the mode, they name no callback address, and they are no notices. Nothing else
+    of them is read: where merchants have no endpoints, these are all events there are.
+    """
+    # An array, because PostgreSQL takes a join with what is picked for one with much of the table, and reads it whole.
+    among_picked = "= any(array({}))" if tx.dialect == "postgres" else "in ({})"
+    picked = "select seq from oldest where (merchant_id, mode) not in (select merchant_id, mode from heard)"
+    found = tx.all(
+        f"""
+        with oldest as (
+          select seq, merchant_id, mode from event where plan_state <> 1 and plan_state = 0 order by seq limit :limit
+        ), heard as (
+          select e.merchant_id, e.mode from webhook_endpoint e
+           where e.merchant_id in (select merchant_id from oldest) and e.state in (0, 1, 2, 4) and e.kind in (0, 2)
+        )
+        update event set plan_state = 1
+         where seq {among_picked.format(picked)} and plan_state = 0 and audience <> 1 and routing = '{{}}'
+        returning seq, type
+        """,
+        limit=limit,
+    )
+    return list(found)
+
+
 def unplanned(tx: ReadTx, limit: int) -> tuple[list[RecordedEvent], dict[int, bytes]]:
     """Return the oldest events to plan, and by number their documents as stored, not opened."""
     found = tx.all(
