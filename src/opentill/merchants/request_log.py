@@ -8,7 +8,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from opentill.db import ReadTx, Row, Tx
@@ -22,6 +22,7 @@ PAGE_MAX: Final = 200
 AGENT_MAX: Final = 200  # characters
 HIDDEN: Final = "…"
 PLAIN: Final = re.compile(r"[A-Za-z0-9_.-]{1,40}", re.ASCII)
+PLAIN_PATH: Final = re.compile(r"(?:/[A-Za-z0-9_.-]{0,40}){1,11}", re.ASCII)
 PLAIN_VALUE: Final = re.compile(r"[A-Za-z0-9_.:,+* -]{1,64}", re.ASCII)
 PLAIN_PARAMETERS: Final = frozenset(
     {
@@ -48,8 +49,9 @@ class Caller:
     id: int
 
 
-class Asked(NamedTuple):  # no dataclass: one is made for every request
-    """A request of the log. The newest have the highest ids; 0 while it is not stored."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request of the log. The newest have the highest ids."""
 
     id: int
     owner: Owner
@@ -98,6 +100,8 @@ class Use:
 
 def shown_path(path: str, operation: str) -> str:
     """Return a path without what may name a person or be a secret."""
+    if operation != NAMING and PLAIN_PATH.fullmatch(path):
+        return path
     if operation == NAMING and not UUID.fullmatch(path.rpartition("/")[2]):
         return f"/customers/{HIDDEN}"
     return "/".join(part if not part or PLAIN.fullmatch(part) else HIDDEN for part in path.split("/")[:12])
@@ -115,9 +119,9 @@ def shown_query(query: bytes) -> str:
     return "&".join(shown)
 
 
-def store(tx: Tx, asked: Sequence[Asked]) -> int:
-    """Add requests to the log; return how many."""
-    return append(tx, "api_request", COLUMNS, [_as_row(one) for one in asked])
+def store(tx: Tx, requests: Sequence[Mapping[str, object]]) -> int:
+    """Add requests to the log, each with its COLUMNS; return how many."""
+    return append(tx, "api_request", COLUMNS, requests)
 
 
 def page(
@@ -221,16 +225,6 @@ def _narrowed(tx: ReadTx, filters: Filters) -> tuple[str, dict[str, Any]]:
     return "".join(f" and {clause}" for clause, _ in chosen.values()) + more, {
         name: value for name, (_, value) in chosen.items()
     }
-
-
-def _as_row(asked: Asked) -> tuple[object, ...]:
-    """Return the values of COLUMNS."""
-    return (
-        *(asked.owner.merchant_id, int(asked.owner.mode), asked.surface, asked.caller_id, asked.request_id),
-        *(asked.method, asked.path, asked.query, asked.operation, asked.status, asked.code),
-        *(asked.duration_us, asked.ip, asked.agent, asked.idempotency_key, int(asked.replayed)),
-        asked.at,
-    )
 
 
 def _as_asked(row: Row) -> Asked:

@@ -13,7 +13,6 @@ from opentill.kernel.secret import Secret
 from opentill.merchants import request_log
 from opentill.merchants import service as merchants
 from opentill.merchants.model import Merchant
-from opentill.merchants.request_log import Asked
 from opentill.operators import people, sign_in
 from opentill.operators.sign_in import Caller
 from opentill.payments import flow
@@ -232,25 +231,24 @@ def contest(tx: Tx, payment: Payment) -> None:
 
 def asked(tx: Tx, shop: Shop) -> str:
     """Log a request of the shop's key; return its number."""
-    line = Asked(
-        id=0,
-        owner=shop.merchant.owner,
-        surface="merchant",
-        caller_id=1,
-        request_id="req-1",
-        method="POST",
-        path="/payments",
-        query="",
-        operation="/payments",
-        status=422,
-        code="VALIDATION_FAILED",
-        duration_us=8_000,
-        ip="203.0.113.9",
-        agent="curl/8",
-        idempotency_key="order-1",
-        replayed=False,
-        at=shop.clock.now(),
-    )
+    line = {
+        **shop.merchant.owner.columns,
+        "surface": "merchant",
+        "caller_id": 1,
+        "request_id": "req-1",
+        "method": "POST",
+        "path": "/payments",
+        "query": "",
+        "operation": "/payments",
+        "status": 422,
+        "code": "VALIDATION_FAILED",
+        "duration_us": 8_000,
+        "ip": "203.0.113.9",
+        "agent": "curl/8",
+        "idempotency_key": "order-1",
+        "replayed": 0,
+        "created_at": shop.clock.now(),
+    }
     request_log.store(tx, [line])
     return str(tx.all("select max(id) as id from api_request")[0]["id"])
 
