@@ -21,7 +21,6 @@ from opentill.pix import store
 from opentill.pix.identifiers import charge_id_of
 from opentill.pix.keys import Key
 from opentill.pix.model import Account, Charge, State
-from opentill.pix.policy import Policy, policy_of
 from opentill.pix.port import Hint, HintKind, ProviderCharge
 
 ABANDONED = 10 * MINUTE  # a charge nobody finished creating is removed after this (C3)
@@ -132,39 +131,38 @@ class WayIn(NamedTuple):
     key: str
 
 
-def way_in(tx: Tx, amount: Money, *, owner: Owner, key: str | None = None) -> WayIn:
-    """Return where an owner is paid an amount: at a key of theirs, the newest if none is named.
+def way_in(found: store.FoundWay | None, amount: Money, *, key: str | None = None) -> WayIn:
+    """Return where an owner is paid an amount, by what the store found: at a key of theirs, the one named if one was.
 
     Raises Refused where the merchant has no bank account or key, or the amount is outside the limits, and Invalid
     where the key is not theirs.
     """
-    found, policy = tx.together(
-        lambda tx: store.active_account_with_key(tx, key, owner=owner),
-        lambda tx: policy_of(tx, owner=owner),
-    )
-    account, chosen = found or (None, None)
-    if account is not None and chosen is None and key is not None:
+    if found is not None and found.key is None and key is not None:
         raise _not_owned()
-    if account is None or chosen is None:
+    if found is None or found.key is None:
         raise Refused("NO_PIX_KEY", "No active PIX key")
-    _check_limits(policy, amount)
-    return WayIn(account, chosen)
+    _check_limits(found, amount)
+    return WayIn(found.account, found.key)
 
 
 def start_charge(
     tx: Tx,
     charge_id: str,
-    payment_id: int,
     amount: Money,
     way: WayIn,
     *,
+    payment_id: int,
+    payment_uuid: str,
     announces: bool,
     description: str,
     expires_in_s: int,
     now: Instant,
     external_id: str | None = None,
 ) -> Charge:
-    """Write down that a charge will be asked of the bank, under which id (C1)."""
+    """Write down that a charge will be asked of the bank, under which id (C1).
+
+    Its payment may be stored in the same breath: then its id is not known yet, and given as 0.
+    """
     charge = Charge(
         id=charge_id,
         payment_id=payment_id,
@@ -182,13 +180,13 @@ def start_charge(
         created_at=now,
         updated_at=now,
     )
-    store.insert_charge(tx, charge, next_check_at=after(now, ABANDONED))
+    store.insert_charge(tx, charge, payment_uuid=payment_uuid, next_check_at=after(now, ABANDONED))
     reach("charge.written")
     return charge
 
 
-def _check_limits(policy: Policy, amount: Money) -> None:
-    least, most = policy.charge_min_units, policy.charge_max_units
+def _check_limits(found: store.FoundWay, amount: Money) -> None:
+    least, most = found.least_units, found.most_units
     if (least is not None and amount.units < least) or (most is not None and amount.units > most):
         raise Refused("LIMIT_EXCEEDED", "Transaction limit exceeded")
 

@@ -177,11 +177,26 @@ def claim(
 
     The ids it *chooses* for the operation are written down, unless an earlier try did so: a repeat goes on with those.
     """
-    taken = _take(tx, slot, "running", now=now, chosen=json.dumps(chooses) if chooses else None)
+    claimed, _ = claim_and_look(tx, slot, None, chooses=chooses, keyring=keyring, now=now)
+    return claimed
+
+
+def claim_and_look(
+    tx: Tx,
+    slot: Slot,
+    look: Callable[[Tx], Any] | None,
+    *,
+    chooses: Mapping[str, Any] | None = None,
+    keyring: Keyring,
+    now: Instant | None,
+) -> tuple[Claimed | Finished, Any]:
+    """Claim, and *look* for something with one statement, in one round trip where that is possible."""
+    chosen = json.dumps(chooses) if chooses else None
+    taken, found = _take_and_look(tx, slot, "running", look, now=now, chosen=chosen)
     if taken is None:
-        return _kept(tx, slot, keyring=keyring, now=now)
+        return _kept(tx, slot, keyring=keyring, now=now), found
     reach("key.claimed")
-    return Claimed(json.loads(taken["chosen"] or "{}"), taken["locked_until_at"])
+    return Claimed(json.loads(taken["chosen"] or "{}"), taken["locked_until_at"]), found
 
 
 def look(tx: ReadTx, slot: Slot, *, keyring: Keyring, now: Instant | None) -> Finished | None:
@@ -252,18 +267,24 @@ def _now(now: Instant | None) -> str:
     return _DATABASE if now is None else ":now"
 
 
-def _take(
+def _take(tx: Tx, slot: Slot, state: str, *, now: Instant | None, **columns: Any) -> Row | None:
+    """Write the key's row, over one that is free, given up or expired; None if it is somebody's."""
+    taken, _ = _take_and_look(tx, slot, state, None, now=now, **columns)
+    return taken
+
+
+def _take_and_look(
     tx: Tx,
     slot: Slot,
     state: str,
+    look: Callable[[Tx], Any] | None,
     *,
     now: Instant | None,
     status: int | None = None,
     sealed_body: str | None = None,
     chosen: str | None = None,
-) -> Row | None:
-    """Write the key's row, over one that is free, given up or expired; None if it is somebody's."""
-    try:
+) -> tuple[Row | None, Any]:
+    def take(tx: Tx) -> Row | None:
         return tx.one_or_none(
             _TAKING[tx.dialect if now is not None else f"{tx.dialect} alone"],
             fingerprint=slot.fingerprint,
@@ -276,6 +297,9 @@ def _take(
             **({} if now is None else {"now": now}),
             **slot._place,
         )
+
+    try:
+        return tx.together(take, look) if look else (take(tx), None)
     except Unavailable as unavailable:
         if getattr(unavailable.__cause__, "sqlstate", None) == LOCK_NOT_AVAILABLE:
             raise _in_progress() from unavailable

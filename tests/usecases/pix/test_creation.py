@@ -1,11 +1,13 @@
 """Creating a charge while the bank is in doubt, away, or faster than its own answer (pix-rail.md §5, §6.8, §6.10)."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from opentill.db import Tx
 from opentill.kernel.clock import MINUTE, SECOND
 from opentill.kernel.errors import Busy, Refused
 from opentill.payments import flow
@@ -324,10 +326,10 @@ async def kept(shop: Shop) -> list[Charge]:
 def first_of(chosen: list[str]) -> Any:
     """Return what an idempotency key does: the first id that was proposed stands."""
 
-    def claim(_tx: object, proposed: str) -> str:
+    def claim(tx: Tx, proposed: str, look: Callable[[Tx], Any]) -> tuple[str, Any]:
         if not chosen:
             chosen.append(proposed)
-        return chosen[0]
+        return chosen[0], look(tx)
 
     return claim
 
@@ -364,9 +366,9 @@ async def test_a_bank_that_does_not_grant_us_charges_leaves_the_first_one_to_a_s
     await shop.starts_again()  # what a bank grants is known with its first token
     intended: list[str] = []
 
-    def claim(_tx: object, proposed: str) -> str:
+    def claim(tx: Tx, proposed: str, look: Callable[[Tx], Any]) -> tuple[str, Any]:
         intended.append(proposed)
-        return intended[0]
+        return intended[0], look(tx)
 
     if begun:
         shop.before["create_charge"] = shop.before["get_charge"] = die

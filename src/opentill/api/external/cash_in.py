@@ -1,8 +1,8 @@
 """POST /pix/cash-in: a charge as a QR and copy-and-paste code (pix-api.md §12.1)."""
 
 import json
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
 
 from opentill.api.external import documents
 from opentill.api.external.call import ExternalCall
@@ -24,6 +24,8 @@ from opentill.web.exchange import Answer
 from opentill.web.idempotency import Claimed, Finished, Slot
 from opentill.web.json_body import write
 from opentill.web.routes import Operation
+
+A = TypeVar("A")
 
 DESCRIPTION_MAX: Final = 140
 EXPIRES_IN_S: Final = range(60, 2_592_001)
@@ -97,18 +99,21 @@ class _Attempt:
         self._slot: Slot | None = call.slot
         self._claimed: Claimed | None = None
 
-    def claim(self, tx: Tx, proposed: str) -> str:
-        """Take the key, and return the charge id an earlier attempt chose, or else the proposed one."""
+    def claim(self, tx: Tx, proposed: str, look: Callable[[Tx], A]) -> tuple[str, A]:
+        """Take the key, and return the charge id an earlier attempt chose, or else the proposed one.
+
+        What *look* finds with its one statement comes along.
+        """
         if self._slot is None:
-            return proposed
-        claimed = idempotency.claim(
-            tx, self._slot, chooses={"charge": proposed}, keyring=self._keyring, now=self._call.key_now
+            return proposed, look(tx)
+        claimed, found = idempotency.claim_and_look(
+            tx, self._slot, look, chooses={"charge": proposed}, keyring=self._keyring, now=self._call.key_now
         )
         if isinstance(claimed, Finished):
             raise _Answered(claimed)
         self._claimed = claimed
         charge_id: str = claimed.chosen["charge"]
-        return charge_id
+        return charge_id, found
 
     def finish(self, tx: Tx, charge: Charge) -> None:
         """Keep the answer. Its image is drawn from the code whenever it is sent, so it is not kept."""

@@ -91,10 +91,14 @@ def place(tx: Tx, payment: Payment, *, ids: Ids, keyring: Keyring) -> None:
 
 def store_new(
     tx: Tx, order: Order, *, merchant: Merchant, ids: Ids, keyring: Keyring, now: Instant, uuid: str | None = None
-) -> int:
-    """Store a payment without an event, for callers that record a fuller one in the same transaction; return its id."""
+) -> Payment:
+    """Store a payment without an event, for callers that record a fuller one in the same transaction.
+
+    Return its draft: which id it has is not known yet.
+    """
     payment = draft(order, merchant, ids=ids, now=now, uuid=uuid)
-    return store.insert_numbered(tx, **_row(tx, payment, ids=ids, keyring=keyring))
+    store.insert(tx, **_row(tx, payment, ids=ids, keyring=keyring))
+    return payment
 
 
 def amend(tx: Tx, payment_id: int, changes: Changes, *, owner: Owner, keyring: Keyring, now: Instant) -> Payment:

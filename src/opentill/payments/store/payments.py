@@ -54,12 +54,7 @@ NEW: Final = """
 
 def insert(tx: Tx, **columns: Any) -> None:
     """Insert a new payment, which is always pending."""
-    tx.run(NEW, **columns)
-
-
-def insert_numbered(tx: Tx, **columns: Any) -> int:
-    """Insert a new payment and return its id, for what is stored beside it."""
-    return int(tx.all(f"{NEW} returning id", **columns)[0]["id"])
+    tx.defer(NEW, **columns)
 
 
 def lock(tx: Tx, payment_id: int, *, owner: Owner, keyring: Keyring) -> Payment | None:

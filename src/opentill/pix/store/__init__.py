@@ -4,11 +4,11 @@ A payment and its charge change together, under the locks that both stores take.
 """
 
 from opentill.pix.store.accounts import (
+    FoundWay,
     account,
     account_by_hook,
     accounts_to_list,
     active_account,
-    active_account_with_key,
     active_accounts,
     all_active_accounts,
     forget_account,
@@ -20,6 +20,7 @@ from opentill.pix.store.accounts import (
     set_credentials,
     set_listed,
     set_swept,
+    way_in,
 )
 from opentill.pix.store.charges import (
     charge,
@@ -40,11 +41,11 @@ from opentill.pix.store.hints import due_hints, end_hint, insert_callback, inser
 from opentill.pix.store.keys import active_keys, insert_key, key_is_taken, newest_key, owns_key, remove_key
 
 __all__ = [
+    "FoundWay",
     "account",
     "account_by_hook",
     "accounts_to_list",
     "active_account",
-    "active_account_with_key",
     "active_accounts",
     "active_keys",
     "all_active_accounts",
@@ -80,4 +81,5 @@ __all__ = [
     "set_swept",
     "stop_paying",
     "update_charge",
+    "way_in",
 ]

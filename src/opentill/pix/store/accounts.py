@@ -1,7 +1,7 @@
 """SQL of provider accounts."""
 
 from collections.abc import Collection, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from opentill.db import ReadTx, Row, Tx
 from opentill.db.dialect import for_update
@@ -19,11 +19,23 @@ _OF_MERCHANT: Final = """
           from pix_account a join merchant m on m.id = a.merchant_id
 """
 ACCOUNT: Final = _COLUMNS + _OF_MERCHANT
-WITH_KEY: Final = f"""{_COLUMNS}, (
+WAY_IN: Final = f"""{_COLUMNS}, l.charge_min_units, l.charge_max_units, (
                    select k.key from pix_key k
                     where k.merchant_id = a.merchant_id and k.mode = a.mode and k.account_id = a.id
                       and k.key = coalesce(:key, k.key) and k.status = 'active'
-                    order by k.id desc limit 1) as key{_OF_MERCHANT}"""
+                    order by k.id desc limit 1) as key{_OF_MERCHANT}
+          left join pix_policy l on l.merchant_id = a.merchant_id and l.mode = a.mode
+         where a.merchant_id = :merchant_id and a.mode = :mode and a.active = 1
+"""
+
+
+class FoundWay(NamedTuple):
+    """The account an owner is paid into, a key that leads to it if there is one, and what a charge may be of."""
+
+    account: Account
+    key: str | None
+    least_units: int | None
+    most_units: int | None
 
 
 def insert_account(tx: Tx, **columns: Any) -> int:
@@ -78,16 +90,10 @@ def active_account(tx: ReadTx, *, owner: Owner) -> Account | None:
     return _as_account(row) if row else None
 
 
-def active_account_with_key(tx: ReadTx, key: str | None, *, owner: Owner) -> tuple[Account, str | None] | None:
-    """Return the account an owner is paid into, and a key that leads to it: the one given, or else the newest."""
-    row = tx.one_or_none(
-        f"""{WITH_KEY}
-         where a.merchant_id = :merchant_id and a.mode = :mode and a.active = 1
-        """,
-        **owner.columns,
-        key=key,
-    )
-    return (_as_account(row), row["key"]) if row else None
+def way_in(tx: ReadTx, key: str | None, *, owner: Owner) -> FoundWay | None:
+    """Return where an owner is paid: at the key given, or else at the newest."""
+    row = tx.one_or_none(WAY_IN, **owner.columns, key=key)
+    return FoundWay(_as_account(row), row["key"], row["charge_min_units"], row["charge_max_units"]) if row else None
 
 
 def account(tx: ReadTx, account_id: int) -> Account | None:

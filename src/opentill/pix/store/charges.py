@@ -20,18 +20,22 @@ CHARGE: Final = """
 """
 
 
-def insert_charge(tx: Tx, charge: Charge, *, next_check_at: Instant) -> None:
+def insert_charge(tx: Tx, charge: Charge, *, payment_uuid: str, next_check_at: Instant) -> None:
+    """Insert a charge of an owner's payment, whose id need not be known yet."""
     tx.defer(
         """
         insert into pix_charge (id, payment_id, announces, merchant_id, mode, account_id, state, units, key,
                                 description, external_id, code, expires_in_s, expires_at, next_check_at,
                                 uuid, created_at, updated_at)
-        values (:id, :payment_id, :announces, :merchant_id, :mode, :account_id, :state, :units, :key,
+        values (:id,
+                (select p.id from payment p
+                  where p.uuid = :payment_uuid and p.merchant_id = :merchant_id and p.mode = :mode),
+                :announces, :merchant_id, :mode, :account_id, :state, :units, :key,
                 :description, :external_id, null, :expires_in_s, :expires_at, :next_check_at,
                 :uuid, :created_at, :created_at)
         """,
         id=charge.id,
-        payment_id=charge.payment_id,
+        payment_uuid=payment_uuid,
         announces=int(charge.announces),
         **charge.owner.columns,
         account_id=charge.account_id,

@@ -15,10 +15,11 @@ from opentill.merchants.model import Merchant
 from opentill.payments import store
 from opentill.payments.model import Order, Payment
 from opentill.payments.pix import service as pix
-from opentill.payments.pix.flow.bank import RETRY_AFTER_S, payment_of, unavailable
+from opentill.payments.pix.flow.bank import RETRY_AFTER_S, unavailable
 from opentill.payments.pix.service import Intent
 from opentill.payments.tools import Tools
 from opentill.pix import port
+from opentill.pix import store as charges
 from opentill.pix.brcode import build_dynamic
 from opentill.pix.identifiers import charge_id as new_charge_id
 from opentill.pix.identifiers import provider_txid
@@ -31,6 +32,9 @@ READ_NOW_WAITS_S: Final = (0.0, *READ_WAITS_S)  # of one that somebody began bef
 SEND_WAITS_S: Final = (0.5, 1.0)  # after a creation that certainly did not arrive
 WITHIN_S: Final = 45.0  # for all of a creation: an idempotency key is taken for a minute
 
+Look = Callable[[Tx], charges.FoundWay | None]
+Claim = Callable[[Tx, str, Look], tuple[str, charges.FoundWay | None]]
+
 
 async def cash_in(
     tools: Tools,
@@ -41,22 +45,22 @@ async def cash_in(
     expires_in_s: int,
     key: str | None = None,
     city: str | None = None,
-    claim: Callable[[Tx, str], str] = lambda _tx, proposed: proposed,
+    claim: Claim = lambda tx, proposed, look: (proposed, look(tx)),
     finish: Callable[[Tx, Charge], None] = lambda _tx, _charge: None,
     within_s: float = WITHIN_S,
 ) -> Charge:
     """Make a charge with its payment. Events, code and answer exist only once the bank has made it.
 
-    *claim* runs in the transaction that stores the intent; it may answer another charge id than the proposed one to
-    go on with an earlier attempt. *city* stands in the code instead of the merchant's. *finish* runs in the
-    transaction that confirms. Raises Refused where the bank or the merchant's set-up refuses, and Busy where the bank
-    is not done *within_s*. Then a repeat goes on with the same charge, unless the code is PROVIDER_REFUSED: that
-    charge is not to be, and a repeat makes another.
+    *claim* runs in the transaction that stores the intent, and gives what it was handed to look for on the way; it
+    may answer another charge id than the proposed one to go on with an earlier attempt. *city* stands in the code
+    instead of the merchant's. *finish* runs in the transaction that confirms. Raises Refused where the bank or the
+    merchant's set-up refuses, and Busy where the bank is not done *within_s*. Then a repeat goes on with the same
+    charge, unless the code is PROVIDER_REFUSED: that charge is not to be, and a repeat makes another.
     """
     proposed = new_charge_id(tools.ids)
 
     def intend(tx: Tx) -> Intent:
-        charge_id = claim(tx, proposed)
+        charge_id, found = claim(tx, proposed, lambda tx: charges.way_in(tx, key, owner=merchant.owner))
         return pix.intend_cash_in(
             tx,
             order,
@@ -65,6 +69,7 @@ async def cash_in(
             begun=charge_id != proposed,
             description=description,
             expires_in_s=expires_in_s,
+            found=found,
             key=key,
             ids=tools.ids,
             keyring=tools.keyring,
@@ -197,9 +202,11 @@ def _is_as_asked(made: ProviderCharge, request: ChargeRequest) -> bool:
 
 
 async def _reject(tools: Tools, charge: Charge) -> None:
-    await tools.db.write(
-        lambda tx: pix.reject(tx, charge.id, payment=payment_of(tx, tools, charge), now=tools.clock.now())
-    )
+    def reject(tx: Tx) -> None:
+        payment, _ = pix.locked_both(tx, charge, keyring=tools.keyring)
+        pix.reject(tx, charge.id, payment=payment, now=tools.clock.now())
+
+    await tools.db.write(reject)
 
 
 def _with_code(made: ProviderCharge, account: Account, city: str | None) -> ProviderCharge:

@@ -17,7 +17,7 @@ from opentill.payments.pix.service.charges import (
     intend_checkout_charge,
     reject,
 )
-from opentill.payments.pix.service.locks import charge_of, locked, require_no_code
+from opentill.payments.pix.service.locks import charge_of, locked, locked_both, require_no_code
 from opentill.payments.pix.service.money import (
     is_counted,
     note_returns,
@@ -40,6 +40,7 @@ __all__ = [
     "intend_checkout_charge",
     "is_counted",
     "locked",
+    "locked_both",
     "note_returns",
     "receipt_of",
     "receipt_part",

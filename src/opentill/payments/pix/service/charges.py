@@ -37,23 +37,28 @@ def intend_cash_in(
     begun: bool,
     description: str,
     expires_in_s: int,
+    found: charges.FoundWay | None,
     key: str | None,
     ids: Ids,
     keyring: Keyring,
     now: Instant,
 ) -> Intent:
-    """Store a payment with its charge before the bank is asked (C1). One *begun* before is gone on with."""
+    """Store a payment with its charge before the bank is asked (C1). One *begun* before is gone on with.
+
+    *found* is where the merchant is paid, at the *key* if one was named.
+    """
     known = charges.charge(tx, charge_id, owner=merchant.owner) if begun else None
     if known is not None:
         return _taken_up(tx, known, locked(tx, known, keyring=keyring), now=now)
-    way = pix.way_in(tx, order.amount, owner=merchant.owner, key=key)
-    payment_id = service.store_new(tx, order, merchant=merchant, ids=ids, keyring=keyring, now=now)
+    way = pix.way_in(found, order.amount, key=key)
+    payment = service.store_new(tx, order, merchant=merchant, ids=ids, keyring=keyring, now=now)
     charge = pix.start_charge(
         tx,
         charge_id,
-        payment_id,
         order.amount,
         way,
+        payment_id=payment.id,
+        payment_uuid=payment.uuid,
         announces=True,
         description=description,
         expires_in_s=expires_in_s,
@@ -73,13 +78,14 @@ def intend_checkout_charge(tx: Tx, payment: Payment, *, charge_id: str, now: Ins
     if known is not None and not (replaceable and payment.open):
         return _taken_up(tx, known, payment, now=now)
     rules.start(payment, GATEWAY, charge=payment.charge, now=now)
-    way = pix.way_in(tx, payment.charged, owner=payment.owner)
+    way = pix.way_in(charges.way_in(tx, None, owner=payment.owner), payment.charged)
     charge = pix.start_charge(
         tx,
         charge_id,
-        payment.id,
         payment.charged,
         way,
+        payment_id=payment.id,
+        payment_uuid=payment.uuid,
         announces=False,
         description=payment.description or payment.order_id or "Pedido",
         expires_in_s=max(60, (payment.expires_at - now) // SECOND),

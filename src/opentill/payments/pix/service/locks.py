@@ -1,5 +1,7 @@
 """A payment and its charge, locked in this order."""
 
+from typing import Final
+
 from opentill.db import ReadTx, Row, Tx
 from opentill.kernel.errors import Conflict, NotFound
 from opentill.kernel.secret import Keyring
@@ -7,6 +9,8 @@ from opentill.payments import store
 from opentill.payments.model import Payment, Receipt
 from opentill.pix import store as charges
 from opentill.pix.model import LIVE, Charge
+
+OF_CHARGE: Final = "p.id = (select c.payment_id from pix_charge c where c.id = :charge_id)"
 
 
 def charge_of(tx: ReadTx, payment: Payment) -> Charge | None:
@@ -40,7 +44,7 @@ def locked_both(tx: Tx, known: Charge, *, keyring: Keyring) -> tuple[Payment, Ch
     """Lock a charge's payment and then the charge, and return both as they stand."""
     charge, payment = tx.together(
         lambda tx: charges.lock_charge_and_payment(tx, known.id, owner=known.owner),
-        lambda tx: store.one(tx, "p.id = :id", owner=known.owner, keyring=keyring, id=known.payment_id),
+        lambda tx: store.one(tx, OF_CHARGE, owner=known.owner, keyring=keyring, charge_id=known.id),
     )
     if charge is None or payment is None:
         raise NotFound("TRANSACTION_NOT_FOUND", "Transaction not found")
@@ -54,10 +58,9 @@ def locked_with_charge(
 
     None where the owner has no such charge.
     """
-    of_charge = "p.id = (select c.payment_id from pix_charge c where c.id = :charge_id)"
     charge, payment, _, counted = tx.together(
         lambda tx: charges.lock_charge_and_payment(tx, charge_id, owner=receipt.owner),
-        lambda tx: store.one(tx, of_charge, owner=receipt.owner, keyring=keyring, charge_id=charge_id),
+        lambda tx: store.one(tx, OF_CHARGE, owner=receipt.owner, keyring=keyring, charge_id=charge_id),
         lambda tx: store.lock_letters(tx, receipt.ref),
         lambda tx: store.counted_receipt(tx, receipt),
     )
