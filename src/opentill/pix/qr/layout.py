@@ -42,7 +42,7 @@ class Layout:
 
     *place* picks each module from the content's bits followed by `01`; *masks* are the eight patterns, each
     with the format bits that name it; *within_row* marks modules that have one to their left, *below_top* those
-    that have one above, *eleventh* those that end eleven of a row.
+    that have one above.
     """
 
     version: int
@@ -51,7 +51,6 @@ class Layout:
     masks: tuple[int, ...]
     within_row: int
     below_top: int
-    eleventh: int
     free_bits: int
 
     @property
@@ -93,7 +92,6 @@ def layout(version: int) -> Layout:
         masks=tuple(_mask(number, side, position) for number in range(len(_MASKS))),
         within_row=_number(side, {(x, y) for x, y in cells if x}),
         below_top=_number(side, {(x, y) for x, y in cells if y}),
-        eleventh=_number(side, {(x, y) for x, y in cells if x >= 10}),
         free_bits=len(free),
     )
 

@@ -29,13 +29,13 @@ def rows(text: str) -> list[str]:
 def penalty(symbol: int, plan: Layout) -> int:
     """Return how hard a symbol is to read: long runs, blocks, false finders, too dark or too light."""
     side = plan.side
-    light = symbol ^ (1 << side**2) - 1
-    like_left = ~(symbol ^ symbol >> 1) & plan.within_row
-    like_above = ~(symbol ^ symbol >> side) & plan.below_top
+    unlike_left = (symbol ^ symbol >> 1) & plan.within_row
+    unlike_above = (symbol ^ symbol >> side) & plan.below_top
+    like_left, like_above = unlike_left ^ plan.within_row, unlike_above ^ plan.below_top
     blocks = (like_left & like_above & like_left >> side).bit_count()
-    finders = _finders(symbol, light, 1, plan.eleventh) + _finders(symbol, light, side, -1)
+    lines = _lines(symbol, like_left, unlike_left, 1) + _lines(symbol, like_above, unlike_above, side)
     imbalance = abs(20 * symbol.bit_count() - 10 * side**2) // side**2
-    return _runs(like_left, 1) + _runs(like_above, side) + 3 * blocks + 40 * finders + 10 * imbalance
+    return lines + 3 * blocks + 10 * imbalance
 
 
 def _codewords(data: bytes, plan: Layout) -> bytes:
@@ -104,18 +104,19 @@ def _times(left: int, right: int) -> int:
     return product
 
 
-def _runs(alike: int, step: int) -> int:
-    """Return the penalty for runs: 3 for five modules of a kind, 1 for each more."""
-    fives = alike & alike >> step & alike >> 2 * step & alike >> 3 * step
-    return fives.bit_count() + 2 * (fives & ~(fives >> step)).bit_count()
+def _lines(dark: int, like: int, unlike: int, step: int) -> int:
+    """Return the penalty of the lines in one direction, by which modules are like the one before them.
 
-
-def _finders(dark: int, light: int, step: int, where: int) -> int:
-    """Return how often the finders' 1:1:3:1:1 stands before or after four light modules, in one direction.
-
-    *where* marks the modules that eleven in a row may end at.
+    For runs: 3 for five modules of a kind, 1 for each more. And 40 for each 1:1:3:1:1 of a finder that stands before
+    or after four light modules.
     """
-    ones = dark & dark >> 2 * step & dark >> 3 * step & dark >> 4 * step & dark >> 6 * step
-    core = ones & light >> step & light >> 5 * step
-    area = light & light >> step & light >> 2 * step & light >> 3 * step
-    return (area & core >> 4 * step & where).bit_count() + (core & area >> 7 * step & where).bit_count()
+    pairs = like & like >> step
+    fives = pairs & pairs >> 2 * step
+    runs = 3 * fives.bit_count() - 2 * (fives & fives >> step).bit_count()
+
+    edges = unlike & unlike >> step
+    finders = dark & edges & pairs >> 2 * step & edges >> 4 * step
+    fours = pairs & like >> 2 * step
+    after_light = finders & (unlike & fours >> step) >> 6 * step
+    before_light = fours & (unlike & finders >> step) >> 3 * step
+    return runs + 40 * (after_light.bit_count() + before_light.bit_count())
