@@ -1,9 +1,12 @@
 """Writing JSON: compact, UTF-8, non-ASCII and slashes as they are."""
 
+import json
+from decimal import Decimal
 from typing import Any, Final
 
 import orjson
 
+_EXACT: Final = json.JSONDecoder(parse_float=Decimal)
 _NUMBERS_AS_WRITTEN: Final = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 
@@ -25,6 +28,11 @@ def written(text: str) -> orjson.Fragment:
 def read_back(text: bytes) -> Any:
     """Read what `compact` wrote. For what strangers send there is `web.json_body`."""
     return orjson.loads(text)
+
+
+def read_exact(body: bytes) -> Any:
+    """Read what another system wrote, its decimal numbers exact. Raises ValueError and RecursionError."""
+    return _EXACT.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
 
 
 def _as_written(number: object) -> orjson.Fragment:

@@ -1,13 +1,12 @@
 """Requests and answers of the bank, over bare ASGI: a bank that lives in its client's process must be light."""
 
-import json
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import cached_property
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
 from opentill.kernel.asgi import Receive, Scope, Send
+from opentill.kernel.json_text import compact, read_exact
 from opentill.sandbox_psp.problems import Problem
 
 BODY_BYTES_MAX: Final = 1_048_576
@@ -32,7 +31,7 @@ class Request:
     def document(self) -> dict[str, Any]:
         """The JSON object of the body. Raises the problem `RequisicaoInvalida`."""
         try:
-            document = json.loads(self.body, parse_float=Decimal)
+            document = read_exact(self.body)
         except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict):
@@ -55,12 +54,12 @@ BROKEN: Final = Answer(0)
 
 def json_answer(status: int, document: object, content_type: str = "application/json") -> Answer:
     """Return a JSON answer."""
-    return Answer(status, render(document).encode(), content_type)
+    return Answer(status, compact(document), content_type)
 
 
 def render(document: object) -> str:
     """Return compact JSON."""
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    return compact(document).decode()
 
 
 async def read_request(scope: Scope, receive: Receive) -> Request | None:

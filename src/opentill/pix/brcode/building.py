@@ -63,12 +63,15 @@ def shown_text(text: str, limit: int | None = None) -> str:
 
     Case is kept. Raises `bad_text` when nothing is left or a character has no plain form.
     """
-    decomposed = unicodedata.normalize("NFKD", text)
-    bare = "".join(char for char in decomposed if not unicodedata.combining(char))
-    plain = " ".join(bare.split())
+    plain = " ".join((text if text.isascii() else _bare(text)).split())
     if not _PRINTABLE.fullmatch(plain):
         raise BadCode("bad_text", "The text is empty or has characters a PIX code cannot carry.")
     return plain[:limit].rstrip()
+
+
+def _bare(text: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", text)
+    return "".join(char for char in decomposed if not unicodedata.combining(char))
 
 
 def _whole(head: str, amount_centavos: int | None, name: str, city: str, label: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -60,20 +61,31 @@ class _Exchange:
 
 
 def _scope(method: str, url: str, headers: Mapping[str, str], length: int) -> dict[str, Any]:
-    parts = urlsplit(url)
-    sent = [(b"host", parts.netloc.encode()), (b"content-length", str(length).encode())]
+    whole, _, query = url.partition("?")
+    scheme, _, rest = whole.partition("://")
+    authority, slash, below = rest.partition("/")
+    path = slash + below
+    host, server = _server(scheme, authority)
+    sent = [(b"host", host), (b"content-length", b"%d" % length)]
     sent += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
         "method": method,
-        "scheme": parts.scheme,
-        "path": unquote(parts.path),
-        "raw_path": parts.path.encode(),
-        "query_string": parts.query.encode(),
+        "scheme": scheme,
+        "path": unquote(path),
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
         "root_path": "",
         "headers": sent,
         "client": ("127.0.0.1", 0),
-        "server": (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)),
+        "server": server,
     }
+
+
+@lru_cache(maxsize=64)  # an application has few addresses
+def _server(scheme: str, authority: str) -> tuple[bytes, tuple[str | None, int]]:
+    """Return the `Host` of a request and where its server listens."""
+    parts = urlsplit(f"//{authority}")
+    return authority.encode(), (parts.hostname, parts.port or (443 if scheme == "https" else 80))

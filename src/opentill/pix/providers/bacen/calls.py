@@ -1,9 +1,7 @@
 """One call to a bank: authorised, timed, logged, and its answer put in a class (pix-rail.md §6.6)."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import Any, Final
@@ -11,6 +9,7 @@ from urllib.parse import urlencode
 
 from opentill.kernel.clock import Clock, Instant
 from opentill.kernel.ids import Ids
+from opentill.kernel.json_text import compact
 from opentill.pix.port import Ambiguous, CallFailed, Denied, NotSent, ProviderCall, Refused
 from opentill.pix.providers.bacen.problems import Problem, read_object, read_problem
 from opentill.pix.providers.bacen.profile import Credentials, Profile
@@ -101,7 +100,7 @@ class Calls:
         headers: Mapping[str, str] | None = None,
     ) -> bytes | None:
         """Send a document and return the body of the answer, or None where the bank answers 404 or 410."""
-        body = b"" if document is None else json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+        body = b"" if document is None else compact(document)
         chosen = self._profile.method_overrides.get(operation, method)
         call = self._call(operation, our_id, chosen, path, body)
         call.headers = headers or {}
@@ -120,7 +119,8 @@ class Calls:
         profile, resource = self._profile, path.split("/")[1]
         version = profile.path_versions.get(f"{method} {resource}", profile.path_versions.get(resource))
         spelt = {profile.param_aliases.get(name, name): value for name, value in (query or {}).items()}
-        asked = urlencode(spelt | self._query)
+        members = spelt | self._query
+        asked = urlencode(members) if members else ""
         target = (f"/{version}" if version else "") + path + (f"?{asked}" if asked else "")
         correlation_id = self._ids.hex(CORRELATION_CHARACTERS) if profile.correlation_header else None
         return _Call(operation, our_id, method, target, body, correlation_id)
@@ -130,8 +130,11 @@ class Calls:
         started_at, started_ns = self._clock.now(), perf_counter_ns()
         outcome = "cancelled"
         try:
-            async with self._slot(budget):
+            await self._take_slot(budget)
+            try:
                 call.answer = await self._authorised(call, budget)
+            finally:
+                self._slots.release()
             body = self._judged(call.answer)
             outcome = "ok" if body is not None else "not_found"
         except CallFailed as failure:
@@ -142,18 +145,17 @@ class Calls:
                 self._observe(_row(call, started_at, (perf_counter_ns() - started_ns) // 1_000, outcome))
         return body
 
-    @asynccontextmanager
-    async def _slot(self, budget: Budget) -> AsyncIterator[None]:
+    async def _take_slot(self, budget: Budget) -> None:
         """Wait until this bank has room for one more of our calls. Raises `NotSent`."""
+        left_s = budget.left_s()
+        if not self._slots.locked():  # nothing to wait for, so no timer either
+            await self._slots.acquire()
+            return
         try:
-            async with asyncio.timeout(budget.left_s()):
+            async with asyncio.timeout(left_s):
                 await self._slots.acquire()
         except TimeoutError:
             raise NotSent("too many calls to this bank are under way") from None
-        try:
-            yield
-        finally:
-            self._slots.release()
 
     async def _authorised(self, call: _Call, budget: Budget) -> RawAnswer:
         token = await self.tokens.get(budget.left_s())

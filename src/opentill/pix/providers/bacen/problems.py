@@ -1,11 +1,10 @@
 """What a bank says when it says no, in whichever of the known shapes (pix-rail.md §6.6)."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Final
 
+from opentill.kernel.json_text import read_exact
 from opentill.pix.port import Refused
 from opentill.pix.providers.transport import RawAnswer
 from opentill.pix.rejections import BY_CODE, in_text
@@ -26,7 +25,7 @@ class Problem:
 def read_object(body: bytes) -> dict[str, Any] | None:
     """Return a JSON object with its numbers exact, or None for anything else."""
     try:
-        document = json.loads(body, parse_float=Decimal)
+        document = read_exact(body)
     except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None

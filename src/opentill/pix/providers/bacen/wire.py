@@ -115,7 +115,8 @@ def read_due_charge(document: Mapping[str, Any], *, now: Instant, code_members: 
         raise Malformed("dataDeVencimento is not a date") from None
     days_after = _whole_number(calendar.get("validadeAposVencimento", 30))
     expires_at = day_ends(Terms(amount, due_on, min(days_after, DAYS_AFTER_MAX)).last_day)
-    return _charge(document, amount, expires_at, now=now, code_members=code_members)
+    created_at = read_instant(calendar.get("criacao"))
+    return _charge(document, amount, created_at, expires_at, now=now, code_members=code_members)
 
 
 def read_charge(document: Mapping[str, Any], *, now: Instant, code_members: Sequence[str]) -> ProviderCharge:
@@ -124,11 +125,17 @@ def read_charge(document: Mapping[str, Any], *, now: Instant, code_members: Sequ
     created_at = read_instant(calendar.get("criacao"))
     expires_at = after(created_at, _whole_number(calendar.get("expiracao")) * SECOND)
     amount = centavos_of(_object(document, "valor").get("original"))
-    return _charge(document, amount, expires_at, now=now, code_members=code_members)
+    return _charge(document, amount, created_at, expires_at, now=now, code_members=code_members)
 
 
 def _charge(
-    document: Mapping[str, Any], amount_centavos: int, expires_at: Instant, *, now: Instant, code_members: Sequence[str]
+    document: Mapping[str, Any],
+    amount_centavos: int,
+    created_at: Instant,
+    expires_at: Instant,
+    *,
+    now: Instant,
+    code_members: Sequence[str],
 ) -> ProviderCharge:
     """Return what both kinds of charges have alike."""
     status = _text(document, "status")
@@ -141,7 +148,7 @@ def _charge(
         revision=_whole_number(document.get("revisao", 0)),
         amount_centavos=amount_centavos,
         key=_text(document, "chave"),
-        created_at=read_instant(_object(document, "calendario").get("criacao")),
+        created_at=created_at,
         expires_at=expires_at,
         location=location,
         code=_code(document, location, code_members),
