@@ -9,12 +9,11 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from aiohttp import BaseConnector, ClientTimeout
+from aiohttp import BaseConnector, ClientConnectionResetError, ClientTimeout
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
-from aiohttp.http import RawResponseMessage, StreamWriter
+from aiohttp.http import RawResponseMessage
 from aiohttp.streams import StreamReader
-from multidict import CIMultiDict
 
 from opentill.kernel.failpoints import reach
 from opentill.outbound.dial import Dial, Dialler
@@ -61,26 +60,26 @@ class Wire(ResponseHandler):
     _answer: StreamReader | None = None
     _head_bytes = 0
 
-    async def ask(self, use: Use, method: str, headers: CIMultiDict[str], body: bytes | None) -> None:
-        """Send a request on this connection, fresh or kept. Raises `ValueError` for a header that breaks the head."""
+    def ask(self, use: Use, message: bytes, *, is_head: bool) -> None:
+        """Send a request on this connection, fresh or kept; *is_head* if its answer has no body."""
         self.use = use
         self._head_bytes = 0
         self._answer = None
         use.peer = self.peer
         use.acquired = perf_counter()
         self.set_response_params(
-            skip_payload=method == "HEAD",
+            skip_payload=is_head,
             read_until_eof=True,
             auto_decompress=False,
             max_line_size=LINE_BYTES_MAX,
             max_field_size=LINE_BYTES_MAX,
             max_headers=HEADERS_MAX,
         )
-        writer = StreamWriter(self, self._loop)
-        await writer.write_headers(f"{method} {use.dial.target.url.raw_path_qs} HTTP/1.1", headers)
         reach("send.headers_written")  # headers wait for the body: both leave in one piece
+        if self.transport is None or self.transport.is_closing():
+            raise ClientConnectionResetError("The connection was closed before it was written to.")
         # Nobody waits for the socket to take it all: an answer may come before the body has been read.
-        await writer.write(body or b"", drain=False)
+        self.transport.write(message)
         use.written = perf_counter()
         reach("send.body_written")
 

@@ -12,7 +12,6 @@ from aiohttp.connector import Connection
 from aiohttp.http import RawResponseMessage
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import StreamReader
-from multidict import CIMultiDict
 
 from opentill.kernel.clock import SECOND
 from opentill.kernel.failpoints import reach
@@ -35,16 +34,22 @@ BODILESS_METHODS: Final = ("GET", "HEAD", "OPTIONS")  # without a body they have
 _NETWORK_ERRORS: Final = (ClientError, HttpProcessingError, OSError)
 
 
-def outgoing_headers(request: OutboundRequest, target: Target) -> CIMultiDict[str]:
-    """Return the headers to send. Raises `ValueError` for those that frame the message."""
+def head_of(request: OutboundRequest, target: Target) -> str:
+    """Return the head to send without its last line. Raises `ValueError` for headers that frame the message or break
+    the head."""
     given = {name.lower() for name, _ in request.headers}
     if not FRAMING_HEADERS.isdisjoint(given):
         raise ValueError(f"{', '.join(sorted(FRAMING_HEADERS & given))}: not the caller's to set")
     usual = [header for header in DEFAULT_HEADERS if header[0].lower() not in given]
-    headers = CIMultiDict((("Host", str(target.url.host_port_subcomponent)), *request.headers, *usual))
+    headers = [("Host", target.url.host_port_subcomponent), *request.headers, *usual]
     if request.body is not None or request.method not in BODILESS_METHODS:
-        headers["Content-Length"] = str(len(request.body or b""))
-    return headers
+        headers.append(("Content-Length", str(len(request.body or b""))))
+    lines = [f"{request.method} {target.url.raw_path_qs} HTTP/1.1\r\n"]
+    lines += [f"{name}: {value}\r\n" for name, value in headers]
+    head = "".join(lines)
+    if "\0" in head or not head.count("\r") == head.count("\n") == len(lines):
+        raise ValueError("a header holds the end of a line")
+    return head
 
 
 class Exchange:
@@ -53,7 +58,7 @@ class Exchange:
     def __init__(self, request: OutboundRequest, target: Target) -> None:
         self._request = request
         self._target = target
-        self._headers = outgoing_headers(request, target)
+        self._head_out = head_of(request, target)
         self._began = perf_counter()
         self._deadline = asyncio.get_running_loop().time() + request.timeout_s
         self._use = Use(Dial(target, request.owner))
@@ -91,12 +96,11 @@ class Exchange:
 
     async def _send(self, connector: GuardedConnector, limit: asyncio.Timeout) -> None:
         request = self._request
-        if connector.force_close:
-            self._headers["Connection"] = "close"
+        head = self._head_out + ("Connection: close\r\n\r\n" if connector.force_close else "\r\n")
         connection = await connector.take(self._use)
         try:
             wire = cast("Wire", connection.protocol)  # nothing else is made
-            await wire.ask(self._use, request.method, self._headers, request.body)
+            wire.ask(self._use, head.encode() + (request.body or b""), is_head=request.method == "HEAD")
             self._head, body = await wire.head()
             body.on_eof(partial(_give_back, connection))
             reach("answer.status")
