@@ -20,8 +20,7 @@ BODY_DEFAULT_S: Final = 2.0
 Headers = Sequence[tuple[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class OutboundRequest:
+class OutboundRequest(NamedTuple):
     """One call to make. Whoever makes it decides what may be opened for it; the guard decides the rest.
 
     The headers go out in this order, after `Host`; `Accept`, `Accept-Encoding: identity` and `User-Agent` are
@@ -68,8 +67,7 @@ class Peer:
     tls: TlsFacts | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(NamedTuple):
     """What became of a request. `error_text` never holds an address; `refusal` has one for the operator."""
 
     outcome: Outcome

@@ -7,7 +7,7 @@ import base64
 import json
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -67,7 +67,7 @@ class Authorizing:
 
 
 def _with(request: OutboundRequest, authorization: str) -> OutboundRequest:
-    return replace(request, headers=[*request.headers, ("Authorization", authorization)])
+    return request._replace(headers=[*request.headers, ("Authorization", authorization)])
 
 
 def _token_request(request: OutboundRequest, entrusted: Entrusted) -> OutboundRequest:
@@ -75,8 +75,7 @@ def _token_request(request: OutboundRequest, entrusted: Entrusted) -> OutboundRe
     fields = entrusted.fields
     asked = {"grant_type": "client_credentials"} | ({"scope": fields["scope"]} if fields.get("scope") else {})
     pair = f"{quote(fields['client_id'], safe='')}:{quote(fields['client_secret'], safe='')}"
-    return replace(
-        request,
+    return request._replace(
         url=fields["token_url"],
         headers=[
             ("Content-Type", "application/x-www-form-urlencoded"),

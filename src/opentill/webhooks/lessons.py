@@ -1,7 +1,6 @@
 """What lanes learn from results: breakers, failure clocks, and endpoints that are disabled (webhooks.md §5.5, §5.6)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from opentill.db import Tx
 from opentill.kernel.clock import Instant
@@ -73,9 +72,9 @@ def _warned(tx: Tx, lane: Lane, result: Result, endpoint: Endpoint, *, ids: Ids,
         if lane.notice_step == Notice.NONE:
             return lane
         notices.recovered(tx, endpoint, lane, result, ids=ids)
-        return replace(lane, notice_step=Notice.NONE)
+        return lane._replace(notice_step=Notice.NONE)
     due = rules.notice_due(lane, at=result.ended_at, patience=patience)
     if due <= lane.notice_step:
         return lane
     notices.failing(tx, endpoint, lane, result, notice=due, patience=patience, ids=ids)
-    return replace(lane, notice_step=due)
+    return lane._replace(notice_step=due)

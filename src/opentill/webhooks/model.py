@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from opentill.events import Audience
 from opentill.kernel.clock import Instant, after
@@ -256,8 +257,7 @@ class Endpoint:
         return Audience.OPERATIONAL if self.kind is Kind.OPERATIONAL else Audience.BUSINESS
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedEvent:
+class RecordedEvent(NamedTuple):
     """An event as planner and renderers see it: the row of `event` with its document opened."""
 
     seq: int
@@ -270,7 +270,7 @@ class RecordedEvent:
     object_type: str
     object_id: str
     occurred_at: Instant
-    document: Mapping[str, Any] = field(default_factory=dict)
+    document: Mapping[str, Any] = MappingProxyType({})
     callback_url: str | None = None
     callback_format: SignatureFormat = SignatureFormat.PREFIXED
 
@@ -290,8 +290,7 @@ class RecordedEvent:
         return f"{self.object_type}:{self.object_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class SigningSecrets:
+class SigningSecrets(NamedTuple):
     """What signs now: the current secret, the previous one inside a rotation's overlap, and Ed25519 seeds (base64)."""
 
     current: Secret
@@ -300,8 +299,7 @@ class SigningSecrets:
     kid: str | None = None  # of the first seed
 
 
-@dataclass(frozen=True, slots=True)
-class SigningKey:
+class SigningKey(NamedTuple):
     """An Ed25519 key of one merchant and mode; published from the start, signing from *signs_from* on."""
 
     kid: str
@@ -313,11 +311,10 @@ class SigningKey:
     retires_at: Instant | None
 
 
-# One attempt: what it needs, and what became of it.
+# One attempt: what it needs, and what became of it. Plain tuples, because some of each are made for every attempt.
 
 
-@dataclass(frozen=True, slots=True)
-class SealedSecret:
+class SealedSecret(NamedTuple):
     """A stored secret. *context* opens it."""
 
     endpoint_id: int
@@ -325,8 +322,7 @@ class SealedSecret:
     context: str
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """A delivery granted to a worker, with everything needed to send it but endpoint and secrets."""
 
     id: int
@@ -347,12 +343,11 @@ class Claimed:
     claim_gen: int
     lost: int
     schedule_from: int = 0  # attempts before the schedule in force
-    recorded_at: Instant = Instant(0)  # noqa: RUF009 - a number; when the event happened
+    recorded_at: Instant = Instant(0)  # when the event happened
     due_at: Instant = AT_ONCE
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """A claimed delivery with all that one attempt needs. Secrets are still sealed."""
 
     claimed: Claimed
@@ -364,8 +359,7 @@ class Job:
     keys: tuple[SigningKey, ...] = ()  # for v1a, the newest first
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What became of one attempt. *detail* is JSON (webhooks.md §9.1), *body* the kept part of the answer."""
 
     delivery_id: int

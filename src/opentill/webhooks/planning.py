@@ -7,7 +7,7 @@ plans nothing twice. What can go wrong with one event goes wrong in pure code, b
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from opentill.db import Tx
@@ -162,13 +162,13 @@ def _opened(event: RecordedEvent, endpoints: Sequence[Endpoint], stored: Mapping
     """Return an event with its document where routing may look into it: for a condition, or as it is operational."""
     if event.audience is not Audience.OPERATIONAL and not any(endpoint.options.conditions for endpoint in endpoints):
         return event
-    return replace(event, document=document_of(stored[event.seq]))
+    return event._replace(document=document_of(stored[event.seq]))
 
 
 def _render(batch: _Batch, event: RecordedEvent, doc: bytes) -> None:
     """Add the bodies of an event to the batch, or its fault."""
     try:
-        complete = replace(event, document=document_of(doc))
+        complete = event._replace(document=document_of(doc))
         variants = dict.fromkeys(destination.variant for destination in batch.planned[event.seq])
         bodies = {(event.seq, variant): render(complete, variant) for variant in variants}
     except Exception as fault:  # whatever it is, it belongs to this event and must not keep the others

@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from opentill.events import Audience
@@ -35,8 +34,7 @@ _WOO_QUERY: Final = re.compile(r"wc-api=(?P<name>[^&/]+)")
 Address = tuple[str, str, int | None, str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(NamedTuple):
     """One delivery to plan: to a registered endpoint, or to a callback address whose lane is its origin."""
 
     wire_type: str

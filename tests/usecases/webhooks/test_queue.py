@@ -1,7 +1,6 @@
 """Claims, leases, order, schedules and the breaker, one step at a time."""
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -159,7 +158,7 @@ async def test_a_delivery_that_kills_its_worker_every_time_comes_to_an_end(bench
 async def test_a_claim_given_back_unsent_is_due_again_and_no_attempt(bench: Bench) -> None:
     await waiting(bench, 1)
     (job,) = await bench.claim()
-    await bench.complete(replace(await bench.send(job), outcome="dropped", status=None))
+    await bench.complete((await bench.send(job))._replace(outcome="dropped", status=None))
     (delivery,) = await bench.deliveries()
     assert (delivery["state"], delivery["attempts"], delivery["last_outcome"]) == (DeliveryState.DUE, 0, None)
     assert await bench.attempts() == []

@@ -1,7 +1,6 @@
 """What attempts mean for their lane: the breaker and the run of failures (webhooks.md §5.5)."""
 
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from opentill.kernel.clock import MINUTE, SECOND, Instant, after
 from opentill.webhooks.model import Breaker
@@ -17,8 +16,7 @@ OPEN_MAX: Final = 15 * MINUTE
 SLOW_DOWN_DEFAULT: Final = 10 * SECOND
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(NamedTuple):
     """The queue of one endpoint: its breaker and its failure clock (webhooks.md §5.5, §5.6)."""
 
     endpoint_id: int
@@ -44,8 +42,7 @@ def after_attempt(
         return lane
     if outcome == OK:
         return _after_success(lane, at, max_in_flight)
-    failing = replace(
-        lane,
+    failing = lane._replace(
         fail_run=lane.fail_run + 1,
         failing_since=at if lane.failing_since is None else lane.failing_since,
     )
@@ -60,7 +57,7 @@ def _after_success(lane: Lane, at: Instant, max_in_flight: int) -> Lane:
         case Breaker.CLOSED:
             return well
         case Breaker.OPEN | Breaker.HALF_OPEN:
-            return replace(well, breaker=Breaker.RAMP, ramp_cap=1, open_at=Instant(0), win_total=0, win_failed=0)
+            return well._replace(breaker=Breaker.RAMP, ramp_cap=1, open_at=Instant(0), win_total=0, win_failed=0)
         case Breaker.RAMP:
             return _ramped(well, max_in_flight)
 
@@ -71,8 +68,8 @@ def _ramped(lane: Lane, max_in_flight: int) -> Lane:
     if lane.win_total < cap:
         return lane
     if cap * 2 >= max_in_flight:
-        return replace(lane, breaker=Breaker.CLOSED, breaker_step=0, ramp_cap=None, win_total=0, win_failed=0)
-    return replace(lane, ramp_cap=cap * 2, win_total=0, win_failed=0)
+        return lane._replace(breaker=Breaker.CLOSED, breaker_step=0, ramp_cap=None, win_total=0, win_failed=0)
+    return lane._replace(ramp_cap=cap * 2, win_total=0, win_failed=0)
 
 
 def _after_failure(lane: Lane, outcome: str, at: Instant, retry_after: Instant | None) -> Lane:
@@ -88,14 +85,14 @@ def _after_failure(lane: Lane, outcome: str, at: Instant, retry_after: Instant |
     if outcome != SLOW_DOWN:
         return bad
     asked = after(at, SLOW_DOWN_DEFAULT) if retry_after is None else min(retry_after, after(at, OPEN_MAX))
-    return replace(bad, open_at=max(bad.open_at, asked))
+    return bad._replace(open_at=max(bad.open_at, asked))
 
 
 def _in_window(lane: Lane, at: Instant, *, failed: int, **changes: Any) -> Lane:
     """Return the lane with one attempt more, and other *changes*."""
     if lane.breaker is Breaker.CLOSED and at - lane.win_start >= WINDOW:
-        return replace(lane, win_start=at, win_total=1, win_failed=failed, **changes)
-    return replace(lane, win_total=lane.win_total + 1, win_failed=lane.win_failed + failed, **changes)
+        return lane._replace(win_start=at, win_total=1, win_failed=failed, **changes)
+    return lane._replace(win_total=lane.win_total + 1, win_failed=lane.win_failed + failed, **changes)
 
 
 def _is_broken(lane: Lane) -> bool:
@@ -107,8 +104,7 @@ def _is_broken(lane: Lane) -> bool:
 
 def _opened(lane: Lane, at: Instant, *, step: int) -> Lane:
     wait = min(OPEN_FIRST * 2 ** min(step, 10), OPEN_MAX)
-    return replace(
-        lane,
+    return lane._replace(
         breaker=Breaker.OPEN,
         breaker_step=step,
         ramp_cap=None,

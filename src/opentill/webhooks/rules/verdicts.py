@@ -1,8 +1,7 @@
 """What an attempt means for its delivery (webhooks.md §5.6, §8.4)."""
 
-from dataclasses import dataclass
 from random import Random
-from typing import Final
+from typing import Final, NamedTuple
 
 from opentill.kernel.clock import Instant
 from opentill.webhooks.model import DeliveryState, Dialect, Klass, Result
@@ -12,8 +11,7 @@ from opentill.webhooks.schedules import Schedule, honour_retry_after, next_try
 LOSSES_FREE: Final = 2  # the third loss in a row uses up a step of the schedule
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What becomes of a delivery. *counted* tells whether the attempt used up a step of the schedule."""
 
     state: DeliveryState

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from opentill.db import ReadTx, Row, Tx
 from opentill.db.bulk import among, insert, insert_returning, numbers
@@ -46,8 +46,7 @@ DELIVERY_COLUMNS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class NewDelivery:
+class NewDelivery(NamedTuple):
     """The id of an inserted delivery."""
 
     id: int
