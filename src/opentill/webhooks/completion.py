@@ -14,6 +14,7 @@ from opentill.webhooks.model import DeliveryState, Endpoint, Result
 from opentill.webhooks.rules import PATIENCE, Patience, Verdict
 from opentill.webhooks.schedules import schedule_of
 from opentill.webhooks.store import endpoints as endpoint_store
+from opentill.webhooks.store import lanes
 from opentill.webhooks.store import results as store
 
 
@@ -32,14 +33,17 @@ def complete(
     """Record results: deliveries, attempt log, lanes, notices. What was taken over meanwhile is logged only."""
     endpoints = endpoint_store.by_ids(tx, {result.endpoint_id for result in results})
     verdicts = {result.claim: _verdict(result, endpoints[result.endpoint_id], chance) for result in results}
-    held = store.settle(tx, (_verdict_row(result, verdicts[result.claim]) for result in results))
+    verdict_rows = [_verdict_row(result, verdicts[result.claim]) for result in results]
+    held, known_lanes = tx.together(
+        lambda tx: store.settle(tx, verdict_rows), lambda tx: lanes.lanes(tx, lessons.taught(results))
+    )
     store.insert_attempts(
         tx,
         [_attempt_row(r, verdicts[r.claim], r.claim not in held, ids) for r in results if _is_logged(r)],
     )
     counted = [r for r in results if r.claim in held]
     reach("complete.flushing")
-    disabled = lessons.learn(tx, counted, endpoints, ids=ids, patience=patience)
+    disabled = lessons.learn(tx, counted, known_lanes, endpoints, ids=ids, patience=patience)
     dead = [r for r in counted if held[r.claim] is DeliveryState.DEAD]
     if dead:
         notices.dead(tx, dead, endpoints, ids=ids)

@@ -1,6 +1,7 @@
 """What lanes learn from results: breakers, failure clocks, and endpoints that are disabled (webhooks.md §5.5, §5.6)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from opentill.db import Tx
 from opentill.kernel.clock import Instant
@@ -12,15 +13,29 @@ from opentill.webhooks.rules import Lane, Notice, Patience
 from opentill.webhooks.store import endpoints as endpoint_store
 from opentill.webhooks.store import lanes as store
 
+SAYING_NOTHING: Final = (rules.LOST, rules.DROPPED)  # outcomes that say nothing of the receiver
+
+
+def taught(results: Iterable[Result]) -> set[int]:
+    """Return the lanes that may learn from results."""
+    return {result.endpoint_id for result in results if result.outcome not in SAYING_NOTHING}
+
 
 def learn(
-    tx: Tx, results: Sequence[Result], endpoints: Mapping[int, Endpoint], *, ids: Ids, patience: Patience
+    tx: Tx,
+    results: Sequence[Result],
+    before: Mapping[int, Lane],
+    endpoints: Mapping[int, Endpoint],
+    *,
+    ids: Ids,
+    patience: Patience,
 ) -> set[int]:
-    """Let each lane learn from its results, warn its owner, and return the endpoints that were disabled."""
-    telling = [result for result in results if result.outcome not in (rules.LOST, rules.DROPPED)]
+    """Let each lane, locked as it was *before*, learn from its results; warn its owner, and return the endpoints that
+    were disabled.
+    """
+    telling = [result for result in results if result.outcome not in SAYING_NOTHING]
     if not telling:
         return set()
-    before = store.lanes(tx, {result.endpoint_id for result in telling})
     lanes, disabled = dict(before), set[int]()
     for result in sorted(telling, key=lambda r: r.ended_at):
         endpoint = endpoints[result.endpoint_id]

@@ -303,4 +303,5 @@ def _jobs(
                 recorded_at=event.occurred_at,
             )
         )
-    return jobs_of(tx, claimed, batch.endpoints, now=now)
+    signing = endpoint_store.secrets_of(tx, {c.endpoint_id for c in claimed}, now=now)
+    return jobs_of(tx, claimed, batch.endpoints, signing, now=now)

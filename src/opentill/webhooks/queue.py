@@ -19,6 +19,7 @@ from opentill.webhooks.rules import Grant
 from opentill.webhooks.store import claims, deliveries, outbox, results
 from opentill.webhooks.store import endpoints as endpoint_store
 from opentill.webhooks.store import keys as key_store
+from opentill.webhooks.store.endpoints import Signing
 
 CLAIM_ROWS_MAX: Final = 64
 COMPLETE_ROWS_MAX: Final = 64
@@ -32,27 +33,36 @@ def claim(tx: Tx, grants: Sequence[Grant], *, worker: str, now: Instant, lease_s
     taken = dict(claims.claim(tx, grants, worker=worker, now=now, lease_until=lease_until))
     if not taken:
         return []
-    claimed, endpoints = tx.together(
-        lambda tx: deliveries.claimed(tx, taken), lambda tx: endpoint_store.by_ids(tx, set(taken.values()))
+    endpoint_ids = set(taken.values())
+    claimed, endpoints, signing = tx.together(
+        lambda tx: deliveries.claimed(tx, taken),
+        lambda tx: endpoint_store.by_ids(tx, endpoint_ids),
+        lambda tx: endpoint_store.secrets_of(tx, endpoint_ids, now=now),
     )
-    return jobs_of(tx, claimed, endpoints, now=now)
+    return jobs_of(tx, claimed, endpoints, signing, now=now)
 
 
 def jobs(tx: ReadTx, delivery_ids: Iterable[int], *, now: Instant) -> list[Job]:
     """Return claimed deliveries with their endpoints, secrets and bytes."""
     claimed = deliveries.claimed(tx, delivery_ids)
-    return jobs_of(tx, claimed, endpoint_store.by_ids(tx, {c.endpoint_id for c in claimed}), now=now)
+    endpoint_ids = {c.endpoint_id for c in claimed}
+    signing = endpoint_store.secrets_of(tx, endpoint_ids, now=now)
+    return jobs_of(tx, claimed, endpoint_store.by_ids(tx, endpoint_ids), signing, now=now)
 
 
-def jobs_of(tx: ReadTx, claimed: Sequence[Claimed], endpoints: Mapping[int, Endpoint], *, now: Instant) -> list[Job]:
-    """Return claimed deliveries of known endpoints ready to send.
+def jobs_of(
+    tx: ReadTx, claimed: Sequence[Claimed], endpoints: Mapping[int, Endpoint], signing: Signing, *, now: Instant
+) -> list[Job]:
+    """Return claimed deliveries of known endpoints ready to send, *signing* what these have to sign with.
 
     One whose bytes cannot be made is left out, and lost like one whose worker died: it keeps no other waiting.
     """
     bodies = {c.id: c.body if c.body is not None else _rendered_again(tx, c) for c in claimed}
     signers = _signers(tx, claimed, endpoints)
     secrets: dict[int, list[SealedSecret]] = defaultdict(list)
-    found, merchants, keys = endpoint_store.secrets_of(tx, {signer.id for signer in signers.values()}, now=now)
+    if not endpoints.keys() >= {signer.id for signer in signers.values()}:  # those of callbacks are other endpoints
+        signing = endpoint_store.secrets_of(tx, {signer.id for signer in signers.values()}, now=now)
+    found, merchants, keys = signing
     for secret in found:
         secrets[secret.endpoint_id].append(secret)
     strangers = {c.owner.merchant_id for c in claimed} - merchants.keys()

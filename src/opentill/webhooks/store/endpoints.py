@@ -286,9 +286,7 @@ def secret_context(endpoint_id: int, secret_id: int) -> str:
     return f"webhook_secret.sealed/{endpoint_id}/{secret_id}"
 
 
-def secrets_of(
-    tx: ReadTx, endpoint_ids: Iterable[int], *, now: Instant
-) -> tuple[list[SealedSecret], "Merchants", SigningKeys]:
+def secrets_of(tx: ReadTx, endpoint_ids: Iterable[int], *, now: Instant) -> "Signing":
     """Return the secrets valid at *now*, the current one of each endpoint first, the merchants they belong to, and
     the keys that sign for these, the newest first."""
     found = tx.all(
@@ -353,6 +351,7 @@ class MerchantSide:
 
 
 Merchants = dict[int, MerchantSide]
+Signing = tuple[list[SealedSecret], Merchants, SigningKeys]
 
 
 def merchants(tx: ReadTx, merchant_ids: Iterable[int]) -> Merchants:

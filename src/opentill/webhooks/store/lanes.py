@@ -46,10 +46,23 @@ class LaneRoom:
 
 def idle_lanes(tx: Tx, lanes: Mapping[int, int], *, now: Instant) -> dict[int, LaneRoom]:
     """Lock those lanes (ids with their caps) that are healthy and have nothing due, and return their room."""
-    locked = _lock_healthy_lanes(tx, lanes, now=now) if tx.dialect == "postgres" else list(lanes)
-    if not locked:
-        return {}
-    counted = tx.all(
+    if tx.dialect == "postgres":  # still two statements: the second sees whatever was committed before the locks
+        locked, counted = tx.together(
+            lambda tx: _lock_healthy_lanes(tx, lanes, now=now), lambda tx: _count_running(tx, lanes, now=now)
+        )
+    else:
+        locked, counted = set(lanes), _count_running(tx, lanes, now=now)
+    counted = [row for row in counted if row["endpoint_id"] in locked]
+    rooms = {int(r["endpoint_id"]): LaneRoom(lanes[int(r["endpoint_id"])] - int(r["running"]), set()) for r in counted}
+    if any(row["running"] for row in counted):
+        for row in _busy_objects(tx, rooms):
+            rooms[int(row["endpoint_id"])].busy_objects.add(row["object_key"])
+    return rooms
+
+
+def _count_running(tx: Tx, lanes: Iterable[int], *, now: Instant) -> Sequence[Row]:
+    """Return those lanes that are healthy and have nothing due, and how many attempts each runs."""
+    return tx.all(
         f"""
         select l.endpoint_id,
                (select count(*) from webhook_delivery s
@@ -58,17 +71,12 @@ def idle_lanes(tx: Tx, lanes: Mapping[int, int], *, now: Instant) -> dict[int, L
          where l.endpoint_id {among(tx, "ids")} and l.breaker = 0 and l.open_at <= :now
            and not exists (select 1 from webhook_delivery d where d.endpoint_id = l.endpoint_id and d.state = 0)
         """,
-        ids=numbers(tx, locked),
+        ids=numbers(tx, lanes),
         now=now,
     )
-    rooms = {int(r["endpoint_id"]): LaneRoom(lanes[int(r["endpoint_id"])] - int(r["running"]), set()) for r in counted}
-    if any(row["running"] for row in counted):
-        for row in _busy_objects(tx, rooms):
-            rooms[int(row["endpoint_id"])].busy_objects.add(row["object_key"])
-    return rooms
 
 
-def _lock_healthy_lanes(tx: Tx, lanes: Iterable[int], *, now: Instant) -> list[int]:
+def _lock_healthy_lanes(tx: Tx, lanes: Iterable[int], *, now: Instant) -> set[int]:
     found = tx.all(
         f"""
         select endpoint_id from webhook_lane
@@ -78,7 +86,7 @@ def _lock_healthy_lanes(tx: Tx, lanes: Iterable[int], *, now: Instant) -> list[i
         ids=numbers(tx, lanes),
         now=now,
     )
-    return [int(row["endpoint_id"]) for row in found]
+    return {int(row["endpoint_id"]) for row in found}
 
 
 def _busy_objects(tx: Tx, lanes: Iterable[int]) -> Sequence[Row]:
