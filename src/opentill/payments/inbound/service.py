@@ -28,19 +28,18 @@ def take(
     """
     public_id = "dlv_" + ids.timed_hex()
     is_new, subject = tx.together(
-        lambda tx: store.insert(tx, callback, CallbackState.RECEIVED, public_id=public_id, status=200),
+        lambda tx: store.insert(tx, callback, CallbackState.RECEIVED, public_id=public_id, status=200, about=news),
         lambda tx: _subject(tx, callback, news),
     )
     if not is_new:
         store.count_repeat(tx, callback)
         return True
     reach("callback.kept")
-    payment_id = _apply(tx, subject, news, ids=ids, keyring=keyring, now=now)
-    if payment_id is None:
+    if subject is None:
         store.forget(tx, callback)
         reject(tx, callback, UNKNOWN, status=404, ids=ids)
         return False
-    store.name_payment(tx, callback, payment_id)
+    _apply(tx, subject, news, ids=ids, keyring=keyring, now=now)
     reach("callback.applied")
     return True
 
@@ -69,18 +68,16 @@ def _subject(tx: ReadTx, callback: Callback, news: SessionNews | RefundNews) -> 
 
 def _apply(
     tx: Tx,
-    subject: Session | Refund | None,
+    subject: Session | Refund,
     news: SessionNews | RefundNews,
     *,
     ids: Ids,
     keyring: Keyring,
     now: Instant,
-) -> int | None:
-    """Apply what was said of a session or refund; return the payment, None where there is none."""
+) -> None:
+    """Apply what was said of a session or refund."""
     match subject, news:
         case Session(), SessionNews():
-            return payments.conclude(tx, subject, news.verdict, ids=ids, keyring=keyring, now=now).id
+            payments.conclude(tx, subject, news.verdict, ids=ids, keyring=keyring, now=now)
         case Refund(), RefundNews():
-            return refunds.conclude(tx, subject, news.answer, ids=ids, keyring=keyring, now=now).payment_id
-        case _:
-            return None
+            refunds.conclude(tx, subject, news.answer, ids=ids, keyring=keyring, now=now)

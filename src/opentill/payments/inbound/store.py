@@ -4,6 +4,7 @@ from typing import Final
 
 from opentill.db import Tx
 from opentill.db.dialect import next_id
+from opentill.gateways.port import RefundNews, SessionNews
 from opentill.kernel.clock import Instant
 from opentill.kernel.owner import Owner
 from opentill.payments.inbound.model import Callback, CallbackState
@@ -20,16 +21,22 @@ def insert(
     public_id: str,
     status: int,
     reason: str = "",
-    payment_id: int | None = None,
+    about: SessionNews | RefundNews | None = None,
 ) -> bool:
-    """Keep a callback; False where one of the same name is there already. It is numbered among the deliveries."""
+    """Keep a callback; False where one of the same name is there already. It is numbered among the deliveries.
+
+    Its payment is that of the session or refund it is *about*, if this merchant has it.
+    """
     number = next_id(tx, "webhook_delivery")
+    subject, name = ("gateway_session", "reference") if isinstance(about, SessionNews) else ("refund", "uuid")
     added = tx.all(
         f"""
         insert into gateway_callback (id, public_id, merchant_id, mode, gateway, event_key, state, reason, status,
                                       payment_id, method, url, headers, body, created_at)
         values ({number}, :public_id, :merchant_id, :mode, :gateway, :event_key, :state, :reason, :status,
-                :payment_id, :method, :url, :headers, :body, :at)
+                (select payment_id from {subject}
+                  where {name} = :subject and gateway = :gateway and +merchant_id = :merchant_id and +mode = :mode),
+                :method, :url, :headers, :body, :at)
         on conflict (merchant_id, mode, gateway, event_key) do nothing
         returning id
         """,
@@ -40,7 +47,7 @@ def insert(
         state=state.value,
         reason=reason,
         status=status,
-        payment_id=payment_id,
+        subject=_named(about),
         method=callback.method,
         url=callback.url,
         headers=callback.headers,
@@ -48,20 +55,6 @@ def insert(
         at=callback.at,
     )
     return bool(added)
-
-
-def name_payment(tx: Tx, callback: Callback, payment_id: int) -> None:
-    """Save which payment a callback was about."""
-    tx.defer(
-        """
-        update gateway_callback set payment_id = :payment_id
-         where merchant_id = :merchant_id and mode = :mode and gateway = :gateway and event_key = :event_key
-        """,
-        **callback.owner.columns,
-        gateway=callback.gateway,
-        event_key=callback.event_key,
-        payment_id=payment_id,
-    )
 
 
 def count_repeat(tx: Tx, callback: Callback) -> None:
@@ -116,3 +109,9 @@ def purge(tx: Tx, *, before: Instant, most: int) -> int:
         before=before,
         most=most,
     )
+
+
+def _named(about: SessionNews | RefundNews | None) -> str | None:
+    if about is None:
+        return None
+    return about.session if isinstance(about, SessionNews) else about.reference

@@ -18,6 +18,8 @@ CHARGE: Final = """
                code, expires_in_s, expires_at, created_at, updated_at
           from pix_charge
 """
+# What stands beside an id. The plus keeps a planner that has no statistics yet from reading all charges of the owner.
+OWNED: Final = "+merchant_id = :merchant_id and +mode = :mode"
 
 
 def insert_charge(tx: Tx, charge: Charge, *, payment_uuid: str, next_check_at: Instant) -> None:
@@ -29,7 +31,7 @@ def insert_charge(tx: Tx, charge: Charge, *, payment_uuid: str, next_check_at: I
                                 uuid, created_at, updated_at)
         values (:id,
                 (select p.id from payment p
-                  where p.uuid = :payment_uuid and p.merchant_id = :merchant_id and p.mode = :mode),
+                  where p.uuid = :payment_uuid and +p.merchant_id = :merchant_id and +p.mode = :mode),
                 :announces, :merchant_id, :mode, :account_id, :state, :units, :key,
                 :description, :external_id, null, :expires_in_s, :expires_at, :next_check_at,
                 :uuid, :created_at, :created_at)
@@ -55,11 +57,11 @@ def insert_charge(tx: Tx, charge: Charge, *, payment_uuid: str, next_check_at: I
 def update_charge(tx: Tx, charge: Charge, *, next_check_at: Instant | None) -> None:
     """Save where a charge stands and when its provider is asked next; None: never again."""
     tx.defer(
-        """
+        f"""
         update pix_charge
            set state = :state, code = :code, expires_at = :expires_at,
                next_check_at = :next_check_at, updated_at = :updated_at
-         where id = :id and merchant_id = :merchant_id and mode = :mode
+         where id = :id and {OWNED}
         """,
         id=charge.id,
         **charge.owner.columns,
@@ -74,7 +76,7 @@ def update_charge(tx: Tx, charge: Charge, *, next_check_at: Instant | None) -> N
 def plan_look(tx: Tx, charge: Charge, *, at: Instant | None) -> None:
     """Save when a charge's provider is asked next and leave the rest as it is; None: never again."""
     tx.run(
-        "update pix_charge set next_check_at = :at where id = :id and merchant_id = :merchant_id and mode = :mode",
+        f"update pix_charge set next_check_at = :at where id = :id and {OWNED}",
         id=charge.id,
         **charge.owner.columns,
         at=at,
@@ -145,7 +147,7 @@ def lock_charge_and_payment(tx: Tx, charge_id: str, *, owner: Owner) -> Charge |
         select c.id, c.payment_id, c.announces, c.merchant_id, c.mode, c.account_id, c.state, c.units, c.key,
                c.description, c.external_id, c.code, c.expires_in_s, c.expires_at, c.created_at, c.updated_at
           from pix_charge c join payment p on p.id = c.payment_id
-         where c.id = :id and c.merchant_id = :merchant_id and c.mode = :mode{for_update(tx, "p", "c")}
+         where c.id = :id and +c.merchant_id = :merchant_id and +c.mode = :mode{for_update(tx, "p", "c")}
         """,
         id=charge_id,
         **owner.columns,
@@ -187,7 +189,7 @@ def due_charges(tx: ReadTx, *, now: Instant, limit: int, but: Collection[int] = 
 
 def _one_charge(tx: ReadTx, condition: str, owner: Owner, *, lock: str = "", **params: Any) -> Charge | None:
     row = tx.one_or_none(
-        f"{CHARGE} where {condition} and merchant_id = :merchant_id and mode = :mode{lock}",
+        f"{CHARGE} where {condition} and {OWNED}{lock}",
         **owner.columns,
         **params,
     )
