@@ -46,6 +46,13 @@ def test_a_full_symbol_of_each_size_is_that_of_another_encoder(length: int) -> N
     assert rows(text) in [drawn_by_segno(text, mask) for mask in range(8)]
 
 
+@pytest.mark.parametrize("length", [26, 180, 213, 287])
+def test_texts_that_differ_in_a_byte_or_in_all_share_what_they_have_in_common(length: int) -> None:
+    text = text_of(length)
+    for other in (text, text[:-1] + "~", "~" + text[1:], text.swapcase(), text[::-1]):
+        assert rows(other) in [drawn_by_segno(other, mask) for mask in range(8)]
+
+
 def test_each_size_holds_exactly_what_the_standard_says() -> None:
     for version, capacity in enumerate(CAPACITIES, 1):
         assert version_for(capacity) == version
