@@ -140,6 +140,18 @@ async def cancel_reviewed(tools: Tools, payment: Payment, *, by: Actor, reason: 
     )
 
 
+async def remove_code_of_item(tools: Tools, item_id: int, *, owner: Owner, by: Actor) -> None:
+    """Have the bank remove the code of an item's payment, before a person rejects it for good; "paid" wins.
+
+    Raises NotFound, Conflict where it is not theirs to decide, and Busy where a bank does not answer.
+    """
+    payment = await tools.db.write(
+        lambda tx: decisions.payment_to_decide(tx, item_id, owner=owner, by=by, keyring=tools.keyring)
+    )
+    if payment.open:
+        await pix_flow.cancel_charge(tools, payment)
+
+
 async def ask_about_item(tools: Tools, item_id: int, *, owner: Owner) -> None:
     """Ask the gateway of a try whose outcome is unknown, before a person decides on an item about its payment."""
     await _ask_about(tools, lambda tx: reviews.payment_of(tx, item_id, owner=owner), owner)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from opentill.db import Database
+from opentill.db import Database, Tx
 from opentill.gateways.port import UnpaidVerdict, VerdictState
 from opentill.kernel.clock import DAY, MINUTE
 from opentill.kernel.errors import Conflict
@@ -57,6 +57,36 @@ async def test_who_reviews_a_payment_cancels_it_with_its_code(database: Database
     assert [charge.state for charge in shop.bank.charges.values()] == [ChargeState.CANCELLED]
     assert await state_of_code(shop, payment) is State.CANCELLED
     assert (await shop.reads(payment)).status is PaymentStatus.CANCELLED
+
+
+async def test_who_rejects_a_payment_for_good_has_its_code_removed_first(database: Database, tmp_path: Path) -> None:
+    shop = await open_shop(database, tmp_path)
+    payment = await submitted_with_a_code(shop)
+    item = await claimed(shop, payment)
+
+    with pytest.raises(Conflict, match="code"):
+        await rejects_for_good(shop, payment, item)
+    await flow.remove_code_of_item(shop.deps.tools, item, owner=payment.owner, by=ANA)
+    await rejects_for_good(shop, payment, item)
+
+    assert [charge.state for charge in shop.bank.charges.values()] == [ChargeState.CANCELLED]
+    assert await state_of_code(shop, payment) is State.CANCELLED
+    assert (await shop.reads(payment)).status is PaymentStatus.FAILED
+
+
+async def test_nobody_has_a_code_removed_whose_payment_somebody_else_decides(
+    database: Database, tmp_path: Path
+) -> None:
+    shop = await open_shop(database, tmp_path)
+    payment = await submitted_with_a_code(shop)
+    item = await claimed(shop, payment)
+
+    with pytest.raises(Conflict, match="has claimed this"):
+        await flow.remove_code_of_item(
+            shop.deps.tools, item, owner=payment.owner, by=Actor("bia@example.com", "203.0.113.8")
+        )
+
+    assert [charge.state for charge in shop.bank.charges.values()] == [ChargeState.ACTIVE]
 
 
 async def test_a_code_that_was_paid_wins_over_who_cancels_the_reviewed_payment(
@@ -209,3 +239,31 @@ async def state_of_code(shop: Shop, payment: Payment) -> State:
     charge = await shop.db.read(lambda tx: pix.charge_of(tx, payment))
     assert charge is not None
     return charge.state
+
+
+async def claimed(shop: Shop, payment: Payment) -> int:
+    """Have Ana take what waits for a person about a payment; return its number."""
+    keyring, now = shop.scene.keyring, shop.clock.now()
+
+    def claim(tx: Tx) -> int:
+        [found] = tx.all("select id from review_item where payment_id = :id and resolved_at is null", id=payment.id)
+        return decisions.claim(tx, found["id"], owner=payment.owner, by=ANA, keyring=keyring, now=now).id
+
+    return await shop.db.write(claim)
+
+
+async def rejects_for_good(shop: Shop, payment: Payment, item: int) -> None:
+    ids, keyring, now = shop.scene.ids, shop.scene.keyring, shop.clock.now()
+    await shop.db.write(
+        lambda tx: decisions.reject(
+            tx,
+            item,
+            owner=payment.owner,
+            by=ANA,
+            final=True,
+            reason="not_found",
+            ids=ids,
+            keyring=keyring,
+            now=now,
+        )
+    )

@@ -127,7 +127,8 @@ def reject(
     """Say that the money does not count. The payer may try again, unless this is *final*.
 
     Money that is held stays so until it is given back (`return_receipt`). Raises NotFound, Invalid, and Conflict also
-    while the outcome of a try is awaited.
+    while the outcome of a try is awaited, and where a payment to end has a code that can be paid: callers have the
+    bank remove it first (flow.remove_code_of_item).
     """
     if reason not in REASONS:
         known = {"reasons": ", ".join(sorted(REASONS))}
@@ -137,11 +138,17 @@ def reject(
     if not payment.open:
         return payment
     if final:
+        pix.require_no_code(tx, payment)
         ended = rules.end(payment, PaymentStatus.FAILED, decided=True, now=now)
         store.update(tx, ended)
         record(tx, payment_event("payment.failed", ended, at=now), ids=ids)
         return ended
     return _waits_again(tx, payment, now=now)
+
+
+def payment_to_decide(tx: Tx, item_id: int, *, owner: Owner, by: Actor, keyring: Keyring) -> Payment:
+    """Return the payment of an item that is this person's to decide. Raises NotFound and Conflict."""
+    return _payment(tx, items.claimed(tx, item_id, owner, by), keyring)
 
 
 def ask_payer(
