@@ -100,7 +100,9 @@ async def test_a_caller_cannot_set_headers_that_frame_the_message(
     assert receiver.requests == []
 
 
-@pytest.mark.parametrize("header", [("X-A", "1\r\nX-B: 2"), ("X-A\r\nX-B", "1"), ("X-A", "1\n"), ("X-A", "\r")])
+@pytest.mark.parametrize(
+    "header", [("X-A", "1\r\nX-B: 2"), ("X-A\r\nX-B", "1"), ("X-A", "1\n"), ("X-A", "\r"), ("X-A", "\0")]
+)
 async def test_a_header_cannot_smuggle_another_line(
     header: tuple[str, str], client: Outbound, receiver: Receiver
 ) -> None:

@@ -72,7 +72,7 @@ def insert(
     """
     if tx.dialect == "postgres":
         if values:
-            tx.defer(_insert_text(table, columns, conflict), rows=_text_of(values))
+            tx.defer(_insert_text(table, columns, conflict), rows=_text_of(columns, values))
         return
     for batch in _batches(values):
         tx.run(_insert(table, columns, len(batch), conflict), **_numbered(batch))
@@ -90,7 +90,7 @@ def insert_returning(
     """Insert rows in this order, and return what the new ones answer."""
     if tx.dialect == "postgres":
         sql = f"{_insert_text(table, columns, conflict)} returning {returning}"
-        return tx.all(sql, rows=_text_of(values)) if values else []
+        return tx.all(sql, rows=_text_of(columns, values)) if values else []
     return [
         row
         for batch in _batches(values)
@@ -107,12 +107,12 @@ def _insert_text(table: str, columns: Mapping[str, str], conflict: str) -> str:
         select {read} from json_to_recordset(cast(:rows as json)) as given ({types}) {conflict}"""
 
 
-def _text_of(values: Sequence[Mapping[str, Any]]) -> str:
-    return compact([{column: _as_json(value) for column, value in row.items()} for row in values]).decode()
-
-
-def _as_json(value: Any) -> Any:
-    return value.hex() if isinstance(value, bytes) else value
+def _text_of(columns: Mapping[str, str], values: Sequence[Mapping[str, Any]]) -> str:
+    listed = [dict(row) for row in values]
+    for column in (column for column, kind in columns.items() if kind == "bytea"):
+        for row in listed:
+            row[column] = None if row[column] is None else row[column].hex()
+    return compact(listed).decode()
 
 
 def _batches(values: Sequence[Mapping[str, Any]]) -> Iterable[Sequence[Mapping[str, Any]]]:

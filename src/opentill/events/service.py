@@ -1,6 +1,5 @@
 """Recording: one row, in the transaction that made the fact true (webhooks.md §3.1)."""
 
-import json
 import zlib
 from typing import Any, Final
 
@@ -8,7 +7,7 @@ from opentill.db import Tx
 from opentill.events.model import Event
 from opentill.kernel.failpoints import reach
 from opentill.kernel.ids import Ids
-from opentill.kernel.json_text import compact
+from opentill.kernel.json_text import compact, read_back
 
 PLAIN_BYTES_MAX: Final = 2048  # longer documents are compressed; for an ordinary one it saves less than it costs
 COMPRESSION: Final = 1  # the fastest: documents are small
@@ -43,8 +42,7 @@ def record(tx: Tx, event: Event, *, ids: Ids) -> str:
 
 def document_of(doc: bytes) -> dict[str, Any]:
     """Read a stored document back."""
-    plain = doc if doc.startswith(b"{") else zlib.decompress(doc)
-    read: dict[str, Any] = json.loads(plain)
+    read: dict[str, Any] = read_back(doc if doc.startswith(b"{") else zlib.decompress(doc))
     return read
 
 
