@@ -28,18 +28,19 @@ def take(
     """
     public_id = "dlv_" + ids.timed_hex()
     is_new, subject = tx.together(
-        lambda tx: store.insert(tx, callback, CallbackState.RECEIVED, public_id=public_id, status=200, about=news),
+        lambda tx: store.insert(tx, callback, CallbackState.RECEIVED, public_id=public_id, status=200),
         lambda tx: _subject(tx, callback, news),
     )
     if not is_new:
         store.count_repeat(tx, callback)
         return True
     reach("callback.kept")
-    if subject is None:
+    payment_id = _apply(tx, subject, news, ids=ids, keyring=keyring, now=now)
+    if payment_id is None:
         store.forget(tx, callback)
         reject(tx, callback, UNKNOWN, status=404, ids=ids)
         return False
-    _apply(tx, subject, news, ids=ids, keyring=keyring, now=now)
+    store.name_payment(tx, public_id, payment_id, owner=callback.owner)
     reach("callback.applied")
     return True
 
@@ -68,16 +69,18 @@ def _subject(tx: ReadTx, callback: Callback, news: SessionNews | RefundNews) -> 
 
 def _apply(
     tx: Tx,
-    subject: Session | Refund,
+    subject: Session | Refund | None,
     news: SessionNews | RefundNews,
     *,
     ids: Ids,
     keyring: Keyring,
     now: Instant,
-) -> None:
-    """Apply what was said of a session or refund."""
+) -> int | None:
+    """Apply what was said of a session or refund; return the payment, None where there is none."""
     match subject, news:
         case Session(), SessionNews():
-            payments.conclude(tx, subject, news.verdict, ids=ids, keyring=keyring, now=now)
+            return payments.conclude(tx, subject, news.verdict, ids=ids, keyring=keyring, now=now).id
         case Refund(), RefundNews():
-            refunds.conclude(tx, subject, news.answer, ids=ids, keyring=keyring, now=now)
+            return refunds.conclude(tx, subject, news.answer, ids=ids, keyring=keyring, now=now).payment_id
+        case _:
+            return None
