@@ -39,8 +39,8 @@ class InOnePiece(asyncio.Transport):
         self._transport.set_protocol(protocol)
 
     def _flush(self) -> None:
-        if self._held:
-            held, self._held, self._held_bytes = self._held, [], 0
+        held, self._held, self._held_bytes = self._held, [], 0
+        if held and not self._transport.is_closing():  # else nobody is there to read it
             self._transport.write(b"".join(held))
 
     def is_closing(self) -> bool:

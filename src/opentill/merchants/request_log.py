@@ -22,7 +22,8 @@ PAGE_MAX: Final = 200
 AGENT_MAX: Final = 200  # characters
 HIDDEN: Final = "…"
 PLAIN: Final = re.compile(r"[A-Za-z0-9_.-]{1,40}", re.ASCII)
-PLAIN_PATH: Final = re.compile(r"(?:/[A-Za-z0-9_.-]{0,40}){1,11}", re.ASCII)
+PARTS_MAX: Final = 12  # of a path, the empty one before its first slash included
+PLAIN_PATH: Final = re.compile(rf"(?:/(?:{PLAIN.pattern})?){{1,{PARTS_MAX - 1}}}", re.ASCII)
 PLAIN_VALUE: Final = re.compile(r"[A-Za-z0-9_.:,+* -]{1,64}", re.ASCII)
 PLAIN_PARAMETERS: Final = frozenset(
     {
@@ -100,11 +101,11 @@ class Use:
 
 def shown_path(path: str, operation: str) -> str:
     """Return a path without what may name a person or be a secret."""
-    if operation != NAMING and PLAIN_PATH.fullmatch(path):
+    if operation != NAMING and PLAIN_PATH.fullmatch(path):  # as nearly all are
         return path
     if operation == NAMING and not UUID.fullmatch(path.rpartition("/")[2]):
         return f"/customers/{HIDDEN}"
-    return "/".join(part if not part or PLAIN.fullmatch(part) else HIDDEN for part in path.split("/")[:12])
+    return "/".join(part if not part or PLAIN.fullmatch(part) else HIDDEN for part in path.split("/")[:PARTS_MAX])
 
 
 def shown_query(query: bytes) -> str:

@@ -140,14 +140,18 @@ async def cancel_reviewed(tools: Tools, payment: Payment, *, by: Actor, reason: 
     )
 
 
-async def remove_code_of_item(tools: Tools, item_id: int, *, owner: Owner, by: Actor) -> None:
+async def remove_code_of_item(tools: Tools, item_id: int, *, owner: Owner, by: Actor, reason: str) -> None:
     """Have the bank remove the code of an item's payment, before a person rejects it for good; "paid" wins.
 
-    Raises NotFound, Conflict where it is not theirs to decide, and Busy where a bank does not answer.
+    A payment that does not wait for a person any more ends with its code, as cancelled. Raises as `decisions.reject`,
+    and Busy where a bank does not answer.
     """
-    payment = await tools.db.write(
-        lambda tx: decisions.payment_to_decide(tx, item_id, owner=owner, by=by, keyring=tools.keyring)
-    )
+
+    def read(tx: Tx) -> Payment:
+        now, keyring = tools.clock.now(), tools.keyring
+        return decisions.payment_to_reject(tx, item_id, owner=owner, by=by, reason=reason, keyring=keyring, now=now)
+
+    payment = await tools.db.write(read)
     if payment.open:
         await pix_flow.cancel_charge(tools, payment)
 

@@ -16,9 +16,11 @@ from opentill.operators.review import call_person
 from opentill.payments import flow, service
 from opentill.payments.model import Contact, Payment, PaymentStatus
 from opentill.payments.store import sessions
+from opentill.pix.model import State
 from tests.usecases.admin.house import House, open_house
 from tests.usecases.checkout.shop import Browser, Shop
 from tests.usecases.checkout.test_manual import PNG, offers_wallet, sends
+from tests.usecases.payments.test_two_ways_at_once import state_of_code, submitted_with_a_code
 
 PAYER = Contact("Caio", "caio@casa.example")
 
@@ -291,6 +293,17 @@ async def test_before_money_is_turned_down_the_gateway_of_an_unknown_try_is_aske
     paid = await shop.reads(payment)
     assert (paid.status, paid.late) == (PaymentStatus.COMPLETED, False)
     assert "Take it" not in queue.text
+
+
+async def test_who_rejects_for_good_has_the_bank_remove_the_code(house: House) -> None:
+    payment = await submitted_with_a_code(house.shop)
+    queue = await opens_queue(house)
+    await queue.presses("Take it")
+
+    await queue.presses("Reject for good", because="not_found", reason="")
+
+    assert (await house.shop.reads(payment)).status is PaymentStatus.FAILED
+    assert await state_of_code(house.shop, payment) is State.CANCELLED
 
 
 async def test_before_a_payment_is_marked_as_paid_the_gateway_of_an_unknown_try_is_asked_and_paid_wins(

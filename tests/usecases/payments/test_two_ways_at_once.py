@@ -7,7 +7,7 @@ import pytest
 from opentill.db import Database, Tx
 from opentill.gateways.port import UnpaidVerdict, VerdictState
 from opentill.kernel.clock import DAY, MINUTE
-from opentill.kernel.errors import Conflict
+from opentill.kernel.errors import Conflict, Invalid
 from opentill.payments import flow, service
 from opentill.payments.model import Contact, Detail, Payment, PaymentStatus, SessionState
 from opentill.payments.pix import flow as pix_flow
@@ -21,6 +21,7 @@ from tests.usecases.checkout.shop import Shop, open_shop
 from tests.usecases.checkout.test_manual import offers_wallet
 
 ANA = Actor("ana@example.com", "203.0.113.7")
+BIA = Actor("bia@example.com", "203.0.113.8")
 
 
 async def test_a_code_expires_beside_a_payment_that_waits_for_a_person(database: Database, tmp_path: Path) -> None:
@@ -66,7 +67,7 @@ async def test_who_rejects_a_payment_for_good_has_its_code_removed_first(databas
 
     with pytest.raises(Conflict, match="code"):
         await rejects_for_good(shop, payment, item)
-    await flow.remove_code_of_item(shop.deps.tools, item, owner=payment.owner, by=ANA)
+    await flow.remove_code_of_item(shop.deps.tools, item, owner=payment.owner, by=ANA, reason="not_found")
     await rejects_for_good(shop, payment, item)
 
     assert [charge.state for charge in shop.bank.charges.values()] == [ChargeState.CANCELLED]
@@ -74,17 +75,16 @@ async def test_who_rejects_a_payment_for_good_has_its_code_removed_first(databas
     assert (await shop.reads(payment)).status is PaymentStatus.FAILED
 
 
-async def test_nobody_has_a_code_removed_whose_payment_somebody_else_decides(
-    database: Database, tmp_path: Path
+@pytest.mark.parametrize(("by", "reason"), [(BIA, "not_found"), (ANA, "because I say so")])
+async def test_who_may_not_reject_a_payment_so_leaves_its_code(
+    database: Database, tmp_path: Path, by: Actor, reason: str
 ) -> None:
     shop = await open_shop(database, tmp_path)
     payment = await submitted_with_a_code(shop)
     item = await claimed(shop, payment)
 
-    with pytest.raises(Conflict, match="has claimed this"):
-        await flow.remove_code_of_item(
-            shop.deps.tools, item, owner=payment.owner, by=Actor("bia@example.com", "203.0.113.8")
-        )
+    with pytest.raises((Conflict, Invalid)):
+        await flow.remove_code_of_item(shop.deps.tools, item, owner=payment.owner, by=by, reason=reason)
 
     assert [charge.state for charge in shop.bank.charges.values()] == [ChargeState.ACTIVE]
 

@@ -24,8 +24,7 @@ from opentill.payments.review.queries import said
 
 PAGE: Final = 25  # items, each with what was said and its forms
 DECIDED: Final = 20
-FOR_GOOD: Final = "reject-for-good"
-ABOUT_MONEY: Final = ("approve", "reject", FOR_GOOD)  # a gateway that has not answered is asked before these
+ABOUT_MONEY: Final = ("approve", "reject", "reject-for-good")  # a gateway that has not answered is asked before these
 
 
 async def reviews(visit: Visit) -> Response:
@@ -94,8 +93,10 @@ async def decide(visit: Visit) -> Response:
     item_id, deed = number(visit.path("item")), visit.field("deed")
     if deed in ABOUT_MONEY:
         await flow.ask_about_item(visit.deps.tools, item_id, owner=visit.owner)
-    if deed == FOR_GOOD:
-        await flow.remove_code_of_item(visit.deps.tools, item_id, owner=visit.owner, by=actor_of(visit))
+    if deed == "reject-for-good":
+        await flow.remove_code_of_item(
+            visit.deps.tools, item_id, owner=visit.owner, by=actor_of(visit), reason=visit.field("because")
+        )
     await visit.write(lambda tx, _log: _decide(tx, visit, item_id, deed))
     return visit.go(_queue(visit), note="asked" if deed == "ask" else "saved")
 
@@ -161,7 +162,7 @@ def _decide(tx: Tx, visit: Visit, item_id: int, deed: str) -> object:
                 item_id,
                 owner=owner,
                 by=by,
-                final=deed == FOR_GOOD,
+                final=deed != "reject",
                 reason=visit.field("because"),
                 note=why,
                 ids=deps.ids,

@@ -130,9 +130,7 @@ def reject(
     while the outcome of a try is awaited, and where a payment to end has a code that can be paid: callers have the
     bank remove it first (flow.remove_code_of_item).
     """
-    if reason not in REASONS:
-        known = {"reasons": ", ".join(sorted(REASONS))}
-        raise Invalid([Fault("reason", "VALIDATION_FAILED", "The reason is one of %(reasons)s.", known)])
+    _require_reason(reason)
     item = items.claimed(tx, item_id, owner, by)
     payment = _turned_down(tx, item, by, Ending.REJECTED, note or reason, {"final": final}, keyring=keyring, now=now)
     if not payment.open:
@@ -146,9 +144,20 @@ def reject(
     return _waits_again(tx, payment, now=now)
 
 
-def payment_to_decide(tx: Tx, item_id: int, *, owner: Owner, by: Actor, keyring: Keyring) -> Payment:
-    """Return the payment of an item that is this person's to decide. Raises NotFound and Conflict."""
-    return _payment(tx, items.claimed(tx, item_id, owner, by), keyring)
+def payment_to_reject(
+    tx: Tx, item_id: int, *, owner: Owner, by: Actor, reason: str, keyring: Keyring, now: Instant
+) -> Payment:
+    """Return the payment of an item that this person may reject for this reason. Raises as `reject`."""
+    _require_reason(reason)
+    payment = _payment(tx, items.claimed(tx, item_id, owner, by), keyring)
+    _require_outcome(tx, payment, now=now)
+    return payment
+
+
+def _require_reason(reason: str) -> None:
+    if reason not in REASONS:
+        known = {"reasons": ", ".join(sorted(REASONS))}
+        raise Invalid([Fault("reason", "VALIDATION_FAILED", "The reason is one of %(reasons)s.", known)])
 
 
 def ask_payer(

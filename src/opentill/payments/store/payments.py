@@ -41,7 +41,12 @@ PAYMENT: Final = """
           left join payment_link l on l.id = p.link_id
           left join invoice i on i.id = p.invoice_id
 """
-NEW: Final = """
+
+
+def insert(tx: Tx, **columns: Any) -> None:
+    """Insert a new payment, which is always pending, before the next statement."""
+    tx.defer(
+        """
         insert into payment (uuid, reference, token, merchant_id, mode, status, detail, units, currency, order_id,
                              description, redirect_url, cancel_url, callback_url, callback_bare, gateway,
                              gateway_fixed, customer_id, link_id, invoice_id, metadata, created_at, updated_at,
@@ -49,12 +54,9 @@ NEW: Final = """
         values (:uuid, :reference, :token, :merchant_id, :mode, 'pending', 'pending', :units, :currency, :order_id,
                 :description, :redirect_url, :cancel_url, :callback_url, :callback_bare, :gateway,
                 :gateway_fixed, :customer_id, :link_id, :invoice_id, :metadata, :now, :now, :expires_at)
-"""
-
-
-def insert(tx: Tx, **columns: Any) -> None:
-    """Insert a new payment, which is always pending."""
-    tx.defer(NEW, **columns)
+        """,
+        **columns,
+    )
 
 
 def lock(tx: Tx, payment_id: int, *, owner: Owner, keyring: Keyring) -> Payment | None:
