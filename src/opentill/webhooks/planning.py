@@ -80,7 +80,8 @@ def plan(
 ) -> Planned:
     """Plan the oldest unplanned events, and post the letters of those that are notices.
 
-    One planner at a time: while another has the turn, nothing is done.
+    Before them, and besides *events_max*, those that nobody can hear are passed over: they count as planned. One
+    planner at a time: while another has the turn, nothing is done.
 
     With *slots* some of the new deliveries are claimed at once and returned as jobs. Where it *validates*, every body
     is held against its schema.
@@ -91,8 +92,10 @@ def plan(
     passed_over, (events, stored) = tx.together(
         lambda tx: outbox.pass_over(tx, PASSED_OVER_MAX), lambda tx: outbox.unplanned(tx, events_max)
     )
+    seqs = (*(row["seq"] for row in passed_over), *(event.seq for event in events))
+    types = (*(row["type"] for row in passed_over), *(event.type for event in events))
     if not events:
-        return Planned(tuple(row["seq"] for row in passed_over), types=tuple(row["type"] for row in passed_over))
+        return Planned(seqs, types=types)
     reach("plan.locked")
     if trusts_database_clock and turn.now is not None:
         now = turn.now
@@ -108,13 +111,13 @@ def plan(
     if batch.faults:
         outbox.mark(tx, batch.faults, FAILED)
     return Planned(
-        seqs=(*(row["seq"] for row in passed_over), *(event.seq for event in events)),
+        seqs=seqs,
         deliveries=len(waiting) + len(jobs),
         lanes=frozenset(delivery.endpoint_id for delivery in waiting),
         jobs=tuple(jobs),
         faults={event.id: batch.faults[event.seq] for event in events if event.seq in batch.faults},
         violations=batch.violations,
-        types=(*(row["type"] for row in passed_over), *(event.type for event in events)),
+        types=types,
     )
 
 

@@ -129,7 +129,10 @@ class _Planner:
                 dispatching.start(jobs, slots, claimed_at=began)
 
     async def _plan_singly(self) -> Planned:
-        """Plan the next event alone; if even that fails, it is marked and the others go on."""
+        """Plan the next event alone, after those that nobody can hear are passed over.
+
+        If even that fails, it is marked and the others go on.
+        """
         engine = self._engine
         try:
             return await engine.db.write(

@@ -17,6 +17,9 @@ from opentill.webhooks.store.keys import SigningKeys, by_owner
 
 OPTIONS_KEPT: Final = 4096
 
+# What the planner may plan for: registered and operational endpoints that are not deleted.
+HEARS: Final = "e.state in (0, 1, 2, 4) and e.kind in (0, 2)"
+
 COLUMNS: Final = """e.id, e.public_id, e.merchant_id, e.mode, e.kind, e.dialect, e.url, e.state, e.state_reason,
                e.state_since, e.options, e.version, e.created_at, e.sealed, e.transport"""
 
@@ -123,7 +126,7 @@ def of_merchants(tx: ReadTx, merchant_ids: Iterable[int]) -> list[Endpoint]:
     found = tx.all(
         f"""
         select {COLUMNS} from webhook_endpoint e
-         where e.merchant_id {among(tx, "merchant_ids")} and e.state in (0, 1, 2, 4) and e.kind in (0, 2)
+         where e.merchant_id {among(tx, "merchant_ids")} and {HEARS}
          order by e.id
         """,
         merchant_ids=numbers(tx, merchant_ids),

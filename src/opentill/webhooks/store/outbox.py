@@ -13,6 +13,7 @@ from opentill.kernel.clock import Instant
 from opentill.kernel.mode import Mode
 from opentill.kernel.owner import Owner
 from opentill.webhooks.model import RecordedEvent, SignatureFormat
+from opentill.webhooks.store.endpoints import HEARS
 
 PLANNER_TURN: Final = 7_301_001  # the advisory lock of the one planner of an installation
 
@@ -97,7 +98,7 @@ def pass_over(tx: Tx, limit: int) -> list[Row]:
           select seq, merchant_id, mode from event where plan_state <> 1 and plan_state = 0 order by seq limit :limit
         ), heard as (
           select e.merchant_id, e.mode from webhook_endpoint e
-           where e.merchant_id in (select merchant_id from oldest) and e.state in (0, 1, 2, 4) and e.kind in (0, 2)
+           where e.merchant_id in (select merchant_id from oldest) and {HEARS}
         )
         update event set plan_state = 1
          where seq {among_picked.format(picked)} and plan_state = 0 and audience <> 1 and routing = '{{}}'
