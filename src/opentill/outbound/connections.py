@@ -61,7 +61,10 @@ class Wire(ResponseHandler):
     _head_bytes = 0
 
     def ask(self, use: Use, message: bytes, *, is_head: bool) -> None:
-        """Send a request on this connection, fresh or kept; *is_head* if its answer has no body."""
+        """Send a request on this connection, fresh or kept; *is_head* if its answer has no body.
+
+        Raises aiohttp's `ClientConnectionResetError` where the connection is closed already; then nothing was sent.
+        """
         self.use = use
         self._head_bytes = 0
         self._answer = None
@@ -75,7 +78,7 @@ class Wire(ResponseHandler):
             max_field_size=LINE_BYTES_MAX,
             max_headers=HEADERS_MAX,
         )
-        reach("send.headers_written")  # headers wait for the body: both leave in one piece
+        reach("send.writing")
         if self.transport is None or self.transport.is_closing():
             raise ClientConnectionResetError("The connection was closed before it was written to.")
         # Nobody waits for the socket to take it all: an answer may come before the body has been read.
