@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from opentill.db import ReadTx, Row, Tx, Unavailable
 from opentill.kernel.clock import DAY, SECOND, Instant
@@ -28,6 +28,8 @@ LOCK_NOT_AVAILABLE: Final = "55P03"  # PostgreSQL's name for having waited that 
 
 REUSED: Final = "IDEMPOTENCY_KEY_REUSED"
 IN_PROGRESS: Final = "IDEMPOTENCY_IN_PROGRESS"
+
+A = TypeVar("A")
 
 _HERE: Final = """
          where merchant_id = :merchant_id and mode = :mode and surface = :surface and scope = :scope and key = :key"""
@@ -177,22 +179,22 @@ def claim(
 
     The ids it *chooses* for the operation are written down, unless an earlier try did so: a repeat goes on with those.
     """
-    claimed, _ = claim_and_look(tx, slot, None, chooses=chooses, keyring=keyring, now=now)
+    claimed, _ = claim_and_find(tx, slot, _nothing, chooses=chooses, keyring=keyring, now=now)
     return claimed
 
 
-def claim_and_look(
+def claim_and_find(
     tx: Tx,
     slot: Slot,
-    look: Callable[[Tx], Any] | None,
+    find: Callable[[Tx], A],
     *,
     chooses: Mapping[str, Any] | None = None,
     keyring: Keyring,
     now: Instant | None,
-) -> tuple[Claimed | Finished, Any]:
-    """Claim, and *look* for something with one statement, in one round trip where that is possible."""
+) -> tuple[Claimed | Finished, A]:
+    """Claim, and *find* something with one statement, in one round trip where that is possible. Raises as `claim`."""
     chosen = json.dumps(chooses) if chooses else None
-    taken, found = _take_and_look(tx, slot, "running", look, now=now, chosen=chosen)
+    taken, found = _take_and_find(tx, slot, "running", find, now=now, chosen=chosen)
     if taken is None:
         return _kept(tx, slot, keyring=keyring, now=now), found
     reach("key.claimed")
@@ -269,21 +271,21 @@ def _now(now: Instant | None) -> str:
 
 def _take(tx: Tx, slot: Slot, state: str, *, now: Instant | None, **columns: Any) -> Row | None:
     """Write the key's row, over one that is free, given up or expired; None if it is somebody's."""
-    taken, _ = _take_and_look(tx, slot, state, None, now=now, **columns)
+    taken, _ = _take_and_find(tx, slot, state, _nothing, now=now, **columns)
     return taken
 
 
-def _take_and_look(
+def _take_and_find(
     tx: Tx,
     slot: Slot,
     state: str,
-    look: Callable[[Tx], Any] | None,
+    find: Callable[[Tx], A],
     *,
     now: Instant | None,
     status: int | None = None,
     sealed_body: str | None = None,
     chosen: str | None = None,
-) -> tuple[Row | None, Any]:
+) -> tuple[Row | None, A]:
     def take(tx: Tx) -> Row | None:
         return tx.one_or_none(
             _TAKING[tx.dialect if now is not None else f"{tx.dialect} alone"],
@@ -299,11 +301,15 @@ def _take_and_look(
         )
 
     try:
-        return tx.together(take, look) if look else (take(tx), None)
+        return tx.together(take, find)
     except Unavailable as unavailable:
         if getattr(unavailable.__cause__, "sqlstate", None) == LOCK_NOT_AVAILABLE:
             raise _in_progress() from unavailable
         raise
+
+
+def _nothing(_tx: Tx) -> None:
+    pass
 
 
 def _kept(tx: Tx, slot: Slot, *, keyring: Keyring, now: Instant | None) -> Finished:

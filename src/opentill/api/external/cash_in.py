@@ -99,15 +99,15 @@ class _Attempt:
         self._slot: Slot | None = call.slot
         self._claimed: Claimed | None = None
 
-    def claim(self, tx: Tx, proposed: str, look: Callable[[Tx], A]) -> tuple[str, A]:
+    def claim(self, tx: Tx, proposed: str, find: Callable[[Tx], A]) -> tuple[str, A]:
         """Take the key, and return the charge id an earlier attempt chose, or else the proposed one.
 
-        What *look* finds with its one statement comes along.
+        What *find* finds with its one statement comes along.
         """
         if self._slot is None:
-            return proposed, look(tx)
-        claimed, found = idempotency.claim_and_look(
-            tx, self._slot, look, chooses={"charge": proposed}, keyring=self._keyring, now=self._call.key_now
+            return proposed, find(tx)
+        claimed, found = idempotency.claim_and_find(
+            tx, self._slot, find, chooses={"charge": proposed}, keyring=self._keyring, now=self._call.key_now
         )
         if isinstance(claimed, Finished):
             raise _Answered(claimed)
