@@ -54,7 +54,7 @@ class Charge:
     """The PIX form of a payment: a QR and copy-and-paste code."""
 
     id: str
-    payment_id: int
+    payment_id: int  # 0 in what `start_charge` returns if the payment is stored in the same breath; never when read
     announces: bool  # its payment becomes known together with it
     owner: Owner
     account_id: int

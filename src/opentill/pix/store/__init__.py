@@ -11,6 +11,7 @@ from opentill.pix.store.accounts import (
     active_account,
     active_accounts,
     all_active_accounts,
+    find_way,
     forget_account,
     insert_account,
     lock_account,
@@ -20,7 +21,6 @@ from opentill.pix.store.accounts import (
     set_credentials,
     set_listed,
     set_swept,
-    way_in,
 )
 from opentill.pix.store.charges import (
     charge,
@@ -54,6 +54,7 @@ __all__ = [
     "due_charges",
     "due_hints",
     "end_hint",
+    "find_way",
     "forget_account",
     "insert_account",
     "insert_callback",
@@ -81,5 +82,4 @@ __all__ = [
     "set_swept",
     "stop_paying",
     "update_charge",
-    "way_in",
 ]

@@ -90,7 +90,7 @@ def active_account(tx: ReadTx, *, owner: Owner) -> Account | None:
     return _as_account(row) if row else None
 
 
-def way_in(tx: ReadTx, key: str | None, *, owner: Owner) -> FoundWay | None:
+def find_way(tx: ReadTx, key: str | None, *, owner: Owner) -> FoundWay | None:
     """Return where an owner is paid: at the key given, or else at the newest."""
     row = tx.one_or_none(WAY_IN, **owner.columns, key=key)
     return FoundWay(_as_account(row), row["key"], row["charge_min_units"], row["charge_max_units"]) if row else None

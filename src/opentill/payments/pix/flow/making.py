@@ -60,7 +60,7 @@ async def cash_in(
     proposed = new_charge_id(tools.ids)
 
     def intend(tx: Tx) -> Intent:
-        charge_id, found = claim(tx, proposed, lambda tx: charges.way_in(tx, key, owner=merchant.owner))
+        charge_id, found = claim(tx, proposed, lambda tx: charges.find_way(tx, key, owner=merchant.owner))
         return pix.intend_cash_in(
             tx,
             order,

@@ -78,7 +78,7 @@ def intend_checkout_charge(tx: Tx, payment: Payment, *, charge_id: str, now: Ins
     if known is not None and not (replaceable and payment.open):
         return _taken_up(tx, known, payment, now=now)
     rules.start(payment, GATEWAY, charge=payment.charge, now=now)
-    way = pix.way_in(charges.way_in(tx, None, owner=payment.owner), payment.charged)
+    way = pix.way_in(charges.find_way(tx, None, owner=payment.owner), payment.charged)
     charge = pix.start_charge(
         tx,
         charge_id,
