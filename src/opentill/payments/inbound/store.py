@@ -12,24 +12,15 @@ REJECTED_MAX: Final = 200  # rejected requests that are kept of one gateway of a
 REJECTED_BYTES_MAX: Final = 4 * 1024  # and this much of each
 
 
-def insert(
-    tx: Tx,
-    callback: Callback,
-    state: CallbackState,
-    *,
-    public_id: str,
-    status: int,
-    reason: str = "",
-    payment_id: int | None = None,
-) -> bool:
+def insert(tx: Tx, callback: Callback, state: CallbackState, *, public_id: str, status: int, reason: str = "") -> bool:
     """Keep a callback; False where one of the same name is there already. It is numbered among the deliveries."""
     number = next_id(tx, "webhook_delivery")
     added = tx.all(
         f"""
         insert into gateway_callback (id, public_id, merchant_id, mode, gateway, event_key, state, reason, status,
-                                      payment_id, method, url, headers, body, created_at)
+                                      method, url, headers, body, created_at)
         values ({number}, :public_id, :merchant_id, :mode, :gateway, :event_key, :state, :reason, :status,
-                :payment_id, :method, :url, :headers, :body, :at)
+                :method, :url, :headers, :body, :at)
         on conflict (merchant_id, mode, gateway, event_key) do nothing
         returning id
         """,
@@ -40,7 +31,6 @@ def insert(
         state=state.value,
         reason=reason,
         status=status,
-        payment_id=payment_id,
         method=callback.method,
         url=callback.url,
         headers=callback.headers,
@@ -51,7 +41,8 @@ def insert(
 
 
 def name_payment(tx: Tx, public_id: str, payment_id: int, *, owner: Owner) -> None:
-    """Save which payment a callback was about, whose lock is held: referring to it takes a weaker one.
+    """Save which payment a callback, named by its *public_id*, was about. The payment's lock is held: referring to it
+    takes a weaker one.
 
     The plus keeps a planner that has no statistics yet from reading all callbacks of the owner.
     """
