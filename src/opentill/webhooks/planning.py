@@ -130,9 +130,10 @@ def replan(tx: Tx) -> int:
 
 
 def give_up(tx: Tx, fault: str) -> Planned:
-    """Mark the oldest unplanned event as one that cannot be planned, so that the others go on."""
+    """Mark the oldest event that somebody can hear as one that cannot be planned, so that the others go on."""
     if not outbox.take_turn(tx).mine:
         return Planned()
+    outbox.pass_over(tx, PASSED_OVER_MAX)  # as `plan` did, before it met what failed and undid that too
     events, _ = outbox.unplanned(tx, 1)
     outbox.mark(tx, (event.seq for event in events), FAILED)
     return Planned(seqs=tuple(e.seq for e in events), faults={e.id: fault for e in events})

@@ -288,6 +288,16 @@ async def test_what_is_passed_over_is_told_like_what_is_planned(bench: Bench) ->
     assert len(planned.seqs) == 2
 
 
+async def test_of_what_cannot_be_planned_only_the_event_that_failed_is_marked(bench: Bench) -> None:
+    deaf = await bench.new_merchant("Sem Ouvinte")
+    await bench.endpoint()
+    _, bad = await bench.happens(bench.event("payment.failed", owner=deaf.owner), bench.event())
+    given_up = await bench.db.write(lambda tx: planning.give_up(tx, "a constraint"))
+    assert given_up.faults == {bad: "a constraint"}
+    states = [row["plan_state"] for row in await bench.rows("select plan_state from event order by seq")]
+    assert states == [planning.PLANNED, planning.FAILED]
+
+
 # What it costs.
 
 
