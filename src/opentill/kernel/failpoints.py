@@ -15,7 +15,7 @@ WEBHOOKS: Final = frozenset({
     "event.recorded", "event.committed",
     "plan.locked", "plan.rendered", "plan.committed",
     "claim.locked", "claim.committed",
-    "send.resolved", "send.connected", "send.writing", "send.body_written",
+    "send.resolved", "send.connected", "send.headers_written", "send.body_written",
     "answer.status", "answer.body",
     "complete.flushing", "complete.committed",
     "heartbeat", "reclaim", "disable", "activate.batch", "replay.batch", "rotate", "feed.numbered", "retain.batch",

@@ -78,7 +78,7 @@ class Wire(ResponseHandler):
             max_field_size=LINE_BYTES_MAX,
             max_headers=HEADERS_MAX,
         )
-        reach("send.writing")
+        reach("send.headers_written")  # webhooks.md §16.2 names it so; head and body leave in one piece after it
         if self.transport is None or self.transport.is_closing():
             raise ClientConnectionResetError("The connection was closed before it was written to.")
         # Nobody waits for the socket to take it all: an answer may come before the body has been read.
