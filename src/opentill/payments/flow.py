@@ -147,11 +147,11 @@ async def remove_code_of_item(tools: Tools, item_id: int, *, owner: Owner, by: A
     and Busy where a bank does not answer.
     """
 
-    def read(tx: Tx) -> Payment:
+    def require_rejectable(tx: Tx) -> Payment:
         now, keyring = tools.clock.now(), tools.keyring
         return decisions.payment_to_reject(tx, item_id, owner=owner, by=by, reason=reason, keyring=keyring, now=now)
 
-    payment = await tools.db.write(read)
+    payment = await tools.db.write(require_rejectable)  # nothing is written, but the payment is locked while looked at
     if payment.open:
         await pix_flow.cancel_charge(tools, payment)
 
